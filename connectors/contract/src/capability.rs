@@ -1,0 +1,189 @@
+//! What a connector says it can do. The planner and the conformance suite go by it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Every verb of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verb {
+    Check,
+    Mint,
+    Verify,
+    CompareRights,
+    Write,
+    Read,
+    Promote,
+    Versions,
+    DestroyVersion,
+    Reload,
+    Observe,
+    Disable,
+    Enable,
+    Revoke,
+    ListDerived,
+    EndDerived,
+    Probe,
+    Enumerate,
+    LastUsed,
+    Recover,
+    Discover,
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Check => "check",
+            Self::Mint => "mint",
+            Self::Verify => "verify",
+            Self::CompareRights => "compare-rights",
+            Self::Write => "write",
+            Self::Read => "read",
+            Self::Promote => "promote",
+            Self::Versions => "versions",
+            Self::DestroyVersion => "destroy-version",
+            Self::Reload => "reload",
+            Self::Observe => "observe",
+            Self::Disable => "disable",
+            Self::Enable => "enable",
+            Self::Revoke => "revoke",
+            Self::ListDerived => "list-derived",
+            Self::EndDerived => "end-derived",
+            Self::Probe => "probe",
+            Self::Enumerate => "enumerate",
+            Self::LastUsed => "last-used",
+            Self::Recover => "recover",
+            Self::Discover => "discover",
+        })
+    }
+}
+
+/// How one credential is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// A second version lives beside the first until every consumer moved.
+    Overlap,
+    /// Two identities take turns (two database login roles under one group role).
+    Alternate,
+    /// The one value is overwritten: consumers fail until they read the new one. Needs the approved word `outage`.
+    InPlace,
+    /// A new certificate from the same authority.
+    Reissue,
+    /// Consumers fetch anew; leases older than a moment are revoked.
+    Ephemeral,
+    /// Verifiers trust both during the change.
+    DualTrust,
+    /// A person does it and attests.
+    Manual,
+}
+
+/// How many versions may live at once at the issuer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Slots {
+    One,
+    Two,
+    Many,
+}
+
+/// Who makes the secret's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MadeBy {
+    /// Remint proposes the value: it is sealed before it is sent.
+    Remint,
+    /// The issuer makes it and can show it again.
+    Issuer,
+    /// The issuer makes it and shows it once: a lost answer leaves an orphan.
+    IssuerOnce,
+}
+
+/// What trying a credential costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProbeCost {
+    Free,
+    /// A failed try counts somewhere (lock-out, rate limit).
+    Counted,
+    /// A try changes state: never made without being told.
+    Unsafe,
+}
+
+/// How a consumer was seen on the new value, strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfirmGrade {
+    /// The issuer saw the consumer use it.
+    IssuerSeen,
+    /// The consumer reports the fingerprint of the value it uses.
+    SelfReported,
+    /// The new serial is served on the wire.
+    Served,
+    /// The roll-out finished.
+    RolledOut,
+    /// A person says so.
+    Attested,
+}
+
+/// How the old value is known to be dead, strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProofGrade {
+    /// Accepted before, denied after, by the same probe, with the new one accepted as control; at every endpoint, twice.
+    Refused,
+    /// Denied after, but without the whole control.
+    RefusedUncontrolled,
+    /// On the issuer's revocation list.
+    Published,
+    /// The issuer says it is gone.
+    Absent,
+    /// A person says so.
+    Attested,
+}
+
+/// What a connector supports, for the settings it was given. Reading it makes no call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// The verbs that work; all others answer `Unsupported`.
+    pub verbs: BTreeSet<Verb>,
+    pub issuer: Option<IssuerCapabilities>,
+    pub store: Option<StoreCapabilities>,
+    pub consumer: Option<ConsumerCapabilities>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuerCapabilities {
+    pub slots: Slots,
+    pub made_by: MadeBy,
+    pub probe: ProbeCost,
+    /// How long until a change is seen at every endpoint.
+    pub propagation: Duration,
+    pub strategies: BTreeSet<Strategy>,
+    /// Every address where the credential is accepted; the old value must be refused at each.
+    pub endpoints: Vec<String>,
+    /// True when `disable` can be undone by `enable`.
+    pub reversible_disable: bool,
+    /// True when a version dies with the version that minted it.
+    pub dies_with_issuer: bool,
+    /// API calls of one rotation per strategy, for the ETA: (strategy, calls).
+    pub calls: Vec<(Strategy, u32)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreCapabilities {
+    pub compare_and_set: bool,
+    /// `write` only stages; readers see the value after `promote`. When false, `promote` is not called and `write` is seen at once.
+    pub staged: bool,
+    /// Old versions stay readable until `destroy_version`.
+    pub versioned: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsumerCapabilities {
+    /// Grades that `observe` can give.
+    pub grades: BTreeSet<ConfirmGrade>,
+}

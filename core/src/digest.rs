@@ -1,0 +1,94 @@
+//! SHA-256 digests as values.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A SHA-256 digest, written `sha256:` and 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of the bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut out = [0; 32];
+        out.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
+        Self(out)
+    }
+
+    /// The root of a Merkle tree over leaves, hashed as RFC 6962 does: leaf `0x00 || bytes`, node `0x01 || left || right`,
+    /// split at the largest power of two below the count. The empty tree is the digest of nothing.
+    #[must_use]
+    pub fn merkle(leaves: &[Vec<u8>]) -> Self {
+        if leaves.is_empty() {
+            return Self::of(&[]);
+        }
+        // A stack of complete subtrees, as many leaves each as its height says: no recursion on input size.
+        let mut stack: Vec<(u32, Self)> = Vec::new();
+        for leaf in leaves {
+            let mut node = (0, Self::of(&[&[0], leaf.as_slice()].concat()));
+            while let Some(&(height, left)) = stack.last().filter(|top| top.0 == node.0) {
+                stack.pop();
+                node = (height + 1, Self::node(left, node.1));
+            }
+            stack.push(node);
+        }
+        let mut root = stack.pop().map_or_else(|| Self::of(&[]), |top| top.1);
+        while let Some((_, left)) = stack.pop() {
+            root = Self::node(left, root);
+        }
+        root
+    }
+
+    fn node(left: Self, right: Self) -> Self {
+        Self::of(&[&[1], left.0.as_slice(), right.0.as_slice()].concat())
+    }
+
+    /// The first `digits` hex digits, for people.
+    #[must_use]
+    pub fn short(&self, digits: usize) -> String {
+        self.hex().chars().take(digits).collect()
+    }
+
+    fn hex(&self) -> String {
+        use fmt::Write as _;
+        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let bad = || format!("`{text}` is not a digest: write sha256: and 64 hex digits");
+        let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.is_ascii()).ok_or_else(bad)?;
+        let mut out = [0; 32];
+        for (index, byte) in out.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&hex[index * 2..index * 2 + 2], 16).map_err(|_| bad())?;
+        }
+        Ok(Self(out))
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}

@@ -1,0 +1,167 @@
+//! The plan of a reset: immutable, pinned by a Merkle digest, and so specific that nothing is left to choose.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use remint_contract::{ConfirmGrade, Location, ProofGrade, Ref, Strategy};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::estate::{Destination, UnlockVerb};
+use crate::step::{Path, Step};
+
+/// The plan of a reset. [`Plan::digest`] pins the leaves and the limits; ETA, waves and observed ids are outside it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Merkle root over one leaf per member, and one of limits.
+    pub digest: Digest,
+    /// The active estate it was made from.
+    pub estate: Digest,
+    /// Where the attacker started.
+    pub from: Vec<Ref>,
+    pub reached: Vec<Reached>,
+    /// Nodes of the scope that stay dirty until cleaned.
+    pub dirty: BTreeSet<Ref>,
+    /// The credentials to replace; precedences and cuts point into this list.
+    pub members: Vec<Member>,
+    pub precedences: Vec<Precedence>,
+    /// Members in the order of their earliest start: canary first. Indexes into `members`.
+    pub waves: Vec<Vec<usize>>,
+    pub cuts: Vec<Cut>,
+    pub tasks: Vec<PlannedTask>,
+    pub exceptions: Vec<Ref>,
+    /// Destinations and endpoints that are new since the credential last settled; shown first.
+    pub new_destinations: Vec<Location>,
+    pub limits: Limits,
+    /// A forecast, not a promise.
+    pub eta: Duration,
+}
+
+/// Something reached, and the way to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    pub node: Node,
+    /// From a starting node to this one, both included.
+    pub path: Vec<Node>,
+    /// The verb of the last edge.
+    pub verb: UnlockVerb,
+}
+
+/// A node of the graph: a document or a place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Node {
+    Doc(Ref),
+    Place(Location),
+}
+
+impl std::fmt::Display for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Doc(reference) => reference.fmt(f),
+            Self::Place(location) => location.fmt(f),
+        }
+    }
+}
+
+/// One credential of a plan: the leaf of the digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    pub credential: Ref,
+    pub strategy: Strategy,
+    pub path: Path,
+    /// Where the new value is written.
+    pub destinations: Vec<Destination>,
+    /// Destinations that a dirty node can read: nothing is written there until it is clean.
+    pub withheld: Vec<Destination>,
+    /// Consumers that must be seen on the new value.
+    pub consumers: Vec<Ref>,
+    /// Consumers that are dirty: they neither count nor block.
+    pub dirty_consumers: Vec<Ref>,
+    /// Addresses where the old value must be refused.
+    pub endpoints: Vec<String>,
+    /// Who can still read the new value, because the deadline did not allow to wait: never settled before a second pass.
+    pub exposed_by: Option<Ref>,
+    /// Only dirty nodes read it: it is killed, and nothing is minted before `remint clean`.
+    pub dark: bool,
+    pub group: Option<String>,
+    /// Remint itself acts through it.
+    pub remint_acts: bool,
+    /// The cut that it belongs to; an index into `cuts`.
+    pub cut: Option<usize>,
+    pub least_confirm: ConfirmGrade,
+    pub least_proof: ProofGrade,
+    /// The announced bound of an outage, for `in-place`.
+    pub outage: Option<Duration>,
+    /// A wait after confirm; zero in an incident.
+    pub hold: Duration,
+    /// How long consumers may take.
+    pub confirm_within: Duration,
+}
+
+/// `before` must have ended before `after` begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Precedence {
+    pub before: (usize, Step),
+    pub after: (usize, Step),
+    /// Why, for people.
+    pub row: Row,
+}
+
+/// The rows of the order table (architecture, section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Row {
+    /// U can read a place where D lies: dead(U) before deliver(D.new) there.
+    Read,
+    /// U can mint D: dead(U) before dead(D).
+    Minter,
+    /// D dies with U: activate(U.new) before mint(D.new).
+    DiesWith,
+    /// … and confirm(X.new) before revoke(U.old) for every X below U.
+    EveryBelow,
+    /// D outlives U: dead(U) before mint(D.new).
+    Outlives,
+    /// Remint acts through U: U.new first.
+    RemintActs,
+    /// Trust before activation.
+    Trust,
+    /// All of a group delivered before any is promoted.
+    Group,
+    /// All of a cut proven dead before any of it is delivered.
+    Cut,
+}
+
+/// A cycle that was cut: the rolling rule is given up for these, with an announced outage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// Indexes into `members`.
+    pub members: Vec<usize>,
+    /// The rows that closed the cycle, for people.
+    pub because: Vec<Row>,
+    /// How long consumers may be without a working value.
+    pub outage: Duration,
+    /// Who is announced to.
+    pub consumers: BTreeSet<Ref>,
+}
+
+/// Something reached that no connector handles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedTask {
+    pub node: Ref,
+    pub why: String,
+}
+
+/// What bounds the run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Limits {
+    pub deadline: Option<Timestamp>,
+    /// Members of the first wave.
+    pub canary: usize,
+    /// Each further wave is this many times larger, at most.
+    pub growth: usize,
+    /// How many members may park before no further wave starts.
+    pub failure_budget: usize,
+    pub budgets: BTreeMap<Ref, u32>,
+}

@@ -1,0 +1,3 @@
+//! Remint: the daemon, its command line, and what composes them.
+
+pub mod store;

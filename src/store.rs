@@ -1,0 +1,154 @@
+//! Where Remint keeps what it must not lose: records, entries, sealed values, leases.
+//!
+//! One trait, several back ends, one suite (`tests/store`). A [`Change`] is one durable transaction: all of it or
+//! nothing, on disk before [`Store::commit`] returns. Entries go into the same transaction as the change they tell of.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use remint_contract::ResetId;
+use remint_evidence_format::{Draft, Stored};
+use serde::{Deserialize, Serialize};
+
+pub mod sqlite;
+
+/// One durable transaction.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// Refused when the lease has moved on: a worker that lost its lease records nothing.
+    pub fence: Option<Fence>,
+    pub puts: Vec<Put>,
+    pub deletes: Vec<Key>,
+    /// Sealed values to keep.
+    pub seals: Vec<Sealed>,
+    /// Sealed values to forget, by id.
+    pub unseals: Vec<String>,
+    /// Entries, numbered and chained within their reset by the store.
+    pub entries: Vec<Draft>,
+}
+
+/// Which record: a kind of ours (`reset`, `rotation`, `intent`, `owner`, `finding`, `task`, `exception`, `estate`, …)
+/// and its id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Key {
+    pub kind: &'static str,
+    pub id: String,
+}
+
+/// A record to write.
+#[derive(Debug, Clone)]
+pub struct Put {
+    pub key: Key,
+    /// What `list` filters by: the reset's id, or empty.
+    pub scope: String,
+    pub body: serde_json::Value,
+    pub rule: Rule,
+}
+
+/// What must hold for a put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Written whatever is there.
+    Upsert,
+    /// Refused with [`StoreError::Exists`] when it is there.
+    Insert,
+    /// Refused with [`StoreError::Stale`] unless the stored revision is this one.
+    Revision(u64),
+}
+
+/// A record as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    pub id: String,
+    pub scope: String,
+    /// 1 when inserted, one more at every put.
+    pub revision: u64,
+    pub body: serde_json::Value,
+}
+
+/// A sealed value: ciphertext under a data key under a generation of the key-encryption key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed {
+    pub id: String,
+    pub scope: String,
+    /// The generation of the key-encryption key.
+    pub generation: u64,
+    /// Forgotten after this.
+    pub expires: Option<Timestamp>,
+    pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sealed").field("id", &self.id).field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+/// A held lease: `token` grows by one each time the lease changes hands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    pub lease: String,
+    pub token: u64,
+}
+
+/// What a commit gave back.
+#[derive(Debug, Clone, Default)]
+pub struct Committed {
+    /// The entries as they were stored, in the order of the change.
+    pub entries: Vec<Stored>,
+}
+
+/// Why the store said no.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{kind} `{id}` exists already")]
+    Exists { kind: &'static str, id: String },
+    #[error("{kind} `{id}` was changed by somebody else")]
+    Stale { kind: &'static str, id: String },
+    #[error("the lease `{0}` is held by somebody else now; nothing was recorded")]
+    Fenced(String),
+    #[error("another remint holds the state folder {0}; stop it, or talk to it with --server")]
+    Locked(String),
+    #[error("{path} was written by a newer remint (schema {found}, this one knows {known}); use that version")]
+    Newer { path: String, found: u32, known: u32 },
+    #[error("the store {what}")]
+    Broken {
+        what: String,
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+}
+
+/// A store back end.
+///
+/// Guarantees: commits are atomic, durable and totally ordered; entries of one reset are numbered 1, 2, 3, … without a
+/// gap, each carrying the hash of the one before; reads see every commit that returned.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Writes one change.
+    async fn commit(&self, change: Change) -> Result<Committed, StoreError>;
+    async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError>;
+    /// All records of a kind, oldest first; of one scope when given.
+    async fn list(&self, kind: &'static str, scope: Option<&str>) -> Result<Vec<Record>, StoreError>;
+    /// A sealed value.
+    async fn sealed(&self, id: &str) -> Result<Option<Sealed>, StoreError>;
+    /// Takes or renews a lease for `holder` until `until`; `None` when somebody else holds it at `now`.
+    async fn lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Fence>, StoreError>;
+    async fn release(&self, fence: &Fence) -> Result<(), StoreError>;
+
+    /// Entries that have no place in the tree yet, in commit order.
+    async fn unsequenced(&self, limit: usize) -> Result<Vec<Stored>, StoreError>;
+    /// Gives the next entries (exactly those, in that order) their places, and keeps the checkpoint that covers them.
+    async fn sequence(&self, fence: &Fence, ids: &[u64], size: u64, checkpoint: &str) -> Result<(), StoreError>;
+    /// Sequenced entries from `from` on.
+    async fn sequenced(&self, from: u64, limit: usize) -> Result<Vec<Stored>, StoreError>;
+    /// Entries of one reset by number, sequenced or not.
+    async fn entries_of(&self, reset: &ResetId) -> Result<Vec<Stored>, StoreError>;
+    /// The newest checkpoint: the tree size and the signed note.
+    async fn checkpoint(&self) -> Result<Option<(u64, String)>, StoreError>;
+}
