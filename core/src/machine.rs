@@ -1,1 +1,486 @@
-//! The state machine of one rotation.
+//! The state machine of one rotation: one pure function from (rotation, event) to (rotation, effects).
+//!
+//! The engine performs effects and reports events; recovery after a crash replays through the same function. The steps
+//! and their order are in [`crate::step`]; this page draws what may happen to a step, whichever path it is on.
+//!
+//! ```text
+//! planned      --start------------> waiting       nothing was done yet
+//! planned      --drifted----------> parked        the leaf is not what was approved
+//! planned      --superseded-------> superseded    a more urgent reset takes it
+//! waiting      --cleared----------> doing         all that must come before has ended
+//! waiting      --drifted----------> parked
+//! waiting      --superseded-------> superseded
+//! doing        --done-------------> waiting       on to the path's next step
+//! doing        --done-------------> parked        done, but not to the least grade, or something undecided was found
+//! doing        --done-------------> dark          contained; only dirty nodes would read a new value
+//! doing        --done-------------> settled       the path's last step: provisional until the last re-proof
+//! doing        --lost-------------> unknown       an effect's answer was lost: neither done nor undone
+//! doing        --failed-----------> parked        the reason says who can move it on, and how
+//! doing        --superseded-------> superseded
+//! unknown      --found-done-------> doing         the target says it happened: the step goes on from there
+//! unknown      --found-undone-----> doing         the target says it never happened: the step is tried again
+//! unknown      --failed-----------> parked        the target does not say
+//! parked       --retry------------> waiting       the same step again
+//! parked       --rolled-back------> rolled-back   before anything was revoked: the new version is given up
+//! parked       --superseded-------> superseded
+//! dark         --cleaned----------> waiting       rebuilt, isolated or cut off: on to mint
+//! dark         --superseded-------> superseded
+//! settled      --reproved---------> settled       refused again; after the last one it is final
+//! settled      --resurrected------> parked        the old value was accepted again
+//! rolled-back  --retry------------> waiting       forward: from the mint on, with a third version
+//! rolled-back  --superseded-------> superseded
+//! ```
+//!
+//! Guarantees, each held by the transition function and not by its callers:
+//! - **revoke never precedes confirm of every clean consumer** in rolling mode: `done(confirm)` that lacks one, or has one
+//!   below the least grade, parks;
+//! - **dead means proven**: `done(prove)` below the least grade parks; `done(sweep)` with an undecided version parks;
+//! - **a dark credential mints nothing** before `cleaned`;
+//! - what was revoked is not rolled back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+use remint_contract::{ConfirmGrade, ProofGrade, Ref, ResetId, VersionId};
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Member;
+use crate::step::{Path, Step};
+
+#[cfg(test)]
+mod tests;
+
+/// Where a rotation stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum State {
+    Planned,
+    Waiting {
+        step: Step,
+    },
+    Doing {
+        step: Step,
+    },
+    Unknown {
+        step: Step,
+    },
+    Parked {
+        step: Step,
+        reason: Reason,
+    },
+    Dark {
+        since: Timestamp,
+    },
+    /// `last`: no re-proof is due any more.
+    Settled {
+        last: bool,
+    },
+    Superseded {
+        by: ResetId,
+    },
+    RolledBack,
+}
+
+/// Why a rotation is parked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "why")]
+pub enum Reason {
+    /// These consumers were not seen on the new version; the old one lives.
+    Unconfirmed { workloads: BTreeSet<Ref> },
+    /// The old value was not refused everywhere.
+    Alive { endpoints: Vec<String> },
+    /// It was refused, but the proof is weaker than asked for.
+    WeakProof { grade: ProofGrade },
+    /// Versions at the issuer that nobody here knows; each needs a decision.
+    Foreign { versions: Vec<VersionId> },
+    /// The estate or the world is not what the plan says.
+    Drifted { what: String },
+    /// The new version has other rights than the old one.
+    Rights { change: String },
+    /// A person has to do or attest something.
+    Task { what: String },
+    /// A call failed for good.
+    Failed { what: String },
+    /// An effect's outcome could not be found out.
+    Unclear { what: String },
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Event {
+    Start,
+    Cleared,
+    Done { facts: Done },
+    Lost,
+    FoundDone,
+    FoundUndone,
+    Failed { reason: Reason },
+    Drifted { what: String },
+    Retry,
+    Cleaned,
+    Reproved { last: bool },
+    Resurrected { endpoints: Vec<String> },
+    RolledBack,
+    Superseded { by: ResetId },
+}
+
+/// What a finished step established.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "what")]
+pub enum Done {
+    Captured {
+        old: Option<Version>,
+    },
+    Minted {
+        new: Version,
+    },
+    Confirmed {
+        consumers: BTreeMap<Ref, ConfirmGrade>,
+    },
+    Proved {
+        grade: ProofGrade,
+    },
+    Swept {
+        undecided: Vec<VersionId>,
+    },
+    /// At `now`: the moment is recorded as `dark since`.
+    Contained {
+        undecided: Vec<VersionId>,
+        now: Timestamp,
+    },
+    /// A step that establishes nothing but its own end.
+    Plain {
+        step: Step,
+    },
+}
+
+/// One version of the credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// At the issuer; unknown when nothing could say.
+    pub id: Option<VersionId>,
+    pub username: Option<String>,
+    /// The sealed value's id in escrow, when it is held.
+    pub sealed: Option<String>,
+    /// Who the issuer takes the bearer for.
+    pub principal: Option<String>,
+    /// The endpoints that accepted it before anything was changed: the control of the proof.
+    pub accepted_at: BTreeSet<usize>,
+}
+
+/// What is known of a rotation.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Facts {
+    pub old: Option<Version>,
+    pub new: Option<Version>,
+    pub confirmed: BTreeMap<Ref, ConfirmGrade>,
+    pub proof: Option<ProofGrade>,
+    /// Steps that ended.
+    pub ended: BTreeSet<Step>,
+}
+
+/// A rotation: where it stands and what is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    pub state: State,
+    pub facts: Facts,
+}
+
+/// What the engine has to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Wait until everything that must come before this step has ended.
+    Await(Step),
+    /// Do this step.
+    Perform(Step),
+    /// Ask the target what became of this step's open intents.
+    Ask(Step),
+    /// Schedule the re-proofs.
+    ScheduleReproof,
+    /// Give up the new version: revoke it, and put the old value back where the new one was delivered.
+    GiveUpNew,
+    /// The credential has no owner any more.
+    Release,
+    /// Tell somebody now.
+    Alarm,
+}
+
+/// An event that cannot happen in a state. Always a defect of the caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{event}` cannot happen while {state}")]
+pub struct Illegal {
+    pub state: String,
+    pub event: &'static str,
+}
+
+impl Rotation {
+    /// A rotation of which nothing was done.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { state: State::Planned, facts: Facts::default() }
+    }
+
+    /// The next state and what to do, or why this event cannot happen here.
+    ///
+    /// # Errors
+    /// [`Illegal`], with the rotation unchanged.
+    pub fn on(&self, member: &Member, event: &Event) -> Result<(Self, Vec<Effect>), Illegal> {
+        let illegal = || Illegal { state: self.state.to_string(), event: event.name() };
+        let mut next = self.clone();
+        let effects = match (&self.state, event) {
+            (State::Planned, Event::Start) => next.wait(Step::Capture),
+            (State::Planned, Event::Drifted { what }) => {
+                next.park(Step::Capture, Reason::Drifted { what: what.clone() })
+            }
+            (State::Waiting { step }, Event::Drifted { what }) => {
+                next.park(*step, Reason::Drifted { what: what.clone() })
+            }
+            (State::Waiting { step }, Event::Cleared) => next.perform(*step),
+            (State::Doing { step }, Event::Done { facts }) if facts.fits(*step) => next.finish(*step, member, facts),
+            (State::Doing { step }, Event::Lost) => {
+                next.state = State::Unknown { step: *step };
+                vec![Effect::Ask(*step)]
+            }
+            (State::Doing { step } | State::Unknown { step }, Event::Failed { reason }) => {
+                next.park(*step, reason.clone())
+            }
+            (State::Unknown { step }, Event::FoundDone | Event::FoundUndone) => next.perform(*step),
+            (State::Parked { step, .. }, Event::Retry) => next.wait(*step),
+            (State::Parked { .. }, Event::RolledBack) if !next.killed() => {
+                next.facts.new = None;
+                next.facts.ended.retain(|step| *step == Step::Capture);
+                next.state = State::RolledBack;
+                vec![Effect::GiveUpNew]
+            }
+            (State::RolledBack, Event::Retry) => next.wait(Step::Mint),
+            (State::Dark { .. }, Event::Cleaned) => next.wait(Step::Mint),
+            (State::Settled { last: false }, Event::Reproved { last }) => {
+                next.state = State::Settled { last: *last };
+                if *last { vec![Effect::Release] } else { vec![Effect::ScheduleReproof] }
+            }
+            (State::Settled { .. }, Event::Resurrected { endpoints }) => {
+                // The old version is killed and proven again, from the step that kills it on this path.
+                for step in
+                    [Step::Revoke, Step::EndDerived, Step::Prove, Step::Sweep, Step::FinalProve, Step::FinalSweep]
+                {
+                    next.facts.ended.remove(&step);
+                }
+                next.facts.proof = None;
+                let mut effects = next.park(Step::Revoke, Reason::Alive { endpoints: endpoints.clone() });
+                effects.push(Effect::Alarm);
+                effects
+            }
+            (
+                State::Planned
+                | State::Waiting { .. }
+                | State::Doing { .. }
+                | State::Parked { .. }
+                | State::Dark { .. }
+                | State::RolledBack,
+                Event::Superseded { by },
+            ) => {
+                next.state = State::Superseded { by: by.clone() };
+                vec![Effect::Release]
+            }
+            _ => return Err(illegal()),
+        };
+        Ok((next, effects))
+    }
+
+    /// True when something irreversible or disabling was done to the old version.
+    fn killed(&self) -> bool {
+        self.facts.ended.contains(&Step::Revoke)
+            || self.facts.ended.contains(&Step::Disable)
+            || matches!(&self.state, State::Parked { step, .. } if matches!(step, Step::Revoke | Step::Disable))
+    }
+
+    fn wait(&mut self, step: Step) -> Vec<Effect> {
+        self.state = State::Waiting { step };
+        vec![Effect::Await(step)]
+    }
+
+    fn perform(&mut self, step: Step) -> Vec<Effect> {
+        self.state = State::Doing { step };
+        vec![Effect::Perform(step)]
+    }
+
+    fn park(&mut self, step: Step, reason: Reason) -> Vec<Effect> {
+        self.state = State::Parked { step, reason };
+        Vec::new()
+    }
+
+    /// A step ended: record what it established, and go on unless that is not enough.
+    fn finish(&mut self, step: Step, member: &Member, facts: &Done) -> Vec<Effect> {
+        match facts {
+            Done::Captured { old } => self.facts.old.clone_from(old),
+            Done::Minted { new } => self.facts.new = Some(new.clone()),
+            Done::Confirmed { consumers } => {
+                self.facts.confirmed.clone_from(consumers);
+                let seen =
+                    |workload: &&Ref| consumers.get(*workload).is_some_and(|grade| *grade <= member.least_confirm);
+                let missing: BTreeSet<Ref> =
+                    member.consumers.iter().filter(|workload| !seen(workload)).cloned().collect();
+                if !missing.is_empty() {
+                    return self.park(step, Reason::Unconfirmed { workloads: missing });
+                }
+            }
+            Done::Proved { grade } => {
+                self.facts.proof = Some(*grade);
+                // The first proof of the contain path has no new value to compare with; the final one has.
+                let judged = member.path == Path::Rolling || step == Step::FinalProve;
+                if judged && *grade > member.least_proof {
+                    return self.park(step, Reason::WeakProof { grade: *grade });
+                }
+            }
+            Done::Swept { undecided } | Done::Contained { undecided, .. } if !undecided.is_empty() => {
+                return self.park(step, Reason::Foreign { versions: undecided.clone() });
+            }
+            Done::Swept { .. } | Done::Contained { .. } | Done::Plain { .. } => {}
+        }
+        self.facts.ended.insert(step);
+        if let (Done::Contained { now, .. }, true) = (facts, member.dark) {
+            self.state = State::Dark { since: *now };
+            return vec![Effect::Alarm];
+        }
+        if let Some(after) = member.path.after(step) {
+            return self.wait(after);
+        }
+        self.state = State::Settled { last: false };
+        vec![Effect::ScheduleReproof]
+    }
+}
+
+impl Default for Rotation {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Done {
+    /// Each step has one kind of outcome.
+    fn fits(&self, step: Step) -> bool {
+        match self {
+            Self::Captured { .. } => step == Step::Capture,
+            Self::Minted { .. } => step == Step::Mint,
+            Self::Confirmed { .. } => step == Step::Confirm,
+            Self::Proved { .. } => matches!(step, Step::Prove | Step::FinalProve),
+            Self::Swept { .. } => matches!(step, Step::Sweep | Step::FinalSweep),
+            Self::Contained { .. } => step == Step::Sweep,
+            Self::Plain { step: plain } => {
+                *plain == step
+                    && matches!(
+                        step,
+                        Step::Verify
+                            | Step::Deliver
+                            | Step::Promote
+                            | Step::Reload
+                            | Step::Hold
+                            | Step::Disable
+                            | Step::Revoke
+                            | Step::EndDerived
+                    )
+            }
+        }
+    }
+}
+
+impl State {
+    /// The word of the drawing.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Waiting { .. } => "waiting",
+            Self::Doing { .. } => "doing",
+            Self::Unknown { .. } => "unknown",
+            Self::Parked { .. } => "parked",
+            Self::Dark { .. } => "dark",
+            Self::Settled { .. } => "settled",
+            Self::Superseded { .. } => "superseded",
+            Self::RolledBack => "rolled-back",
+        }
+    }
+
+    /// The step it is about, when it is about one.
+    #[must_use]
+    pub const fn step(&self) -> Option<Step> {
+        match self {
+            Self::Waiting { step } | Self::Doing { step } | Self::Unknown { step } | Self::Parked { step, .. } => {
+                Some(*step)
+            }
+            Self::Planned | Self::Dark { .. } | Self::Settled { .. } | Self::Superseded { .. } | Self::RolledBack => {
+                None
+            }
+        }
+    }
+
+    /// True when nothing will happen without a person, another reset, or a due re-proof.
+    #[must_use]
+    pub const fn rests(&self) -> bool {
+        matches!(
+            self,
+            Self::Parked { .. } | Self::Dark { .. } | Self::Settled { .. } | Self::Superseded { .. } | Self::RolledBack
+        )
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waiting { step } => write!(f, "waiting to {step}"),
+            Self::Doing { step } => write!(f, "doing {step}"),
+            Self::Unknown { step } => write!(f, "unknown after {step}"),
+            Self::Parked { step, .. } => write!(f, "parked at {step}"),
+            Self::Settled { last: false } => f.write_str("settled (provisional)"),
+            Self::Dark { .. } | Self::Planned | Self::Settled { .. } | Self::Superseded { .. } | Self::RolledBack => {
+                f.write_str(self.name())
+            }
+        }
+    }
+}
+
+impl Event {
+    /// The word of the drawing.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Cleared => "cleared",
+            Self::Done { .. } => "done",
+            Self::Lost => "lost",
+            Self::FoundDone => "found-done",
+            Self::FoundUndone => "found-undone",
+            Self::Failed { .. } => "failed",
+            Self::Drifted { .. } => "drifted",
+            Self::Retry => "retry",
+            Self::Cleaned => "cleaned",
+            Self::Reproved { .. } => "reproved",
+            Self::Resurrected { .. } => "resurrected",
+            Self::RolledBack => "rolled-back",
+            Self::Superseded { .. } => "superseded",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn list<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
+            items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+        }
+        match self {
+            Self::Unconfirmed { workloads } => {
+                write!(f, "not seen on the new version: {}; the old one lives", list(workloads))
+            }
+            Self::Alive { endpoints } => write!(f, "the old value was not refused at {}", list(endpoints)),
+            Self::WeakProof { grade } => write!(f, "the proof is only {grade:?}, weaker than the policy asks"),
+            Self::Foreign { versions } => write!(f, "unknown versions at the issuer: {}", list(versions)),
+            Self::Drifted { what } => write!(f, "not what the plan says: {what}"),
+            Self::Rights { change } => write!(f, "the new version's rights differ: {change}"),
+            Self::Task { what } => write!(f, "waits for a person: {what}"),
+            Self::Failed { what } => write!(f, "{what}"),
+            Self::Unclear { what } => write!(f, "outcome unknown: {what}"),
+        }
+    }
+}
