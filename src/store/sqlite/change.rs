@@ -1,0 +1,115 @@
+//! One change inside a transaction.
+
+use remint_evidence_format::{Draft, Stored};
+use rusqlite::{Connection, params};
+
+use super::heads::Head;
+use super::writer::{Work, Writing, execute};
+use super::{broken, lease, to_row};
+use crate::evidence::seal;
+use crate::store::{Change, Committed, Put, Rule, Sealed, StoreError};
+
+/// A change whose bodies are text already: the caller's thread does that, not the one writer.
+pub(super) struct Prepared {
+    change: Change,
+    /// As many as there are puts, in their order.
+    bodies: Vec<String>,
+}
+
+impl Prepared {
+    pub(super) fn new(change: Change) -> Result<Self, StoreError> {
+        if change.entries.iter().any(|draft| draft.reset.as_deref() == Some("")) {
+            return Err(StoreError::Broken {
+                what: "refuses an entry of a reset without a name".to_owned(),
+                source: None,
+            });
+        }
+        let bodies = change.puts.iter().map(|put| serde_json::to_string(&put.body)).collect::<Result<_, _>>();
+        let bodies = bodies.map_err(|source| StoreError::Broken {
+            what: "could not write a record as JSON".to_owned(),
+            source: Some(Box::new(source)),
+        })?;
+        Ok(Self { change, bodies })
+    }
+}
+
+impl Work for Prepared {
+    type Answer = Committed;
+
+    fn apply(self, writing: &mut Writing<'_>) -> Result<Committed, StoreError> {
+        let connection = writing.connection;
+        if let Some(fence) = &self.change.fence {
+            lease::check(connection, fence)?;
+        }
+        for key in &self.change.deletes {
+            let sql = "DELETE FROM record WHERE kind = ?1 AND id = ?2";
+            execute(connection, sql, params![key.kind, key.id], "could not delete a record")?;
+        }
+        for (put, body) in self.change.puts.iter().zip(&self.bodies) {
+            store(connection, put, body)?;
+        }
+        for id in &self.change.unseals {
+            execute(connection, "DELETE FROM sealed WHERE id = ?1", [id], "could not forget a sealed value")?;
+        }
+        for sealed in &self.change.seals {
+            keep(connection, sealed)?;
+        }
+        let entries = self.change.entries.into_iter().map(|draft| record(writing, draft)).collect::<Result<_, _>>()?;
+        Ok(Committed { entries })
+    }
+}
+
+fn store(connection: &Connection, put: &Put, body: &str) -> Result<(), StoreError> {
+    const UPSERT: &str = "INSERT INTO record (kind, id, scope, revision, body) VALUES (?1, ?2, ?3, 1, ?4)
+        ON CONFLICT (kind, id) DO UPDATE SET scope = excluded.scope, revision = revision + 1, body = excluded.body";
+    const INSERT: &str = "INSERT INTO record (kind, id, scope, revision, body) VALUES (?1, ?2, ?3, 1, ?4)
+        ON CONFLICT (kind, id) DO NOTHING";
+    const UPDATE: &str = "UPDATE record SET scope = ?3, revision = revision + 1, body = ?4
+        WHERE kind = ?1 AND id = ?2 AND revision = ?5";
+    let (kind, id, scope) = (put.key.kind, put.key.id.as_str(), put.scope.as_str());
+    let failed = "could not write a record";
+    match put.rule {
+        Rule::Upsert => execute(connection, UPSERT, params![kind, id, scope, body], failed).map(drop),
+        Rule::Insert => match execute(connection, INSERT, params![kind, id, scope, body], failed)? {
+            0 => Err(StoreError::Exists { kind, id: id.to_owned() }),
+            _ => Ok(()),
+        },
+        Rule::Revision(revision) => {
+            match execute(connection, UPDATE, params![kind, id, scope, body, to_row(revision)], failed)? {
+                0 => Err(StoreError::Stale { kind, id: id.to_owned() }),
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+/// Keeps a sealed value. The same one again is fine; another one under its id would lose a secret, and is refused.
+fn keep(connection: &Connection, sealed: &Sealed) -> Result<(), StoreError> {
+    const INSERT: &str = "INSERT INTO sealed (id, scope, generation, expires, bytes) VALUES (?1, ?2, ?3, ?4, ?5)
+        ON CONFLICT (id) DO UPDATE SET expires = excluded.expires WHERE bytes = excluded.bytes";
+    let Sealed { id, scope, generation, expires, bytes } = sealed;
+    let values = params![id, scope, to_row(*generation), expires.map(|at| at.to_string()), bytes];
+    match execute(connection, INSERT, values, "could not keep a sealed value")? {
+        0 => Err(StoreError::Exists { kind: "sealed value", id: id.clone() }),
+        _ => Ok(()),
+    }
+}
+
+/// Numbers an entry, chains it to the one before, and writes it.
+fn record(writing: &mut Writing<'_>, draft: Draft) -> Result<Stored, StoreError> {
+    let reset = draft.reset.as_deref().unwrap_or_default();
+    let before = writing.heads.of(writing.connection, reset)?;
+    let id = writing.heads.last(writing.connection)? + 1;
+    let number = before.map_or(0, |head| head.number) + 1;
+    let bytes = seal::seal(&draft, number, before.map(|head| head.hash).as_ref()).map_err(|source| {
+        StoreError::Broken { what: "could not write an entry".to_owned(), source: Some(Box::new(source)) }
+    })?;
+    let sql = "INSERT INTO entry (id, reset, number, bytes) VALUES (?1, ?2, ?3, ?4)";
+    writing
+        .connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.execute(params![to_row(id), reset, to_row(number), bytes]))
+        .map_err(broken("could not write an entry"))?;
+    writing.heads.advance(reset, id, Head { number, hash: seal::hash(&bytes) });
+    Ok(Stored { id, index: None, reset: draft.reset, number, bytes })
+}

@@ -1,0 +1,203 @@
+//! What every back end of the store must hold, and what only the embedded one promises.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use remint::store::{Change, Fence, Key, Put, Rule, Sealed, Store, StoreError};
+use remint_contract::ResetId;
+use remint_evidence_format::Draft;
+use serde_json::json;
+
+mod sqlite;
+
+/// Every promise of the trait, for a back end that `make` gives a fresh store of.
+pub(crate) async fn suite<S: Store + 'static>(make: impl AsyncFn() -> S) {
+    a_change_is_all_or_nothing(make().await).await;
+    a_put_holds_to_its_rule(make().await).await;
+    records_are_listed_oldest_first_and_by_scope(make().await).await;
+    a_sealed_value_is_never_replaced_by_another(make().await).await;
+    a_lease_has_one_holder_and_its_number_grows(make().await).await;
+    a_worker_that_lost_its_lease_records_nothing(make().await).await;
+    entries_are_numbered_and_chained_within_their_reset_under_64_callers(make().await).await;
+    a_refused_change_leaves_no_gap_in_its_chain(make().await).await;
+    entries_get_their_places_once_and_in_order(make().await).await;
+}
+
+async fn a_change_is_all_or_nothing(store: impl Store) {
+    store.commit(put("task", "there", Rule::Insert)).await.unwrap();
+    let mut change = put("task", "new", Rule::Insert);
+    change.puts.extend(put("task", "there", Rule::Insert).puts);
+    change.seals.push(sealed("s1", b"x"));
+    change.entries.push(draft(Some("r1"), 1));
+    assert!(matches!(store.commit(change).await, Err(StoreError::Exists { kind: "task", id }) if id == "there"));
+    assert_eq!(store.get(&key("task", "new")).await.unwrap(), None);
+    assert_eq!(store.sealed("s1").await.unwrap(), None);
+    assert!(store.unsequenced(9).await.unwrap().is_empty());
+}
+
+async fn a_put_holds_to_its_rule(store: impl Store) {
+    store.commit(put("task", "a", Rule::Insert)).await.unwrap();
+    assert!(matches!(store.commit(put("task", "a", Rule::Insert)).await, Err(StoreError::Exists { .. })));
+    store.commit(put("task", "a", Rule::Revision(1))).await.unwrap();
+    assert!(matches!(store.commit(put("task", "a", Rule::Revision(1))).await, Err(StoreError::Stale { .. })));
+    assert!(matches!(store.commit(put("task", "b", Rule::Revision(1))).await, Err(StoreError::Stale { .. })));
+    store.commit(put("task", "a", Rule::Upsert)).await.unwrap();
+    assert_eq!(store.get(&key("task", "a")).await.unwrap().unwrap().revision, 3);
+    store.commit(Change { deletes: vec![key("task", "a")], ..Change::default() }).await.unwrap();
+    assert_eq!(store.get(&key("task", "a")).await.unwrap(), None);
+}
+
+async fn records_are_listed_oldest_first_and_by_scope(store: impl Store) {
+    for (id, scope) in [("z", "r1"), ("m", "r2"), ("a", "r1")] {
+        let mut change = put("task", id, Rule::Insert);
+        scope.clone_into(&mut change.puts[0].scope);
+        store.commit(change).await.unwrap();
+    }
+    store.commit(put("task", "z", Rule::Upsert)).await.unwrap();
+    store.commit(put("other", "q", Rule::Insert)).await.unwrap();
+    let ids = |records: Vec<remint::store::Record>| records.into_iter().map(|record| record.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.list("task", None).await.unwrap()), ["z", "m", "a"]);
+    assert_eq!(ids(store.list("task", Some("r1")).await.unwrap()), ["a"]);
+    assert_eq!(ids(store.list("task", Some("r9")).await.unwrap()), Vec::<String>::new());
+}
+
+async fn a_sealed_value_is_never_replaced_by_another(store: impl Store) {
+    let seal = |bytes: &[u8]| Change { seals: vec![sealed("s", bytes)], ..Change::default() };
+    store.commit(seal(b"one")).await.unwrap();
+    store.commit(seal(b"one")).await.unwrap();
+    assert!(matches!(store.commit(seal(b"two")).await, Err(StoreError::Exists { .. })));
+    assert_eq!(store.sealed("s").await.unwrap(), Some(sealed("s", b"one")));
+    store.commit(Change { unseals: vec!["s".to_owned()], ..Change::default() }).await.unwrap();
+    assert_eq!(store.sealed("s").await.unwrap(), None);
+}
+
+async fn a_lease_has_one_holder_and_its_number_grows(store: impl Store) {
+    let first = store.lease("l", "a", at(0), at(10)).await.unwrap().unwrap();
+    assert_eq!(store.lease("l", "b", at(9), at(20)).await.unwrap(), None);
+    assert_eq!(store.lease("l", "a", at(9), at(12)).await.unwrap().unwrap(), first, "renewed");
+    assert_eq!(store.lease("l", "b", at(11), at(20)).await.unwrap(), None, "the renewal counts");
+    let second = store.lease("l", "b", at(12), at(20)).await.unwrap().unwrap();
+    assert_eq!(second.token, first.token + 1);
+    assert!(matches!(store.release(&first).await, Err(StoreError::Fenced(_))), "it is not his to release");
+    store.release(&second).await.unwrap();
+    let third = store.lease("l", "b", at(13), at(20)).await.unwrap().unwrap();
+    assert_eq!(third.token, second.token + 1, "taken anew after a release");
+}
+
+async fn a_worker_that_lost_its_lease_records_nothing(store: impl Store) {
+    let late = store.lease("l", "a", at(0), at(10)).await.unwrap().unwrap();
+    let present = store.lease("l", "b", at(10), at(20)).await.unwrap().unwrap();
+    let never = Fence { lease: "unheard-of".to_owned(), token: 1 };
+    let fenced = |fence: &Fence| {
+        let mut change = put("task", "x", Rule::Upsert);
+        change.fence = Some(fence.clone());
+        change.entries.push(draft(Some("r1"), 1));
+        change
+    };
+    assert!(matches!(store.commit(fenced(&late)).await, Err(StoreError::Fenced(name)) if name == "l"));
+    assert!(matches!(store.commit(fenced(&never)).await, Err(StoreError::Fenced(_))));
+    assert_eq!(store.get(&key("task", "x")).await.unwrap(), None);
+    assert!(store.unsequenced(9).await.unwrap().is_empty());
+    store.commit(fenced(&present)).await.unwrap();
+    store.release(&present).await.unwrap();
+    assert!(matches!(store.commit(fenced(&present)).await, Err(StoreError::Fenced(_))), "let go is lost");
+}
+
+async fn entries_are_numbered_and_chained_within_their_reset_under_64_callers<S: Store + 'static>(store: S) {
+    let store = Arc::new(store);
+    let mut callers = tokio::task::JoinSet::new();
+    for caller in 0..64_u64 {
+        let store = Arc::clone(&store);
+        callers.spawn(async move {
+            for turn in 0..10 {
+                let reset = [None, Some("r1"), Some("r2")][usize::try_from((caller + turn) % 3).unwrap()];
+                let entries = vec![draft(reset, caller * 100 + turn), draft(Some("r1"), caller * 100 + turn)];
+                let committed = store.commit(Change { entries, ..Change::default() }).await.unwrap();
+                assert_eq!(committed.entries.len(), 2);
+            }
+        });
+    }
+    while let Some(caller) = callers.join_next().await {
+        caller.unwrap();
+    }
+    let all = store.unsequenced(10_000).await.unwrap();
+    assert_eq!(all.len(), 64 * 10 * 2);
+    assert!(all.windows(2).all(|pair| pair[0].id < pair[1].id), "in commit order");
+    chained(&all);
+    let r1: Vec<_> = all.iter().filter(|entry| entry.reset.as_deref() == Some("r1")).cloned().collect();
+    assert_eq!(store.entries_of(&ResetId("r1".to_owned())).await.unwrap(), r1);
+}
+
+async fn a_refused_change_leaves_no_gap_in_its_chain(store: impl Store) {
+    store.commit(put("task", "there", Rule::Insert)).await.unwrap();
+    let work = |id: &str| {
+        let mut change = put("task", id, Rule::Insert);
+        change.entries = vec![draft(Some("r1"), 1), draft(Some("r1"), 2)];
+        change
+    };
+    // All in one queue, so that the refused ones share a commit with the others.
+    let changes = ["a", "there", "b", "there", "c"].map(|id| store.commit(work(id)));
+    let outcomes: Vec<bool> = futures::future::join_all(changes).await.into_iter().map(|o| o.is_ok()).collect();
+    assert_eq!(outcomes, [true, false, true, false, true]);
+    let all = store.unsequenced(100).await.unwrap();
+    assert_eq!(all.iter().map(|entry| entry.id).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    chained(&all);
+}
+
+async fn entries_get_their_places_once_and_in_order(store: impl Store) {
+    let entries = (0..5).map(|turn| draft(Some("r1"), turn)).collect();
+    store.commit(Change { entries, ..Change::default() }).await.unwrap();
+    let fence = store.lease("sequencer", "a", at(0), at(10)).await.unwrap().unwrap();
+    let ids: Vec<u64> = store.unsequenced(3).await.unwrap().iter().map(|entry| entry.id).collect();
+    assert!(store.sequence(&fence, &ids[1..], 3, "skips one").await.is_err());
+    assert!(store.sequence(&fence, &ids, 4, "counts wrong").await.is_err());
+    store.sequence(&fence, &ids, 3, "note 3").await.unwrap();
+    assert!(store.sequence(&fence, &ids, 3, "again").await.is_err());
+    assert_eq!(store.checkpoint().await.unwrap(), Some((3, "note 3".to_owned())));
+    let placed = store.sequenced(1, 10).await.unwrap();
+    assert_eq!(placed.iter().map(|entry| entry.index).collect::<Vec<_>>(), [Some(1), Some(2)]);
+    assert_eq!(store.unsequenced(10).await.unwrap().len(), 2);
+    let indexes = store.entries_of(&ResetId("r1".to_owned())).await.unwrap().into_iter().map(|entry| entry.index);
+    assert_eq!(indexes.collect::<Vec<_>>(), [Some(0), Some(1), Some(2), None, None]);
+    store.lease("sequencer", "b", at(10), at(20)).await.unwrap().unwrap();
+    assert!(matches!(store.sequence(&fence, &[4, 5], 5, "late").await, Err(StoreError::Fenced(_))));
+}
+
+/// Each chain is 1, 2, 3, … and each entry carries the hash of the one before.
+fn chained(entries: &[remint_evidence_format::Stored]) {
+    let mut heads: BTreeMap<Option<String>, (u64, Option<remint::evidence::seal::Hash>)> = BTreeMap::new();
+    for entry in entries {
+        let (number, previous) = heads.get(&entry.reset).copied().unwrap_or((0, None));
+        assert_eq!(entry.number, number + 1);
+        let text = String::from_utf8(entry.bytes.clone()).unwrap();
+        let (_, json) = text.split_once('\n').unwrap();
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(json["number"], json!(entry.number));
+        let hex = previous.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        assert_eq!(json["previous"], json!(hex));
+        heads.insert(entry.reset.clone(), (entry.number, Some(remint::evidence::seal::hash(&entry.bytes))));
+    }
+}
+
+pub(crate) fn key(kind: &'static str, id: &str) -> Key {
+    Key { kind, id: id.to_owned() }
+}
+
+pub(crate) fn put(kind: &'static str, id: &str, rule: Rule) -> Change {
+    let put = Put { key: key(kind, id), scope: String::new(), body: json!({"of": id}), rule };
+    Change { puts: vec![put], ..Change::default() }
+}
+
+pub(crate) fn sealed(id: &str, bytes: &[u8]) -> Sealed {
+    Sealed { id: id.to_owned(), scope: "r1".to_owned(), generation: 1, expires: Some(at(60)), bytes: bytes.to_vec() }
+}
+
+pub(crate) fn draft(reset: Option<&str>, turn: u64) -> Draft {
+    let body = json!({"turn": turn}).as_object().cloned().unwrap();
+    let (kind, at) = ("effect.done".to_owned(), at(0).to_string());
+    Draft { kind, at, reset: reset.map(str::to_owned), subject: None, body }
+}
+
+pub(crate) fn at(second: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(1_700_000_000 + second).unwrap()
+}
