@@ -3,6 +3,7 @@
 //! the time or a random number; the compiler keeps it so, because this crate does not depend on any of them.
 
 pub mod digest;
+pub mod drift;
 pub mod estate;
 pub mod graph;
 pub mod machine;

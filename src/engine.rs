@@ -1,0 +1,179 @@
+//! Doing: the engine carries plans out over a store, a host and an escrow.
+//!
+//! Flow of a reset: [`reset`] records what was asked and what was approved; [`conduct`] moves every member through the
+//! machine, waiting for what the plan says must come before; [`step`] does one step through the [`host`]; [`effect`]
+//! makes each effect durable before and after; [`reproof`] tries the dead again; [`close`] sums up.
+//!
+//! Guarantees: an intent is durable before its effect and its outcome before the next; at most one reset owns a
+//! credential; a run that lost its lease records nothing; after a crash the same calls go on from what the store and
+//! the targets say.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use remint_contract::{HostRules, Kinds, Name, Ref, ResetId};
+use remint_core::estate::Estate;
+use remint_core::machine::Illegal;
+use tokio::sync::broadcast;
+
+use crate::context::Context;
+use crate::engine::host::HostSettings;
+use crate::escrow::{Escrow, EscrowError, NoRandomness};
+use crate::store::{Store, StoreError};
+
+pub mod close;
+pub mod conduct;
+pub mod effect;
+pub mod host;
+pub mod progress;
+pub mod record;
+pub mod reproof;
+pub mod reset;
+pub mod run;
+pub mod step;
+
+pub use progress::Progress;
+
+/// The engine of one state.
+#[derive(Clone)]
+pub struct Engine {
+    pub store: Arc<dyn Store>,
+    pub escrow: Arc<Escrow>,
+    pub kinds: Arc<dyn Kinds>,
+    pub rules: HostRules,
+    pub context: Context,
+    pub settings: EngineSettings,
+    pub progress: broadcast::Sender<Progress>,
+}
+
+/// The engine's own limits and waits.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    pub host: HostSettings,
+    /// Between two looks at something that takes its time.
+    pub poll: Duration,
+    /// How long an old value may take to be refused, beside what its system's propagation says.
+    pub patience: Duration,
+    /// A run's lease; renewed at a third of it.
+    pub lease: Duration,
+    /// When the old values are tried again, counted from settlement.
+    pub reproofs: Vec<Duration>,
+    /// How long escrow keeps old values for the re-proof.
+    pub escrow_keeps: Duration,
+    /// Who this process is, for leases.
+    pub holder: String,
+}
+
+impl EngineSettings {
+    /// Until when something that propagates is waited for.
+    #[must_use]
+    pub fn settle(&self, propagation: Duration) -> Duration {
+        self.patience + propagation * 10
+    }
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            host: HostSettings::default(),
+            poll: Duration::from_millis(100),
+            patience: Duration::from_secs(10),
+            lease: Duration::from_secs(30),
+            reproofs: vec![Duration::from_secs(3600), Duration::from_secs(24 * 3600)],
+            escrow_keeps: Duration::from_secs(25 * 3600),
+            holder: "remint".to_owned(),
+        }
+    }
+}
+
+/// Why the engine cannot go on, or refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Escrow(#[from] EscrowError),
+    #[error(transparent)]
+    Connector(#[from] remint_contract::Error),
+    #[error(transparent)]
+    Random(#[from] NoRandomness),
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    #[error("{0} is not in the estate that the plan was made from")]
+    Gone(Ref),
+    #[error("the sealed value {0} is not in escrow any more")]
+    Unsealed(String),
+    #[error("there is no reset {0}; `remint get resets` lists them")]
+    NoReset(ResetId),
+    #[error("there is no {kind} {id} in this state; `remint get {kind}s` lists them")]
+    NoRecord { kind: &'static str, id: String },
+    #[error("the estate {0} that the plan was made from is not in this state")]
+    NoEstate(String),
+    #[error(
+        "{credential} is owned by reset {reset}, which is not complete; wait for it, or finish it with `remint get rotations` and its next actions"
+    )]
+    Owned { credential: Ref, reset: ResetId },
+    #[error("reset {0} was asked for already; a request runs once")]
+    Twice(ResetId),
+    #[error(
+        "reset {id} was asked for at {asked} and is older than one hour: it is expired and never starts; ask again"
+    )]
+    Expired { id: ResetId, asked: String },
+    #[error("reset {id} is approved for the plan {approved}, but its plan is {plan}")]
+    OtherPlan { id: ResetId, approved: String, plan: String },
+    #[error("reset {0} waits for approval: remint approve {0}")]
+    Unapproved(ResetId),
+    #[error("reset {0} is being carried out by another process")]
+    Busy(ResetId),
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// The workload that Remint itself is.
+#[must_use]
+pub fn is_remint(workload: &Ref) -> bool {
+    workload.kind == remint_contract::Kind::Workload
+        && workload.name.as_str() == "remint"
+        && workload.namespace == Name::default_namespace()
+}
+
+impl Engine {
+    /// An engine with nobody watching yet.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        escrow: Arc<Escrow>,
+        kinds: Arc<dyn Kinds>,
+        rules: HostRules,
+        context: Context,
+        settings: EngineSettings,
+    ) -> Self {
+        let (progress, _) = broadcast::channel(4096);
+        Self { store, escrow, kinds, rules, context, settings, progress }
+    }
+
+    /// Everything that tells what is going on; a slow watcher misses some, and never holds the engine.
+    #[must_use]
+    pub fn watch(&self) -> broadcast::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// A host over an estate.
+    #[must_use]
+    pub fn host(&self, estate: Arc<Estate>) -> host::Host {
+        host::Host::new(estate, Arc::clone(&self.kinds), self.rules.clone(), self.context.clone(), self.settings.host)
+    }
+
+    /// Tells whoever watches.
+    pub(crate) fn tell(&self, progress: Progress) {
+        // Nobody watching is not a failure.
+        let _ = self.progress.send(progress);
+    }
+}
+
+/// The credentials that a set of references names, for messages.
+#[must_use]
+pub fn names(refs: &BTreeSet<Ref>) -> String {
+    refs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

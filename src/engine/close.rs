@@ -1,0 +1,279 @@
+//! Summing up: what a reset came to, whether it is complete, and the closing entry.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
+use remint_contract::{OperationId, Ref, ResetId, Verb};
+use remint_core::digest::Digest;
+use remint_core::machine::{Rotation, State};
+use remint_evidence_format::entry as format;
+use serde_json::{Value, json};
+
+use crate::engine::host::Ask;
+use crate::engine::record::{Finding, Reset, ResetStatus, entry, kind, put, read};
+use crate::engine::run::Run;
+use crate::engine::step::Tried;
+use crate::engine::{Engine, EngineError};
+use crate::store::{Change, Key, Rule};
+
+impl Engine {
+    /// After a run: strangers at the issuers, the reset's status, and the due re-proofs.
+    pub(crate) async fn sum_up(&self, run: &Run, rotations: &[Rotation]) -> Result<Reset, EngineError> {
+        let mut change = Change::default();
+        let settled =
+            rotations.iter().all(|rotation| matches!(rotation.state, State::Settled { .. } | State::Superseded { .. }));
+        if settled {
+            self.strangers(run, &mut change).await?;
+        }
+        let fresh: usize = change.puts.len();
+        let open = fresh + self.findings(Some(&run.id)).await?.iter().filter(|finding| undone(finding)).count();
+        let tasks = self.tasks(Some(&run.id)).await?.iter().filter(|task| task.attested.is_none()).count();
+        let key = Key { kind: kind::RESET, id: run.id.0.clone() };
+        let record = self.store.get(&key).await?.ok_or_else(|| EngineError::NoReset(run.id.clone()))?;
+        let revision = record.revision;
+        let mut reset: Reset = read(record)?;
+        let now = self.context.clock.now();
+        let before = reset.status;
+        if settled && open == 0 && tasks == 0 {
+            if !matches!(reset.status, ResetStatus::Provisional) {
+                reset.reproofs = self.settings.reproofs.iter().map(|after| now + *after).collect();
+            }
+            reset.status = ResetStatus::Provisional;
+        } else {
+            reset.status = ResetStatus::Resting;
+        }
+        *run.reset.lock().unwrap_or_else(PoisonError::into_inner) = reset.clone();
+        change.puts.push(put(kind::RESET, run.id.0.clone(), &run.id.0, &reset, Rule::Revision(revision))?);
+        if before != reset.status {
+            let body = json!({ "status": reset.status, "settled": count(rotations, "settled"), "parked": count(rotations, "parked"),
+                "dark": count(rotations, "dark"), "findings": open, "tasks": tasks });
+            change.entries.push(entry("reset.rested", now, Some(&run.id), None, &body));
+        }
+        run.commit(change).await?;
+        Ok(reset)
+    }
+
+    /// Lists every issuer once; what belongs to no target of the estate is a finding too.
+    async fn strangers(&self, run: &Run, change: &mut Change) -> Result<(), EngineError> {
+        let systems: BTreeSet<Ref> = run
+            .members
+            .iter()
+            .filter_map(|member| run.estate.credentials.get(&member.credential))
+            .map(|credential| credential.issued_by.system.clone())
+            .collect();
+        let known: BTreeSet<String> =
+            self.findings(Some(&run.id)).await?.into_iter().map(|finding| finding.id).collect();
+        for system in systems {
+            if !run.host.connector(&system)?.describe().verbs.contains(&Verb::Enumerate) {
+                continue;
+            }
+            let live = match run.enumerate(&system, None).await {
+                Ok(live) => live,
+                Err(error) => {
+                    let why = error.to_string();
+                    let now = self.context.clock.now();
+                    let body = json!({ "why": why });
+                    change.entries.push(entry("sweep.failed", now, Some(&run.id), Some(&system), &body));
+                    continue;
+                }
+            };
+            for live in live.iter().filter(|live| live.target.is_none()) {
+                let id = crate::engine::step::finding_id(&run.id.0, &system.to_string(), &live.version);
+                if known.contains(&id) {
+                    continue;
+                }
+                let now = self.context.clock.now();
+                let finding = Finding {
+                    id: id.clone(),
+                    reset: run.id.clone(),
+                    system: system.clone(),
+                    credential: None,
+                    version: live.version.clone(),
+                    label: live.label.clone(),
+                    found_at: now,
+                    decision: None,
+                };
+                let body = json!({ "finding": id, "version": live.version.0, "label": live.label });
+                change.entries.push(entry("foreign.found", now, Some(&run.id), Some(&system), &body));
+                change.puts.push(put(kind::FINDING, id, &run.id.0, &finding, Rule::Upsert)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Revokes what people decided to revoke and what belongs to no member's sweep.
+    pub async fn carry_out(&self, id: &ResetId) -> Result<(), EngineError> {
+        let reset = self.reset(id).await?;
+        let estate = std::sync::Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
+        let host = self.host(std::sync::Arc::clone(&estate));
+        for mut finding in self.findings(Some(id)).await? {
+            if finding.decision.as_ref().is_none_or(|decision| decision.done) {
+                continue;
+            }
+            if finding.credential.is_none() {
+                let target = remint_contract::Target { name: String::new(), settings: Value::Null };
+                let operation = self.context.operation()?;
+                let ask = Ask { system: &finding.system, verb: Verb::Revoke, operation: &operation, actor: None };
+                let version = finding.version.clone();
+                host.call(ask, |connector, call| {
+                    let (target, version) = (target.clone(), version.clone());
+                    async move { connector.revoke(&call, &target, &version).await }
+                })
+                .await?;
+            } else if !self.gone(&host, &estate, &finding).await? {
+                continue;
+            }
+            if let Some(decision) = &mut finding.decision {
+                decision.done = true;
+            }
+            let now = self.context.clock.now();
+            let mut change = Change::default();
+            let body = json!({ "finding": finding.id, "version": finding.version.0 });
+            change.entries.push(entry("foreign.revoked", now, Some(id), finding.credential.as_ref(), &body));
+            change.puts.push(put(kind::FINDING, finding.id.clone(), &id.0, &finding, Rule::Upsert)?);
+            self.store.commit(change).await?;
+        }
+        Ok(())
+    }
+
+    /// True when the issuer does not list the version any more.
+    async fn gone(
+        &self,
+        host: &crate::engine::host::Host,
+        estate: &remint_core::estate::Estate,
+        finding: &Finding,
+    ) -> Result<bool, EngineError> {
+        let targets: Vec<_> = estate
+            .credentials
+            .values()
+            .filter(|credential| credential.issued_by.system == finding.system)
+            .map(|credential| credential.issued_by.target.clone())
+            .collect();
+        let operation = OperationId("sweep".into());
+        let ask = Ask { system: &finding.system, verb: Verb::Enumerate, operation: &operation, actor: None };
+        let live = host
+            .call(ask, |connector, call| {
+                let targets = targets.clone();
+                async move { connector.enumerate(&call, &targets).await }
+            })
+            .await?;
+        Ok(live.iter().all(|live| live.version != finding.version))
+    }
+
+    /// The last entry of a reset: how many entries there are, the head of their chain, and the root of what was reached,
+    /// so that an omission shows.
+    pub(crate) async fn closing(&self, reset: &Reset) -> Result<(), EngineError> {
+        let entries = self.store.entries_of(&reset.id).await?;
+        let head = entries.last().map_or_else(String::new, |last| format::hash(&last.bytes).to_string());
+        let reached: Vec<Vec<u8>> =
+            reset.plan.reached.iter().map(|reached| reached.node.to_string().into_bytes()).collect();
+        let body = json!({
+            "count": entries.len() + 1,
+            "head": head,
+            "reached": Digest::merkle(&reached).to_string(),
+            "complete": reset.status == ResetStatus::Complete,
+        });
+        let now = self.context.clock.now();
+        let entries = vec![entry("reset.closed", now, Some(&reset.id), None, &body)];
+        self.store.commit(Change { entries, ..Change::default() }).await?;
+        Ok(())
+    }
+
+    /// Everything reached, and what became of it: settled with grades, task, exception, foreign with its decision, or
+    /// open. Nothing is left out.
+    pub async fn completeness(&self, id: &ResetId) -> Result<Value, EngineError> {
+        let reset = self.reset(id).await?;
+        let rotations = self.rotations(id).await?;
+        let credentials: Vec<Value> = rotations
+            .iter()
+            .map(|record| {
+                let state = &record.rotation.state;
+                let outcome = match state {
+                    State::Settled { last: true } => "settled",
+                    State::Settled { last: false } => "provisional",
+                    State::Superseded { .. } => "superseded",
+                    _ => "open",
+                };
+                let confirm = record.rotation.facts.confirmed.values().max();
+                let mut one = json!({ "credential": record.credential.to_string(), "outcome": outcome, "state": state.to_string() });
+                if let Some(proof) = record.rotation.facts.proof {
+                    one["proof"] = json!(proof);
+                }
+                if let Some(confirm) = confirm {
+                    one["confirm"] = json!(confirm);
+                }
+                if let State::Parked { reason, .. } = state {
+                    one["why"] = json!(reason.to_string());
+                }
+                one
+            })
+            .collect();
+        let tasks: Vec<Value> = self
+            .tasks(Some(id))
+            .await?
+            .iter()
+            .map(|task| {
+                let mut one = json!({ "task": task.id, "about": task.about.to_string(), "what": task.what, "attested": task.attested.is_some() });
+                if let Some(attested) = &task.attested {
+                    one["by"] = json!(attested.by);
+                }
+                one
+            })
+            .collect();
+        let foreign: Vec<Value> = self
+            .findings(Some(id))
+            .await?
+            .iter()
+            .map(|finding| {
+                let mut one = json!({ "finding": finding.id, "system": finding.system.to_string(), "version": finding.version.0 });
+                if let Some(decision) = &finding.decision {
+                    one["decision"] = json!(decision.word);
+                    one["by"] = json!(decision.by);
+                    one["done"] = json!(decision.done);
+                }
+                one
+            })
+            .collect();
+        let exceptions: Vec<Value> =
+            reset.plan.exceptions.iter().map(|reference| json!(reference.to_string())).collect();
+        Ok(json!({
+            "reset": id.0,
+            "governance": "ungoverned",
+            "status": reset.status,
+            "complete": reset.status == ResetStatus::Complete,
+            "credentials": credentials,
+            "tasks": tasks,
+            "exceptions": exceptions,
+            "foreign": foreign,
+        }))
+    }
+}
+
+/// A finding that still keeps a reset from being complete.
+fn undone(finding: &Finding) -> bool {
+    finding.decision.as_ref().is_none_or(|decision| !decision.done)
+}
+
+fn count(rotations: &[Rotation], state: &str) -> usize {
+    rotations.iter().filter(|rotation| rotation.state.name() == state).count()
+}
+
+/// What one re-proof of a reset gave.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Reproved {
+    pub refused: Vec<Ref>,
+    pub alive: Vec<Ref>,
+    /// Could not be tried, with the reason.
+    pub unclear: Vec<(Ref, String)>,
+}
+
+impl Reproved {
+    /// Files one member's tries.
+    pub(crate) fn file(&mut self, credential: Ref, tried: &Tried) {
+        match tried {
+            Tried::Refused => self.refused.push(credential),
+            Tried::Accepted(_) => self.alive.push(credential),
+            Tried::Unclear(why) => self.unclear.push((credential, why.clone())),
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! Conducting a reset: every member goes through the machine, each step waits for what the plan says must come before,
+//! and waves open one after another.
+//!
+//! Flow: [`Engine::run`] takes the reset's lease, loads what was done, and moves members until nothing more happens
+//! without a person. It may be called again at any time, by any process: that is what resuming is.
+//!
+//! Guarantees: a step begins only after every step that precedes it has ended, durably; a wave opens only when nothing
+//! of an earlier one is moving and not more members than the failure budget are parked; contain opens all waves at once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError};
+
+use remint_contract::ResetId;
+use remint_core::drift::drift;
+use remint_core::estate::Estate;
+use remint_core::machine::{Done, Effect, Event, Rotation, State};
+use remint_core::step::{Path, Step};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::engine::effect::{Stop, Task};
+use crate::engine::record::{IntentRecord, Reset, ResetStatus, RotationRecord, entry, kind, put, read};
+use crate::engine::run::Run;
+use crate::engine::{Engine, EngineError, Progress, step};
+use crate::store::{Change, Fence, Key, Rule};
+
+/// The members as they move.
+struct Conductor {
+    engine: Engine,
+    run: Arc<Run>,
+    rotations: Vec<Rotation>,
+    /// (member, step) → steps that must end before.
+    before: HashMap<(usize, Step), usize>,
+    /// (member, step) → steps that it lets go.
+    after: HashMap<(usize, Step), Vec<(usize, Step)>>,
+    /// Member → its wave.
+    wave: Vec<usize>,
+    open: usize,
+    moving: JoinSet<(usize, Result<Rotation, EngineError>)>,
+    /// Members that wait for steps of others.
+    held: BTreeSet<usize>,
+    /// Cuts whose outage was announced.
+    out: BTreeSet<usize>,
+}
+
+impl Engine {
+    /// Carries a reset on until nothing more happens without a person, a due re-proof or another call.
+    ///
+    /// # Errors
+    /// Not approved, approved for another plan, held by another process, or the store failed; parked members are no error.
+    pub async fn run(&self, id: &ResetId) -> Result<Reset, EngineError> {
+        let mut reset = self.reset(id).await?;
+        match reset.status {
+            ResetStatus::Requested => return Err(EngineError::Unapproved(id.clone())),
+            ResetStatus::Rejected | ResetStatus::Complete => return Ok(reset),
+            ResetStatus::Running | ResetStatus::Resting | ResetStatus::Provisional => {}
+        }
+        let digest = reset.plan.digest.to_string();
+        match &reset.approval {
+            Some(approval) if approval.digest == digest => {}
+            Some(approval) => {
+                return Err(EngineError::OtherPlan { id: id.clone(), approved: approval.digest.clone(), plan: digest });
+            }
+            None => return Err(EngineError::Unapproved(id.clone())),
+        }
+        let fence = self.take(&format!("reset/{id}")).await?.ok_or_else(|| EngineError::Busy(id.clone()))?;
+        let renewing = self.keep_renewing(fence.clone());
+        let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
+        let result = self.conduct(reset.clone(), estate, fence.clone()).await;
+        renewing.abort();
+        reset = result?;
+        self.store.release(&fence).await?;
+        Ok(reset)
+    }
+
+    async fn take(&self, lease: &str) -> Result<Option<Fence>, EngineError> {
+        let now = self.context.clock.now();
+        Ok(self.store.lease(lease, &self.settings.holder, now, now + self.settings.lease).await?)
+    }
+
+    /// Renews the lease for as long as the run lasts; when it is lost, every later commit of the run is refused.
+    fn keep_renewing(&self, fence: Fence) -> tokio::task::JoinHandle<()> {
+        let engine = self.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(engine.settings.lease / 3).await;
+                if !matches!(engine.take(&fence.lease).await, Ok(Some(held)) if held == fence) {
+                    return;
+                }
+            }
+        })
+    }
+
+    async fn conduct(&self, reset: Reset, estate: Arc<Estate>, fence: Fence) -> Result<Reset, EngineError> {
+        let id = reset.id.clone();
+        let run = Arc::new(Run::new(
+            reset.clone(),
+            Arc::clone(&estate),
+            Arc::new(self.host(Arc::clone(&estate))),
+            Arc::clone(&self.store),
+            Arc::clone(&self.escrow),
+            self.context.clone(),
+            self.settings.clone(),
+            fence,
+        ));
+        let rotations = self.rotations(&id).await?.into_iter().map(|record| record.rotation).collect::<Vec<_>>();
+        for record in self.store.list(kind::INTENT, Some(&id.0)).await? {
+            let intent: IntentRecord = read(record)?;
+            let mut intents = run.intents.lock().unwrap_or_else(PoisonError::into_inner);
+            intents.entry(intent.credential.clone()).or_default().push(intent);
+        }
+        for (member, rotation) in reset.plan.members.iter().zip(&rotations) {
+            if let Some(new) = &rotation.facts.new {
+                run.news.lock().unwrap_or_else(PoisonError::into_inner).insert(member.credential.clone(), new.clone());
+            }
+        }
+        let mut conductor = Conductor::new(self.clone(), Arc::clone(&run), rotations);
+        conductor.start().await?;
+        conductor.finish().await?;
+        let rotations = conductor.rotations;
+        self.sum_up(&run, &rotations).await
+    }
+
+    /// The rotations of a reset, in the order of its plan.
+    pub async fn rotations(&self, id: &ResetId) -> Result<Vec<RotationRecord>, EngineError> {
+        let mut records: Vec<RotationRecord> = Vec::new();
+        for record in self.store.list(kind::ROTATION, Some(&id.0)).await? {
+            records.push(read(record)?);
+        }
+        records.sort_by_key(|record| record.index);
+        Ok(records)
+    }
+
+    /// A reset by its id.
+    pub async fn reset(&self, id: &ResetId) -> Result<Reset, EngineError> {
+        let key = Key { kind: kind::RESET, id: id.0.clone() };
+        let record = self.store.get(&key).await?.ok_or_else(|| EngineError::NoReset(id.clone()))?;
+        Ok(read(record)?)
+    }
+}
+
+impl Conductor {
+    fn new(engine: Engine, run: Arc<Run>, rotations: Vec<Rotation>) -> Self {
+        let plan = run.reset.lock().unwrap_or_else(PoisonError::into_inner).plan.clone();
+        let mut before: HashMap<(usize, Step), usize> = HashMap::new();
+        let mut after: HashMap<(usize, Step), Vec<(usize, Step)>> = HashMap::new();
+        for precedence in &plan.precedences {
+            let (member, step) = precedence.before;
+            if rotations[member].facts.ended.contains(&step) || !run.members[member].path.steps().contains(&step) {
+                continue;
+            }
+            *before.entry(precedence.after).or_default() += 1;
+            after.entry(precedence.before).or_default().push(precedence.after);
+        }
+        let mut wave = vec![0; rotations.len()];
+        for (number, members) in plan.waves.iter().enumerate() {
+            for &member in members {
+                wave[member] = number;
+            }
+        }
+        Self {
+            engine,
+            run,
+            rotations,
+            before,
+            after,
+            wave,
+            open: 0,
+            moving: JoinSet::new(),
+            held: BTreeSet::new(),
+            out: BTreeSet::new(),
+        }
+    }
+
+    /// Starts the first wave; goes on with everything that was under way.
+    async fn start(&mut self) -> Result<(), EngineError> {
+        // What the plan says and the estate that is active now does not: only that leaf parks.
+        let active = self.engine.active_estate().await?;
+        for index in 0..self.rotations.len() {
+            if let (State::Planned, Some(estate)) = (&self.rotations[index].state, &active)
+                && let Some(what) = drift(&self.run.members[index], estate, &*self.engine.kinds)
+            {
+                self.apply(index, Event::Drifted { what }).await?;
+            }
+        }
+        for index in 0..self.rotations.len() {
+            if !matches!(self.rotations[index].state, State::Planned) {
+                self.resume(index).await?;
+            }
+        }
+        self.open_wave(0).await
+    }
+
+    async fn resume(&mut self, index: usize) -> Result<(), EngineError> {
+        match self.rotations[index].state.clone() {
+            State::Waiting { step } => self.wait(index, step).await,
+            State::Doing { step } => {
+                self.spawn(index, step);
+                Ok(())
+            }
+            // The step resolves what is open before it does anything.
+            State::Unknown { .. } => self.apply(index, Event::FoundUndone).await,
+            State::Dark { .. } if self.run.clean(&self.run.members[index]) => self.apply(index, Event::Cleaned).await,
+            State::Planned
+            | State::Parked { .. }
+            | State::Dark { .. }
+            | State::Settled { .. }
+            | State::Superseded { .. }
+            | State::RolledBack => Ok(()),
+        }
+    }
+
+    async fn open_wave(&mut self, number: usize) -> Result<(), EngineError> {
+        self.open = number;
+        let of = self.waves();
+        let at = self.run.context.clock.now();
+        self.engine.tell(Progress::Wave { reset: self.run.id.clone(), number, of, at });
+        for index in 0..self.rotations.len() {
+            let urgent = self.run.members[index].path == Path::Contain;
+            let mine = self.wave[index] == number || (number == 0 && urgent);
+            if mine && matches!(self.rotations[index].state, State::Planned) {
+                self.apply(index, Event::Start).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn waves(&self) -> usize {
+        self.wave.iter().max().map_or(0, |last| last + 1)
+    }
+
+    /// Moves on until everything rests, or waits for something that rests.
+    async fn finish(&mut self) -> Result<(), EngineError> {
+        loop {
+            while let Some(joined) = self.moving.join_next().await {
+                let (index, result) =
+                    joined.map_err(|error| EngineError::Refused(format!("a step failed: {error}")))?;
+                let rotation = result?;
+                self.moved(index, rotation).await?;
+            }
+            if self.open + 1 >= self.waves() || self.over_budget() {
+                return Ok(());
+            }
+            self.open_wave(self.open + 1).await?;
+        }
+    }
+
+    /// True when more members are parked than the plan allows before the next wave.
+    fn over_budget(&self) -> bool {
+        let budget = self.run.reset.lock().unwrap_or_else(PoisonError::into_inner).plan.limits.failure_budget;
+        let failed = self.rotations.iter().filter(|rotation| matches!(rotation.state, State::Parked { .. })).count();
+        failed > budget
+    }
+
+    /// A step's outcome is durable: follow its effects, and let go who waited for it.
+    async fn moved(&mut self, index: usize, rotation: Rotation) -> Result<(), EngineError> {
+        let ended: Vec<Step> = rotation.facts.ended.difference(&self.rotations[index].facts.ended).copied().collect();
+        self.rotations[index] = rotation;
+        self.told(index);
+        for step in ended {
+            for next in self.after.remove(&(index, step)).unwrap_or_default() {
+                if let Some(count) = self.before.get_mut(&next) {
+                    *count = count.saturating_sub(1);
+                    let waits = matches!(self.rotations[next.0].state, State::Waiting { step } if step == next.1);
+                    if *count == 0 && waits && self.held.remove(&next.0) {
+                        self.clear(next.0, next.1)?;
+                    }
+                }
+            }
+        }
+        self.announce(index);
+        match self.rotations[index].state.clone() {
+            State::Waiting { step } => self.wait(index, step).await,
+            State::Doing { step } => {
+                self.spawn(index, step);
+                Ok(())
+            }
+            State::Unknown { .. } => self.apply(index, Event::FoundUndone).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins the step when nothing must come before it any more.
+    async fn wait(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
+        if self.before.get(&(index, step)).copied().unwrap_or(0) == 0 {
+            self.clear(index, step)
+        } else {
+            self.held.insert(index);
+            Ok(())
+        }
+    }
+
+    /// `doing` is not written down: after a crash the step begins again, and resolves its open intents first.
+    fn clear(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
+        let (next, _) = self.rotations[index].on(&self.run.members[index], &Event::Cleared)?;
+        self.rotations[index] = next;
+        self.announce(index);
+        self.spawn(index, step);
+        Ok(())
+    }
+
+    fn spawn(&mut self, index: usize, step: Step) {
+        self.told(index);
+        let (run, rotation) = (Arc::clone(&self.run), self.rotations[index].clone());
+        self.moving.spawn(async move { (index, work(run, index, rotation, step).await) });
+    }
+
+    /// An event that is not a step's outcome: durable at once.
+    async fn apply(&mut self, index: usize, event: Event) -> Result<(), EngineError> {
+        let (next, effects) = self.rotations[index].on(&self.run.members[index], &event)?;
+        let now = self.run.context.clock.now();
+        let member = &self.run.members[index];
+        let mut change = Change::default();
+        change.puts.push(record(&self.run, index, &next)?);
+        if matches!(event, Event::Drifted { .. } | Event::Cleaned) {
+            let body = json!({ "event": event.name(), "state": next.state.to_string() });
+            change.entries.push(entry("rotation.moved", now, Some(&self.run.id), Some(&member.credential), &body));
+        }
+        self.run.commit(change).await?;
+        self.rotations[index] = next;
+        self.told(index);
+        for effect in effects {
+            match effect {
+                Effect::Await(step) => self.wait(index, step).await?,
+                Effect::Perform(step) => self.spawn(index, step),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn told(&self, index: usize) {
+        self.engine.tell(Progress::Moved {
+            reset: self.run.id.clone(),
+            index,
+            credential: self.run.members[index].credential.clone(),
+            state: self.rotations[index].state.clone(),
+            at: self.run.context.clock.now(),
+        });
+    }
+
+    /// A cut's outage begins with the first disable of its members and ends when all of them are confirmed.
+    fn announce(&mut self, index: usize) {
+        let Some(cut) = self.run.members[index].cut else { return };
+        let at = self.run.context.clock.now();
+        let begins = matches!(self.rotations[index].state, State::Doing { step: Step::Disable });
+        if begins && self.out.insert(cut) {
+            self.engine.tell(Progress::Outage { reset: self.run.id.clone(), cut, began: true, at });
+        }
+        let confirmed = self
+            .run
+            .members
+            .iter()
+            .zip(&self.rotations)
+            .filter(|(member, _)| member.cut == Some(cut))
+            .all(|(_, rotation)| rotation.facts.ended.contains(&Step::Confirm));
+        if confirmed && self.out.remove(&cut) {
+            self.engine.tell(Progress::Outage { reset: self.run.id.clone(), cut, began: false, at });
+        }
+    }
+}
+
+/// One step of one member, from its effects to the durable outcome.
+async fn work(run: Arc<Run>, index: usize, rotation: Rotation, step: Step) -> Result<Rotation, EngineError> {
+    let mut task = Task::new(Arc::clone(&run), index, rotation.facts.clone());
+    let event = match step::perform(&mut task, step).await {
+        Ok(facts) => Event::Done { facts },
+        Err(Stop::Park(reason)) => Event::Failed { reason },
+        Err(Stop::Lost) => Event::Lost,
+        Err(Stop::Broken(error)) => return Err(error),
+    };
+    // What is confirmed depends on who is clean by now; the machine judges by the member it is given.
+    let mut member = run.members[index].clone();
+    member.consumers = run.consumers(&member);
+    let (next, _) = rotation.on(&member, &event)?;
+    let mut change = std::mem::take(&mut task.pending);
+    change.puts.push(record(&run, index, &next)?);
+    let body = match (&event, &next.state) {
+        (Event::Done { facts }, state) => {
+            json!({ "step": step.to_string(), "state": state.to_string(), "established": established(facts) })
+        }
+        (event, state) => {
+            let why = if let State::Parked { reason, .. } = state { Some(reason.to_string()) } else { None };
+            json!({ "step": step.to_string(), "event": event.name(), "state": state.to_string(), "why": why })
+        }
+    };
+    let now = run.context.clock.now();
+    let word = if matches!(next.state, State::Parked { .. }) { "rotation.parked" } else { "rotation.moved" };
+    change.entries.push(entry(word, now, Some(&run.id), Some(&member.credential), &body));
+    run.commit(change).await?;
+    Ok(next)
+}
+
+/// What a step established, for the evidence: names and grades, never a value.
+fn established(facts: &Done) -> serde_json::Value {
+    match facts {
+        Done::Captured { old } => {
+            json!({ "old": old.as_ref().and_then(|old| old.id.as_ref()).map_or("unknown", |id| id.0.as_str()) })
+        }
+        Done::Minted { new } => json!({ "new": new.id.as_ref().map_or("unknown", |id| id.0.as_str()) }),
+        Done::Confirmed { consumers } => {
+            let seen: serde_json::Map<String, serde_json::Value> =
+                consumers.iter().map(|(workload, grade)| (workload.to_string(), json!(grade))).collect();
+            json!({ "confirmed": seen })
+        }
+        Done::Proved { grade } => json!({ "proof": grade }),
+        Done::Swept { undecided } | Done::Contained { undecided, .. } => {
+            json!({ "undecided": undecided.iter().map(|version| version.0.clone()).collect::<Vec<_>>() })
+        }
+        Done::Plain { .. } => json!({}),
+    }
+}
+
+pub(crate) fn record(run: &Run, index: usize, rotation: &Rotation) -> Result<crate::store::Put, EngineError> {
+    let body = RotationRecord {
+        reset: run.id.clone(),
+        index,
+        credential: run.members[index].credential.clone(),
+        rotation: rotation.clone(),
+        since: run.context.clock.now(),
+    };
+    Ok(put(kind::ROTATION, body.key().id, &run.id.0, &body, Rule::Upsert)?)
+}

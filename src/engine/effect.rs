@@ -1,0 +1,295 @@
+//! One effect: the intent is durable before it, the outcome after it, and what is open is asked about before anything
+//! is tried again.
+
+use std::future::Future;
+use std::sync::{Arc, PoisonError};
+
+use remint_contract::{
+    Call, Connector, CredentialId, Error, ErrorKind, Intent, Material, MintRequest, OperationId, Recovered, Ref, Retry,
+    SecretValue, Verb, VersionId,
+};
+use remint_core::machine::{Facts, Reason, Version};
+use remint_core::plan::Member;
+use serde_json::json;
+
+use crate::engine::EngineError;
+use crate::engine::host::{Ask, changes};
+use crate::engine::record::{IntentOutcome, IntentRecord, entry, kind, put};
+use crate::engine::run::Run;
+use crate::store::{Change, Key, Rule};
+
+/// One member of a running reset, with what its next commit will carry.
+pub struct Task {
+    pub run: Arc<Run>,
+    pub index: usize,
+    pub facts: Facts,
+    /// Outcomes that go with the next commit.
+    pub pending: Change,
+}
+
+/// Why a step did not end.
+#[derive(Debug)]
+pub enum Stop {
+    /// It needs somebody or something else.
+    Park(Reason),
+    /// An effect's answer was lost; its intent is open.
+    Lost,
+    /// The engine itself cannot go on: nothing is recorded any more.
+    Broken(EngineError),
+}
+
+impl From<EngineError> for Stop {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Connector(error) => Self::from(error),
+            error => Self::Broken(error),
+        }
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        match error.retry() {
+            Retry::AskTarget if changes(error.verb) => Self::Lost,
+            _ => Self::Park(Reason::Failed { what: chain(&error) }),
+        }
+    }
+}
+
+/// What an effect is about.
+pub struct Effect<'a> {
+    pub system: &'a Ref,
+    pub verb: Verb,
+    /// The place, workload or version.
+    pub about: String,
+    pub version: Option<&'a VersionId>,
+    pub actor: Option<Arc<Material>>,
+    /// A value to seal before the effect.
+    pub seal: Option<SecretValue>,
+}
+
+impl Task {
+    #[must_use]
+    pub fn new(run: Arc<Run>, index: usize, facts: Facts) -> Self {
+        Self { run, index, facts, pending: Change::default() }
+    }
+
+    #[must_use]
+    pub fn member(&self) -> &Member {
+        &self.run.members[self.index]
+    }
+
+    #[must_use]
+    pub fn credential(&self) -> CredentialId {
+        self.member().credential.clone()
+    }
+
+    /// An intent of this credential that is not closed.
+    pub fn intent(&self, verb: Verb, about: &str) -> Option<IntentRecord> {
+        let intents = self.run.intents.lock().unwrap_or_else(PoisonError::into_inner);
+        intents
+            .get(&self.member().credential)?
+            .iter()
+            .find(|intent| intent.verb == verb && intent.about == about)
+            .cloned()
+    }
+
+    /// Does one effect: intent, call, outcome.
+    ///
+    /// Guarantee: when this returns an answer, the intent was durable before the call; the outcome goes with the next
+    /// commit of this task, before any later effect of it begins.
+    pub async fn effect<T, F, Fut>(&mut self, effect: Effect<'_>, make: F) -> Result<T, Stop>
+    where
+        F: Fn(Arc<dyn Connector>, Call) -> Fut,
+        Fut: Future<Output = Result<T, Error>>,
+    {
+        let intent = match self.intent(effect.verb, &effect.about) {
+            Some(intent) => intent,
+            None => self.intend(&effect).await?,
+        };
+        let ask =
+            Ask { system: effect.system, verb: effect.verb, operation: &intent.operation, actor: effect.actor.clone() };
+        match self.run.host.call(ask, make).await {
+            Ok(answer) => {
+                self.close(&intent, "effect.done", None);
+                Ok(answer)
+            }
+            Err(error) if error.kind == ErrorKind::Unclear => {
+                self.note("effect.unclear", &intent, Some(&chain(&error)));
+                Err(Stop::Lost)
+            }
+            Err(error) => {
+                self.close(&intent, "effect.failed", Some(&chain(&error)));
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Records an intent, and seals its value, in one durable change with everything that is pending.
+    pub async fn intend(&mut self, effect: &Effect<'_>) -> Result<IntentRecord, Stop> {
+        let run = Arc::clone(&self.run);
+        let operation = run.context.operation().map_err(EngineError::from)?;
+        let mut sealed = None;
+        if let Some(value) = &effect.seal {
+            sealed = Some(self.seal(&operation, value)?);
+        }
+        let intent = IntentRecord {
+            operation,
+            credential: self.credential(),
+            system: effect.system.clone(),
+            verb: effect.verb,
+            about: effect.about.clone(),
+            version: effect.version.cloned(),
+            sealed,
+            outcome: IntentOutcome::Open,
+        };
+        self.keep(&intent)?;
+        self.note("effect.intended", &intent, None);
+        self.flush().await?;
+        Ok(intent)
+    }
+
+    /// Seals a value under an operation's id, with the next commit.
+    pub fn seal(&mut self, operation: &OperationId, value: &SecretValue) -> Result<String, Stop> {
+        let run = &self.run;
+        let expires = run.context.clock.now() + run.settings.escrow_keeps;
+        let sealed = run.escrow.seal(&operation.0, &run.id.0, value, Some(expires)).map_err(EngineError::from)?;
+        run.remember(&operation.0, value.clone());
+        self.pending.seals.push(sealed);
+        Ok(operation.0.clone())
+    }
+
+    /// Writes what is pending.
+    pub async fn flush(&mut self) -> Result<(), Stop> {
+        let change = std::mem::take(&mut self.pending);
+        self.run.commit(change).await.map_err(Stop::Broken)
+    }
+
+    fn keep(&mut self, intent: &IntentRecord) -> Result<(), Stop> {
+        let record = put(kind::INTENT, intent.operation.0.clone(), &self.run.id.0, intent, Rule::Upsert);
+        self.pending.puts.push(record.map_err(EngineError::from)?);
+        let mut intents = self.run.intents.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = intents.entry(intent.credential.clone()).or_default();
+        mine.retain(|other| other.operation != intent.operation);
+        mine.push(intent.clone());
+        Ok(())
+    }
+
+    /// The intent has an outcome: it is forgotten with the next commit, and an entry tells of it.
+    pub fn close(&mut self, intent: &IntentRecord, word: &str, why: Option<&str>) {
+        self.note(word, intent, why);
+        self.pending.deletes.push(Key { kind: kind::INTENT, id: intent.operation.0.clone() });
+        let mut intents = self.run.intents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mine) = intents.get_mut(&intent.credential) {
+            mine.retain(|other| other.operation != intent.operation);
+        }
+    }
+
+    fn note(&mut self, word: &str, intent: &IntentRecord, why: Option<&str>) {
+        let body = json!({
+            "operation": intent.operation.0,
+            "verb": intent.verb.to_string(),
+            "system": intent.system.to_string(),
+            "about": intent.about,
+            "version": intent.version.as_ref().map(|version| version.0.clone()),
+            "why": why,
+        });
+        let now = self.run.context.clock.now();
+        self.pending.entries.push(entry(word, now, Some(&self.run.id), Some(&intent.credential), &body));
+    }
+
+    /// Asks the targets what became of every open intent of this credential.
+    ///
+    /// Flow: not done → the same intent may be tried again, with the same sealed value; done → a mint keeps what was
+    /// made, anything else is closed; orphan → revoked, and the intent is dropped. Verbs that are safe to repeat need no
+    /// answer: repeating them is the answer.
+    pub async fn resolve(
+        &mut self,
+        request: impl Fn(&IntentRecord, Option<SecretValue>) -> Option<MintRequest>,
+    ) -> Result<(), Stop> {
+        let open: Vec<IntentRecord> = {
+            let intents = self.run.intents.lock().unwrap_or_else(PoisonError::into_inner);
+            let mine = intents.get(&self.member().credential).map(Vec::as_slice).unwrap_or_default();
+            mine.iter().filter(|intent| intent.outcome == IntentOutcome::Open).cloned().collect()
+        };
+        for mut intent in open {
+            if intent.verb != Verb::Mint {
+                intent.outcome = IntentOutcome::Undone;
+                self.keep(&intent)?;
+                continue;
+            }
+            let proposed = match &intent.sealed {
+                Some(sealed) => Some(self.run.open(sealed).await?),
+                None => None,
+            };
+            let run = Arc::clone(&self.run);
+            let document = run.document(&intent.credential)?;
+            let question = Intent {
+                operation: intent.operation.clone(),
+                verb: intent.verb,
+                target: document.issued_by.target.clone(),
+                version: intent.version.clone(),
+                mint: request(&intent, proposed),
+            };
+            let actor = run.minter(document).await?;
+            let ask =
+                Ask { system: &intent.system, verb: Verb::Recover, operation: &intent.operation, actor: actor.clone() };
+            let answer = run
+                .host
+                .call(ask, |connector, call| {
+                    let question = question.clone();
+                    async move { connector.recover(&call, &question).await }
+                })
+                .await
+                .map_err(|error| Stop::Park(Reason::Unclear { what: chain(&error) }))?;
+            match answer {
+                Recovered::NotDone => {
+                    intent.outcome = IntentOutcome::Undone;
+                    self.keep(&intent)?;
+                }
+                Recovered::Done(Some(minted)) => {
+                    let sealed = self.seal(&intent.operation.clone(), &minted.material.secret)?;
+                    intent.outcome = IntentOutcome::Minted(Version {
+                        id: Some(minted.version),
+                        username: minted.material.username,
+                        sealed: Some(sealed),
+                        principal: None,
+                        accepted_at: std::collections::BTreeSet::new(),
+                    });
+                    self.keep(&intent)?;
+                }
+                Recovered::Done(None) => {
+                    intent.outcome = IntentOutcome::Done;
+                    self.keep(&intent)?;
+                }
+                Recovered::Orphan(version) => {
+                    let target = document.issued_by.target.clone();
+                    let ask = Ask { system: &intent.system, verb: Verb::Revoke, operation: &intent.operation, actor };
+                    run.host
+                        .call(ask, |connector, call| {
+                            let (target, version) = (target.clone(), version.clone());
+                            async move { connector.revoke(&call, &target, &version).await }
+                        })
+                        .await
+                        .map_err(|error| Stop::Park(Reason::Unclear { what: chain(&error) }))?;
+                    intent.version = Some(version);
+                    self.close(&intent, "effect.orphan-revoked", None);
+                }
+            }
+        }
+        if self.pending.puts.is_empty() && self.pending.deletes.is_empty() { Ok(()) } else { self.flush().await }
+    }
+}
+
+/// An error and its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,18 @@
+//! What whoever watches is told.
+
+use jiff::Timestamp;
+use remint_contract::{CredentialId, ResetId};
+use remint_core::machine::State;
+use serde::Serialize;
+
+/// One thing that happened in a running reset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "progress")]
+pub enum Progress {
+    /// A member came to a state.
+    Moved { reset: ResetId, index: usize, credential: CredentialId, state: State, at: Timestamp },
+    /// An announced outage began or ended, for the members of a cut.
+    Outage { reset: ResetId, cut: usize, began: bool, at: Timestamp },
+    /// A wave opened.
+    Wave { reset: ResetId, number: usize, of: usize, at: Timestamp },
+}

@@ -1,0 +1,218 @@
+//! What the engine keeps in the store, as typed records.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use remint_contract::{CredentialId, OperationId, Ref, ResetId, Verb, VersionId};
+use remint_core::machine::{Rotation, Version};
+use remint_core::plan::Plan;
+use remint_evidence_format::Draft;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::store::{Key, Put, Record, Rule, StoreError};
+
+/// One reset: what was asked, what was approved, and where it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reset {
+    pub id: ResetId,
+    pub plan: Plan,
+    pub reason: String,
+    pub requested_by: String,
+    pub requested_at: Timestamp,
+    pub approval: Option<Approval>,
+    pub status: ResetStatus,
+    /// Dirty nodes that were attested or probed clean since.
+    #[serde(default)]
+    pub cleaned: BTreeSet<Ref>,
+    /// When the old values are tried again; what is due is taken from the front.
+    #[serde(default)]
+    pub reproofs: Vec<Timestamp>,
+}
+
+/// Who said yes to exactly this plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    pub by: String,
+    pub at: Timestamp,
+    /// The plan's digest as approved; a plan with another one does not run.
+    pub digest: String,
+    /// `recorded`: a word on the command line, verified by nobody.
+    pub grade: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResetStatus {
+    /// Waits for approval.
+    Requested,
+    Rejected,
+    /// Under way, or interrupted while it was.
+    Running,
+    /// Nothing more happens without a person: something is parked, dark or undecided.
+    Resting,
+    /// Everything settled; re-proofs are due.
+    Provisional,
+    /// Everything settled, and refused again at the last re-proof.
+    Complete,
+}
+
+/// One rotation of a reset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotationRecord {
+    pub reset: ResetId,
+    /// The place in the plan's members.
+    pub index: usize,
+    pub credential: CredentialId,
+    pub rotation: Rotation,
+    /// When it came to this state.
+    pub since: Timestamp,
+}
+
+/// An effect that was intended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntentRecord {
+    pub operation: OperationId,
+    pub credential: CredentialId,
+    pub system: Ref,
+    pub verb: Verb,
+    /// What tells this effect from others of the same verb: the place, the workload, the version.
+    pub about: String,
+    pub version: Option<VersionId>,
+    /// The sealed value that a mint proposed.
+    pub sealed: Option<String>,
+    pub outcome: IntentOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IntentOutcome {
+    /// Neither done nor undone, as far as is known.
+    Open,
+    /// The target says it never happened: the same intent, with the same sealed value, may be tried again.
+    Undone,
+    /// The target says that it minted this.
+    Minted(Version),
+    /// It happened.
+    Done,
+}
+
+/// Something at an issuer that nobody here knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub id: String,
+    pub reset: ResetId,
+    pub system: Ref,
+    /// The credential whose target it belongs to, when it belongs to one.
+    pub credential: Option<CredentialId>,
+    pub version: VersionId,
+    pub label: String,
+    pub found_at: Timestamp,
+    pub decision: Option<Decision>,
+}
+
+/// What a person said of a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    pub word: DecisionWord,
+    pub by: String,
+    pub at: Timestamp,
+    pub reason: String,
+    /// Carried out, where the word asks for something to be done.
+    pub done: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DecisionWord {
+    /// It is ours: it will be in the estate.
+    Adopt,
+    /// Kill it.
+    Revoke,
+    /// It stays, on somebody's word.
+    Except,
+}
+
+/// Something a person has to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    pub id: String,
+    pub reset: ResetId,
+    pub about: Ref,
+    pub what: String,
+    pub attested: Option<Attestation>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attestation {
+    pub by: String,
+    pub at: Timestamp,
+    pub words: String,
+}
+
+/// Which reset owns a credential now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub reset: ResetId,
+}
+
+/// The kinds of records.
+pub mod kind {
+    pub const RESET: &str = "reset";
+    pub const ROTATION: &str = "rotation";
+    pub const INTENT: &str = "intent";
+    pub const FINDING: &str = "finding";
+    pub const TASK: &str = "task";
+    pub const OWNER: &str = "owner";
+    pub const ESTATE: &str = "estate";
+    pub const EXCEPTION: &str = "exception";
+}
+
+impl RotationRecord {
+    /// Sorted by reset, then by place.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        Key { kind: kind::ROTATION, id: format!("{}/{:06}", self.reset, self.index) }
+    }
+}
+
+/// A put of any record of ours.
+pub fn put<T: Serialize>(
+    kind: &'static str,
+    id: impl Into<String>,
+    scope: &str,
+    body: &T,
+    rule: Rule,
+) -> Result<Put, StoreError> {
+    Ok(Put {
+        key: Key { kind, id: id.into() },
+        scope: scope.to_owned(),
+        body: serde_json::to_value(body).map_err(|error| unreadable("cannot write a record", error))?,
+        rule,
+    })
+}
+
+/// Reads a record back.
+pub fn read<T: serde::de::DeserializeOwned>(record: Record) -> Result<T, StoreError> {
+    serde_json::from_value(record.body)
+        .map_err(|error| unreadable(&format!("holds a record `{}` that cannot be read", record.id), error))
+}
+
+fn unreadable(what: &str, error: serde_json::Error) -> StoreError {
+    StoreError::Broken { what: what.to_owned(), source: Some(Box::new(error)) }
+}
+
+/// An entry about something.
+#[must_use]
+pub fn entry(kind: &str, at: Timestamp, reset: Option<&ResetId>, subject: Option<&Ref>, body: &Value) -> Draft {
+    Draft {
+        kind: kind.to_owned(),
+        at: at.to_string(),
+        reset: reset.map(ToString::to_string),
+        subject: subject.map(ToString::to_string),
+        body: body.as_object().map_or_else(Map::new, |body| {
+            // The format knows no null: what is not known is not there.
+            body.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), value.clone())).collect()
+        }),
+    }
+}

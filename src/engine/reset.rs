@@ -1,0 +1,307 @@
+//! Acts on a reset: asking for it, approving it, and what people say while it runs. Each is one durable change with its
+//! entry; carrying on is [`Engine::run`].
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use remint_contract::{Ref, ResetId};
+use remint_core::estate::Estate;
+use remint_core::machine::{Event, Rotation, State};
+use remint_core::plan::Plan;
+use serde_json::json;
+
+use crate::engine::record::{
+    Approval, Attestation, Decision, DecisionWord, Finding, Owner, Reset, ResetStatus, RotationRecord, TaskRecord,
+    entry, kind, put, read,
+};
+use crate::engine::{Engine, EngineError};
+use crate::store::{Change, Key, Rule, StoreError};
+
+/// A request that is older than this never starts.
+const NOT_AFTER: Duration = Duration::from_secs(3600);
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Stamped by who asks: the same id runs once, for ever.
+    pub id: ResetId,
+    pub plan: Plan,
+    pub estate: Estate,
+    pub reason: String,
+    pub by: String,
+    /// When it was asked for, by the clock of who asks.
+    pub at: Timestamp,
+}
+
+impl Engine {
+    /// Records a request: the reset, its rotations, and who owns what, or nothing at all.
+    ///
+    /// # Errors
+    /// Asked for already, expired, or a credential is owned by another reset.
+    pub async fn request(&self, request: Request) -> Result<Reset, EngineError> {
+        let now = self.context.clock.now();
+        if now.duration_since(request.at).unsigned_abs() > NOT_AFTER {
+            return Err(EngineError::Expired { id: request.id, asked: request.at.to_string() });
+        }
+        let reset = Reset {
+            id: request.id,
+            plan: request.plan,
+            reason: request.reason,
+            requested_by: request.by,
+            requested_at: now,
+            approval: None,
+            status: ResetStatus::Requested,
+            cleaned: BTreeSet::new(),
+            reproofs: Vec::new(),
+        };
+        let scope = reset.id.0.clone();
+        let mut change = Change::default();
+        change.puts.push(put(kind::RESET, scope.clone(), &scope, &reset, Rule::Insert)?);
+        change.puts.push(put(kind::ESTATE, reset.plan.estate.to_string(), "", &request.estate, Rule::Upsert)?);
+        for (index, member) in reset.plan.members.iter().enumerate() {
+            let record = RotationRecord {
+                reset: reset.id.clone(),
+                index,
+                credential: member.credential.clone(),
+                rotation: Rotation::new(),
+                since: now,
+            };
+            change.puts.push(put(kind::ROTATION, record.key().id, &scope, &record, Rule::Insert)?);
+            let owner = Owner { reset: reset.id.clone() };
+            change.puts.push(put(kind::OWNER, member.credential.to_string(), &scope, &owner, Rule::Insert)?);
+        }
+        for (number, task) in reset.plan.tasks.iter().enumerate() {
+            let id = format!("{}-t{number}", reset.id);
+            let record = TaskRecord {
+                id: id.clone(),
+                reset: reset.id.clone(),
+                about: task.node.clone(),
+                what: task.why.clone(),
+                attested: None,
+            };
+            change.puts.push(put(kind::TASK, id, &scope, &record, Rule::Insert)?);
+        }
+        let reached: Vec<String> = reset.plan.reached.iter().map(|reached| reached.node.to_string()).collect();
+        let body = json!({
+            "plan": reset.plan.digest.to_string(),
+            "estate": reset.plan.estate.to_string(),
+            "from": reset.plan.from.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "reached": reached.len(),
+            "credentials": reset.plan.members.len(),
+            "reason": reset.reason,
+            "requested-by": reset.requested_by,
+        });
+        change.entries.push(entry("reset.requested", now, Some(&reset.id), None, &body));
+        match self.store.commit(change).await {
+            Ok(_) => Ok(reset),
+            Err(StoreError::Exists { kind: kind::RESET, .. }) => Err(EngineError::Twice(reset.id)),
+            Err(StoreError::Exists { kind: kind::OWNER, id }) => Err(self.owned(&id).await?),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn owned(&self, credential: &str) -> Result<EngineError, EngineError> {
+        let key = Key { kind: kind::OWNER, id: credential.to_owned() };
+        let owner: Option<Owner> = self.store.get(&key).await?.map(read).transpose()?;
+        let credential =
+            credential.parse().map_err(|_| EngineError::Refused(format!("{credential} is owned by another reset")))?;
+        Ok(EngineError::Owned {
+            credential,
+            reset: owner.map_or_else(|| ResetId("unknown".into()), |owner| owner.reset),
+        })
+    }
+
+    /// Says yes to exactly the plan that stands in the reset.
+    pub async fn approve(&self, id: &ResetId, by: &str) -> Result<Reset, EngineError> {
+        let now = self.context.clock.now();
+        self.change_reset(id, "reset.approved", |reset| {
+            if reset.status != ResetStatus::Requested {
+                return Err(EngineError::Refused(format!("reset {id} does not wait for approval")));
+            }
+            let digest = reset.plan.digest.to_string();
+            reset.approval =
+                Some(Approval { by: by.to_owned(), at: now, digest: digest.clone(), grade: "recorded".to_owned() });
+            reset.status = ResetStatus::Running;
+            Ok(json!({ "by": by, "plan": digest, "grade": "recorded" }))
+        })
+        .await
+    }
+
+    /// Says no; the credentials have no owner any more.
+    pub async fn reject(&self, id: &ResetId, by: &str, reason: &str) -> Result<Reset, EngineError> {
+        let reset = self
+            .change_reset(id, "reset.rejected", |reset| {
+                if reset.status != ResetStatus::Requested {
+                    return Err(EngineError::Refused(format!(
+                        "reset {id} was approved already; it can be aborted, not rejected"
+                    )));
+                }
+                reset.status = ResetStatus::Rejected;
+                Ok(json!({ "by": by, "reason": reason }))
+            })
+            .await?;
+        let deletes =
+            reset.plan.members.iter().map(|member| Key { kind: kind::OWNER, id: member.credential.to_string() });
+        self.store.commit(Change { deletes: deletes.collect(), ..Change::default() }).await?;
+        Ok(reset)
+    }
+
+    /// A dirty node is clean again, on somebody's word: what waited in the dark may go on.
+    pub async fn clean(&self, id: &ResetId, node: &Ref, by: &str, reason: &str) -> Result<Reset, EngineError> {
+        self.change_reset(id, "node.cleaned", |reset| {
+            if !reset.plan.dirty.contains(node) {
+                let dirty = crate::engine::names(&reset.plan.dirty);
+                return Err(EngineError::Refused(format!(
+                    "{node} is not a dirty node of reset {id}; those are: {dirty}"
+                )));
+            }
+            reset.cleaned.insert(node.clone());
+            Ok(json!({ "node": node.to_string(), "by": by, "reason": reason, "grade": "attested" }))
+        })
+        .await
+    }
+
+    /// A person's word on a finding. What it asks for is done when the reset goes on.
+    pub async fn decide(
+        &self,
+        finding: &str,
+        word: DecisionWord,
+        by: &str,
+        reason: &str,
+    ) -> Result<Finding, EngineError> {
+        let now = self.context.clock.now();
+        let key = Key { kind: kind::FINDING, id: finding.to_owned() };
+        let record = self
+            .store
+            .get(&key)
+            .await?
+            .ok_or_else(|| EngineError::NoRecord { kind: kind::FINDING, id: finding.to_owned() })?;
+        let revision = record.revision;
+        let mut found: Finding = read(record)?;
+        found.decision = Some(Decision {
+            word,
+            by: by.to_owned(),
+            at: now,
+            reason: reason.to_owned(),
+            done: word != DecisionWord::Revoke,
+        });
+        let mut change = Change::default();
+        change.puts.push(put(kind::FINDING, finding, &found.reset.0, &found, Rule::Revision(revision))?);
+        let body =
+            json!({ "finding": finding, "version": found.version.0, "decision": word, "by": by, "reason": reason });
+        change.entries.push(entry("foreign.decided", now, Some(&found.reset), found.credential.as_ref(), &body));
+        self.store.commit(change).await?;
+        self.wake(&found.reset).await?;
+        Ok(found)
+    }
+
+    /// A person attests that a task was done.
+    pub async fn attest(&self, task: &str, by: &str, words: &str) -> Result<TaskRecord, EngineError> {
+        let now = self.context.clock.now();
+        let key = Key { kind: kind::TASK, id: task.to_owned() };
+        let record = self
+            .store
+            .get(&key)
+            .await?
+            .ok_or_else(|| EngineError::NoRecord { kind: kind::TASK, id: task.to_owned() })?;
+        let revision = record.revision;
+        let mut known: TaskRecord = read(record)?;
+        known.attested = Some(Attestation { by: by.to_owned(), at: now, words: words.to_owned() });
+        let mut change = Change::default();
+        change.puts.push(put(kind::TASK, task, &known.reset.0, &known, Rule::Revision(revision))?);
+        let body = json!({ "task": task, "by": by, "words": words, "grade": "attested" });
+        change.entries.push(entry("task.attested", now, Some(&known.reset), Some(&known.about), &body));
+        self.store.commit(change).await?;
+        self.wake(&known.reset).await?;
+        Ok(known)
+    }
+
+    /// Lets parked members try again: all of a reset, or one credential.
+    pub async fn retry(&self, id: &ResetId, only: Option<&Ref>) -> Result<usize, EngineError> {
+        let reset = self.reset(id).await?;
+        let mut change = Change::default();
+        let mut moved = 0;
+        for record in self.rotations(id).await? {
+            let wanted = only.is_none_or(|only| *only == record.credential);
+            if !wanted || !matches!(record.rotation.state, State::Parked { .. } | State::RolledBack) {
+                continue;
+            }
+            let (rotation, _) = record.rotation.on(&reset.plan.members[record.index], &Event::Retry)?;
+            let now = self.context.clock.now();
+            let next = RotationRecord { rotation, since: now, ..record };
+            change.puts.push(put(kind::ROTATION, next.key().id, &id.0, &next, Rule::Upsert)?);
+            let body = json!({ "event": "retry", "state": next.rotation.state.to_string() });
+            change.entries.push(entry("rotation.moved", now, Some(id), Some(&next.credential), &body));
+            moved += 1;
+        }
+        self.store.commit(change).await?;
+        self.wake(id).await?;
+        Ok(moved)
+    }
+
+    /// A resting reset has something to do again.
+    async fn wake(&self, id: &ResetId) -> Result<(), EngineError> {
+        let key = Key { kind: kind::RESET, id: id.0.clone() };
+        let Some(record) = self.store.get(&key).await? else { return Ok(()) };
+        let revision = record.revision;
+        let mut reset: Reset = read(record)?;
+        if reset.status == ResetStatus::Resting {
+            reset.status = ResetStatus::Running;
+            let puts = vec![put(kind::RESET, id.0.clone(), &id.0, &reset, Rule::Revision(revision))?];
+            self.store.commit(Change { puts, ..Change::default() }).await?;
+        }
+        Ok(())
+    }
+
+    async fn change_reset(
+        &self,
+        id: &ResetId,
+        word: &str,
+        change: impl FnOnce(&mut Reset) -> Result<serde_json::Value, EngineError>,
+    ) -> Result<Reset, EngineError> {
+        let key = Key { kind: kind::RESET, id: id.0.clone() };
+        let record = self.store.get(&key).await?.ok_or_else(|| EngineError::NoReset(id.clone()))?;
+        let revision = record.revision;
+        let mut reset: Reset = read(record)?;
+        let body = change(&mut reset)?;
+        let now = self.context.clock.now();
+        let puts = vec![put(kind::RESET, id.0.clone(), &id.0, &reset, Rule::Revision(revision))?];
+        let entries = vec![entry(word, now, Some(id), None, &body)];
+        self.store.commit(Change { puts, entries, ..Change::default() }).await?;
+        Ok(reset)
+    }
+
+    /// An estate by its digest.
+    pub async fn estate(&self, digest: &str) -> Result<Estate, EngineError> {
+        let key = Key { kind: kind::ESTATE, id: digest.to_owned() };
+        let record = self.store.get(&key).await?.ok_or_else(|| EngineError::NoEstate(digest.to_owned()))?;
+        Ok(read(record)?)
+    }
+
+    /// The estate that is active now, when one was activated.
+    pub async fn active_estate(&self) -> Result<Option<Estate>, EngineError> {
+        let key = Key { kind: "active", id: "estate".to_owned() };
+        let Some(record) = self.store.get(&key).await? else { return Ok(None) };
+        let digest: String = read(record)?;
+        self.estate(&digest).await.map(Some)
+    }
+
+    /// All findings of a reset, or of all.
+    pub async fn findings(&self, id: Option<&ResetId>) -> Result<Vec<Finding>, EngineError> {
+        let records = self.store.list(kind::FINDING, id.map(|id| id.0.as_str())).await?;
+        records.into_iter().map(|record| Ok(read(record)?)).collect()
+    }
+
+    /// All tasks of a reset, or of all.
+    pub async fn tasks(&self, id: Option<&ResetId>) -> Result<Vec<TaskRecord>, EngineError> {
+        let records = self.store.list(kind::TASK, id.map(|id| id.0.as_str())).await?;
+        records.into_iter().map(|record| Ok(read(record)?)).collect()
+    }
+
+    /// All resets, oldest first.
+    pub async fn resets(&self) -> Result<Vec<Reset>, EngineError> {
+        let records = self.store.list(kind::RESET, None).await?;
+        records.into_iter().map(|record| Ok(read(record)?)).collect()
+    }
+}

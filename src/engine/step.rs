@@ -1,0 +1,43 @@
+//! The steps of a rotation, each a function from a [`Task`] to what it established.
+
+use remint_core::machine::Done;
+use remint_core::step::Step;
+
+use crate::engine::effect::{Stop, Task};
+
+mod capture;
+mod confirm;
+mod deliver;
+mod kill;
+mod mint;
+mod prove;
+mod sweep;
+
+pub use prove::{Tried, try_old};
+pub use sweep::finding_id;
+
+/// Does one step.
+///
+/// Flow: what is open of an earlier try is resolved first, then the step does what is left. Doing a step twice does
+/// no harm.
+pub async fn perform(task: &mut Task, step: Step) -> Result<Done, Stop> {
+    mint::resolve(task).await?;
+    match step {
+        Step::Capture => capture::capture(task).await,
+        Step::Mint => mint::mint(task).await,
+        Step::Verify => mint::verify(task).await,
+        Step::Deliver => deliver::deliver(task).await,
+        Step::Promote => deliver::promote(task).await,
+        Step::Reload => confirm::reload(task).await,
+        Step::Confirm => confirm::confirm(task).await,
+        Step::Hold => {
+            task.run.context.clock.sleep(task.member().hold).await;
+            Ok(Done::Plain { step })
+        }
+        Step::Disable => kill::disable(task).await,
+        Step::Revoke => kill::revoke(task).await,
+        Step::EndDerived => kill::end_derived(task).await,
+        Step::Prove | Step::FinalProve => prove::prove(task).await,
+        Step::Sweep | Step::FinalSweep => sweep::sweep(task, step).await,
+    }
+}

@@ -1,0 +1,214 @@
+//! Reload and confirm: consumers are made to read the new value, and seen to use it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use remint_contract::{ConfirmGrade, Expected, OperationId, Ref, Seen, Verb, Workload as Host};
+use remint_core::estate::{Credential, Workload};
+use remint_core::machine::{Done, Version};
+use remint_core::step::Step;
+use serde_json::json;
+
+use crate::engine::effect::{Effect, Stop, Task};
+use crate::engine::host::Ask;
+use crate::engine::record::{kind, put};
+use crate::engine::step::mint::park;
+use crate::engine::{EngineError, is_remint};
+use crate::store::Rule;
+
+/// Makes every consumer read again. Remint itself switches to the new value here.
+pub(super) async fn reload(task: &mut Task) -> Result<Done, Stop> {
+    let run = Arc::clone(&task.run);
+    for consumer in run.consumers(task.member()) {
+        if is_remint(&consumer) {
+            if let Some(new) = &task.facts.new
+                && let Some(material) = run.material(new).await?
+            {
+                run.host.switch(&task.credential(), Arc::new(material));
+            }
+            continue;
+        }
+        let Some(workload) = run.estate.workloads.get(&consumer) else { continue };
+        let Some(runs_on) = workload.runs_on.as_ref().filter(|_| workload.reload.how != "none") else { continue };
+        let effect = Effect {
+            system: &runs_on.system,
+            verb: Verb::Reload,
+            about: consumer.to_string(),
+            version: None,
+            actor: None,
+            seal: None,
+        };
+        let host = as_host(workload, &runs_on.reference);
+        task.effect(effect, |connector, call| {
+            let host = host.clone();
+            async move { connector.reload(&call, &host).await }
+        })
+        .await?;
+    }
+    Ok(Done::Plain { step: Step::Reload })
+}
+
+/// Polls every consumer until it is seen on the new version, or its time is over.
+pub(super) async fn confirm(task: &mut Task) -> Result<Done, Stop> {
+    let run = Arc::clone(&task.run);
+    let member = task.member().clone();
+    let document = run.document(&member.credential)?;
+    let new = task.facts.new.clone().ok_or_else(|| park("there is no new version to be seen"))?;
+    let began = run.context.clock.now();
+    let mut confirmed = BTreeMap::new();
+    let mut waiting = run.consumers(&member);
+    let mut poll = run.settings.poll;
+    let within = |workload: &Ref| {
+        run.estate.workloads.get(workload).map_or(member.confirm_within, |workload| workload.confirm.within)
+    };
+    loop {
+        let mut still = Vec::new();
+        for workload in waiting {
+            match look(task, document, &workload, &new, began).await? {
+                Some(grade) => {
+                    confirmed.insert(workload, grade);
+                }
+                None => still.push(workload),
+            }
+        }
+        waiting = still;
+        let waited = run.context.clock.now().duration_since(began).unsigned_abs();
+        // Whoever still has time keeps the others company; when nobody has, the machine parks by name.
+        if !waiting.iter().any(|workload| waited < within(workload)) {
+            return Ok(Done::Confirmed { consumers: confirmed });
+        }
+        run.context.clock.sleep(poll).await;
+        poll = (poll * 2).min(Duration::from_secs(2));
+    }
+}
+
+/// One look at one consumer: the grade with which it is on the new version, or `None`.
+async fn look(
+    task: &mut Task,
+    document: &Credential,
+    consumer: &Ref,
+    new: &Version,
+    began: jiff::Timestamp,
+) -> Result<Option<ConfirmGrade>, Stop> {
+    if is_remint(consumer) {
+        return own(task).await;
+    }
+    let Some(workload) = task.run.estate.workloads.get(consumer).cloned() else { return Ok(None) };
+    match workload.confirm.how.0 {
+        ConfirmGrade::IssuerSeen => seen_by_issuer(task, document, &workload, new, began).await,
+        ConfirmGrade::Attested => attested(task, consumer).await,
+        grade @ (ConfirmGrade::SelfReported | ConfirmGrade::Served | ConfirmGrade::RolledOut) => {
+            observed(task, document, &workload, new, grade).await
+        }
+    }
+}
+
+/// Remint is on the new value when every system that it is used at accepts it.
+async fn own(task: &Task) -> Result<Option<ConfirmGrade>, Stop> {
+    let run = &task.run;
+    let credential = task.credential();
+    let operation = OperationId("confirm".into());
+    for (system, _) in run.estate.systems.iter().filter(|(_, document)| document.auth.as_ref() == Some(&credential)) {
+        let actor = run.host.material(&credential).await?;
+        let ask = Ask { system, verb: Verb::Check, operation: &operation, actor: Some(actor) };
+        let answer = run.host.call(ask, |connector, call| async move { connector.check(&call, None).await }).await;
+        if answer.is_err() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(ConfirmGrade::IssuerSeen))
+}
+
+async fn seen_by_issuer(
+    task: &Task,
+    document: &Credential,
+    workload: &Workload,
+    new: &Version,
+    began: jiff::Timestamp,
+) -> Result<Option<ConfirmGrade>, Stop> {
+    let Some(id) = &new.id else { return Ok(None) };
+    let operation = OperationId("confirm".into());
+    // The consumer may have read the value as soon as it was promoted, so a little before this step began.
+    let since = began - task.run.settings.escrow_keeps.min(Duration::from_secs(600));
+    let actor = task.run.minter(document).await?;
+    let ask = Ask { system: &document.issued_by.system, verb: Verb::LastUsed, operation: &operation, actor };
+    let uses = task
+        .run
+        .host
+        .call(ask, |connector, call| {
+            let (target, id) = (document.issued_by.target.clone(), id.clone());
+            async move { connector.last_used(&call, &target, &id, since).await }
+        })
+        .await;
+    let Ok(uses) = uses else { return Ok(None) };
+    let by_it = uses
+        .iter()
+        .any(|seen| workload.confirm.source.as_ref().is_none_or(|source| seen.source.contains(source.as_str())));
+    Ok(by_it.then_some(ConfirmGrade::IssuerSeen))
+}
+
+async fn observed(
+    task: &Task,
+    document: &Credential,
+    workload: &Workload,
+    new: &Version,
+    grade: ConfirmGrade,
+) -> Result<Option<ConfirmGrade>, Stop> {
+    let run = &task.run;
+    let Some(runs_on) = &workload.runs_on else { return Ok(None) };
+    let Some(material) = run.material(new).await? else { return Ok(None) };
+    let old = match &task.facts.old {
+        Some(old) => run.material(old).await?.map(|old| old.fingerprint()),
+        None => None,
+    };
+    let path =
+        document.delivered_to.iter().find(|place| place.at.system == runs_on.system).map(|place| place.at.path.clone());
+    let expected = Expected { new: material.fingerprint(), old, path };
+    let host = as_host(workload, &runs_on.reference);
+    let operation = OperationId("confirm".into());
+    let ask = Ask { system: &runs_on.system, verb: Verb::Observe, operation: &operation, actor: None };
+    let answer = run
+        .host
+        .call(ask, |connector, call| {
+            let (host, expected) = (host.clone(), expected.clone());
+            async move { connector.observe(&call, &host, &expected).await }
+        })
+        .await;
+    Ok(answer.ok().filter(|seen| seen.seen == Seen::New).map(|seen| seen.grade.max(grade)))
+}
+
+/// A person says so: a task, made once.
+async fn attested(task: &mut Task, consumer: &Ref) -> Result<Option<ConfirmGrade>, Stop> {
+    let run = Arc::clone(&task.run);
+    let id = format!("{}-{}-{}", run.id, task.index, consumer.name);
+    let key = crate::store::Key { kind: kind::TASK, id: id.clone() };
+    let found = run.store.get(&key).await.map_err(EngineError::from)?;
+    if let Some(record) = found {
+        let known: crate::engine::record::TaskRecord =
+            crate::engine::record::read(record).map_err(EngineError::from)?;
+        return Ok(known.attested.map(|_| ConfirmGrade::Attested));
+    }
+    let record = crate::engine::record::TaskRecord {
+        id: id.clone(),
+        reset: run.id.clone(),
+        about: consumer.clone(),
+        what: format!("make {consumer} use the new value of {}, see that it does, and attest it", task.credential()),
+        attested: None,
+    };
+    task.pending.puts.push(put(kind::TASK, id, &run.id.0, &record, Rule::Upsert).map_err(EngineError::from)?);
+    task.flush().await?;
+    Ok(None)
+}
+
+/// A workload as its host's connector knows it.
+fn as_host(workload: &Workload, reference: &str) -> Host {
+    Host {
+        name: workload.meta.name.to_string(),
+        reference: reference.to_owned(),
+        settings: json!({
+            "reload": {"how": workload.reload.how, "settings": workload.reload.settings},
+            "confirm": {"how": workload.confirm.how, "settings": workload.confirm.settings, "source": workload.confirm.source},
+        }),
+    }
+}

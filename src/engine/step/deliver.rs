@@ -1,0 +1,179 @@
+//! Deliver and promote: the new value is written, then seen, in every clean destination.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use remint_contract::{Location, OperationId, SecretValue, Verb, WriteRequest};
+use remint_core::machine::Done;
+use remint_core::step::Step;
+
+use crate::engine::effect::{Effect, Stop, Task, chain};
+use crate::engine::host::Ask;
+use crate::engine::step::mint::{park, rendered};
+
+/// How often a document that somebody else changed meanwhile is read again.
+const REREADS: usize = 8;
+
+/// Stages the value where the store can stage; elsewhere `promote` writes it.
+pub(super) async fn deliver(task: &mut Task) -> Result<Done, Stop> {
+    let run = Arc::clone(&task.run);
+    for (place, fields) in values(task).await? {
+        let store = run.host.connector(&place.system)?.describe().store;
+        // A document that several credentials share is staged and promoted in one go, one writer at a time.
+        if store.is_some_and(|store| store.staged) && !run.shared(&place, &task.credential()) {
+            let version = write(task, &place, &fields, None).await?;
+            run.staged.lock().unwrap_or_else(PoisonError::into_inner).insert((task.index, place), version);
+        }
+    }
+    Ok(Done::Plain { step: Step::Deliver })
+}
+
+/// Makes readers see the value.
+pub(super) async fn promote(task: &mut Task) -> Result<Done, Stop> {
+    let run = Arc::clone(&task.run);
+    for (place, fields) in values(task).await? {
+        let staged = run.host.connector(&place.system)?.describe().store.is_some_and(|store| store.staged);
+        let lock = run.place(&place);
+        let _writer = lock.lock().await;
+        let earlier = run.staged.lock().unwrap_or_else(PoisonError::into_inner).remove(&(task.index, place.clone()));
+        let mut last = None;
+        for attempt in 0..REREADS {
+            let result = match (&earlier, staged) {
+                (Some(version), true) if attempt == 0 => show(task, &place, version).await,
+                (_, true) => match write(task, &place, &fields, None).await {
+                    Ok(version) => show(task, &place, &version).await,
+                    Err(stop) => Err(stop),
+                },
+                (_, false) => {
+                    let expect = current(task, &place).await;
+                    write(task, &place, &fields, expect).await.map(drop)
+                }
+            };
+            match result {
+                Ok(()) => {
+                    last = None;
+                    break;
+                }
+                Err(Stop::Park(reason)) => last = Some(Stop::Park(reason)),
+                Err(stop) => return Err(stop),
+            }
+        }
+        if let Some(stop) = last {
+            return Err(stop);
+        }
+    }
+    Ok(Done::Plain { step: Step::Promote })
+}
+
+/// What goes where.
+async fn values(task: &Task) -> Result<Vec<(Location, BTreeMap<String, SecretValue>)>, Stop> {
+    let run = Arc::clone(&task.run);
+    let new = task.facts.new.clone().ok_or_else(|| park("there is no new version to deliver"))?;
+    let Some(material) = run.material(&new).await? else {
+        return Err(park("the new value is not in escrow any more; retry mints another"));
+    };
+    rendered(&run.places(task.member()), &material)
+}
+
+/// The version that readers see now, for stores with compare-and-set.
+async fn current(task: &Task, place: &Location) -> Option<String> {
+    let capabilities = task.run.host.connector(&place.system).ok()?.describe();
+    if !capabilities.store.is_some_and(|store| store.compare_and_set) {
+        return None;
+    }
+    let operation = OperationId("read".into());
+    let ask = Ask { system: &place.system, verb: Verb::Read, operation: &operation, actor: None };
+    let path = place.path.clone();
+    let found = task
+        .run
+        .host
+        .call(ask, |connector, call| {
+            let path = path.clone();
+            async move { connector.read(&call, &path).await }
+        })
+        .await;
+    found.ok().map(|found| found.version)
+}
+
+async fn write(
+    task: &mut Task,
+    place: &Location,
+    fields: &BTreeMap<String, SecretValue>,
+    expect: Option<String>,
+) -> Result<String, Stop> {
+    let effect = Effect {
+        system: &place.system,
+        verb: Verb::Write,
+        about: place.to_string(),
+        version: None,
+        actor: None,
+        seal: None,
+    };
+    let request = WriteRequest { path: place.path.clone(), fields: fields.clone(), expect };
+    let written = task
+        .effect(effect, |connector, call| {
+            let request = request.clone();
+            async move { connector.write(&call, &request).await }
+        })
+        .await?;
+    Ok(written.version)
+}
+
+async fn show(task: &mut Task, place: &Location, version: &str) -> Result<(), Stop> {
+    let effect = Effect {
+        system: &place.system,
+        verb: Verb::Promote,
+        about: place.to_string(),
+        version: None,
+        actor: None,
+        seal: None,
+    };
+    let (path, version) = (place.path.clone(), version.to_owned());
+    task.effect(effect, |connector, call| {
+        let (path, version) = (path.clone(), version.clone());
+        async move { connector.promote(&call, &path, &version).await }
+    })
+    .await
+}
+
+/// Destroys what can still be read of older values in a store; what cannot be destroyed is named.
+pub(super) async fn residue(task: &mut Task) -> Result<Vec<String>, Stop> {
+    let run = Arc::clone(&task.run);
+    let mut left = Vec::new();
+    for place in run.places(task.member()) {
+        let capabilities = run.host.connector(&place.at.system)?.describe();
+        if !capabilities.store.is_some_and(|store| store.versioned) {
+            continue;
+        }
+        let operation = OperationId("versions".into());
+        let ask = Ask { system: &place.at.system, verb: Verb::Versions, operation: &operation, actor: None };
+        let path = place.at.path.clone();
+        let versions = run
+            .host
+            .call(ask, |connector, call| {
+                let path = path.clone();
+                async move { connector.versions(&call, &path).await }
+            })
+            .await?;
+        for version in versions.into_iter().skip(1) {
+            let effect = Effect {
+                system: &place.at.system,
+                verb: Verb::DestroyVersion,
+                about: format!("{}@{version}", place.at),
+                version: None,
+                actor: None,
+                seal: None,
+            };
+            let done = task
+                .effect(effect, |connector, call| {
+                    let (path, version) = (path.clone(), version.clone());
+                    async move { Ok(connector.destroy_version(&call, &path, &version).await) }
+                })
+                .await?;
+            if let Err(error) = done {
+                left.push(format!("{}@{version}: {}", place.at, chain(&error)));
+            }
+        }
+    }
+    Ok(left)
+}

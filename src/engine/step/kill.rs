@@ -1,0 +1,117 @@
+//! Disable, revoke, and end what was derived: how the old version stops.
+
+use std::sync::Arc;
+
+use remint_contract::{DerivedOutcome, OperationId, Verb};
+use remint_core::machine::Done;
+use remint_core::step::Step;
+
+use crate::engine::effect::{Effect, Stop, Task};
+use crate::engine::host::Ask;
+use crate::engine::step::mint::park;
+
+/// How often what is derived is ended and listed again.
+const ROUNDS: usize = 5;
+
+/// Stops the old version, reversibly where the issuer can.
+pub(super) async fn disable(task: &mut Task) -> Result<Done, Stop> {
+    let system = task.run.document(&task.credential())?.issued_by.system.clone();
+    let reversible = task.run.host.connector(&system)?.describe().verbs.contains(&Verb::Disable);
+    kill(task, if reversible { Verb::Disable } else { Verb::Revoke }).await?;
+    Ok(Done::Plain { step: Step::Disable })
+}
+
+/// Kills the old version for good.
+pub(super) async fn revoke(task: &mut Task) -> Result<Done, Stop> {
+    kill(task, Verb::Revoke).await?;
+    Ok(Done::Plain { step: Step::Revoke })
+}
+
+/// Names exactly one version: a later one of the same login is left alone, however late this lands.
+async fn kill(task: &mut Task, verb: Verb) -> Result<(), Stop> {
+    let run = Arc::clone(&task.run);
+    let document = run.document(&task.credential())?;
+    let Some(id) = task.facts.old.as_ref().and_then(|old| old.id.clone()) else { return Ok(()) };
+    if task.facts.new.as_ref().and_then(|new| new.id.as_ref()) == Some(&id) {
+        return Err(park("the issuer says that the old and the new value are one version; nothing was revoked"));
+    }
+    let effect = Effect {
+        system: &document.issued_by.system,
+        verb,
+        about: id.0.clone(),
+        version: Some(&id),
+        actor: run.minter(document).await?,
+        seal: None,
+    };
+    let target = &document.issued_by.target;
+    task.effect(effect, |connector, call| {
+        let (target, id) = (target.clone(), id.clone());
+        async move {
+            if verb == Verb::Disable {
+                connector.disable(&call, &target, &id).await
+            } else {
+                connector.revoke(&call, &target, &id).await
+            }
+        }
+    })
+    .await
+}
+
+/// Ends sessions, tokens and leases of the old version, and lists them again.
+pub(super) async fn end_derived(task: &mut Task) -> Result<Done, Stop> {
+    let run = Arc::clone(&task.run);
+    let document = run.document(&task.credential())?;
+    let system = &document.issued_by.system;
+    let verbs = run.host.connector(system)?.describe().verbs;
+    let (true, Some(id)) = (verbs.contains(&Verb::EndDerived), task.facts.old.as_ref().and_then(|old| old.id.clone()))
+    else {
+        return Ok(Done::Plain { step: Step::EndDerived });
+    };
+    let target = &document.issued_by.target;
+    for _ in 0..ROUNDS {
+        let effect = Effect {
+            system,
+            verb: Verb::EndDerived,
+            about: id.0.clone(),
+            version: Some(&id),
+            actor: run.minter(document).await?,
+            seal: None,
+        };
+        let ended = task
+            .effect(effect, |connector, call| {
+                let (target, id) = (target.clone(), id.clone());
+                async move { connector.end_derived(&call, &target, &id).await }
+            })
+            .await?;
+        if !verbs.contains(&Verb::ListDerived) {
+            return if ended.iter().any(|ended| ended.outcome == DerivedOutcome::Unknown) {
+                Err(park("what became of its sessions is unknown"))
+            } else {
+                Ok(Done::Plain { step: Step::EndDerived })
+            };
+        }
+        let operation = OperationId("list-derived".into());
+        let ask = Ask { system, verb: Verb::ListDerived, operation: &operation, actor: run.minter(document).await? };
+        let left = run
+            .host
+            .call(ask, |connector, call| {
+                let (target, id) = (target.clone(), id.clone());
+                async move { connector.list_derived(&call, &target, &id).await }
+            })
+            .await?;
+        // What is denied by policy or ends by itself at a known time may still be listed.
+        let accounted = |id: &str| {
+            ended.iter().any(|ended| {
+                ended.derived.id == id
+                    && matches!(ended.outcome, DerivedOutcome::DeniedByPolicy | DerivedOutcome::ExpiresAt(_))
+            })
+        };
+        if left.iter().all(|derived| accounted(&derived.id)) {
+            return Ok(Done::Plain { step: Step::EndDerived });
+        }
+        run.context.clock.sleep(run.settings.poll).await;
+    }
+    Err(park(
+        "sessions of the old version are still alive after they were ended; look at the system, then `remint retry`",
+    ))
+}

@@ -1,0 +1,274 @@
+//! Mint and verify: a new version is made in a way the target permits, and used as a consumer would before anything is
+//! delivered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use remint_contract::{ErrorKind, MadeBy, Material, MintRequest, Minted, OperationId, RightsChange, SecretValue, Verb};
+use remint_core::machine::{Done, Reason, Version};
+use remint_core::step::Step;
+
+use crate::engine::EngineError;
+use crate::engine::effect::{Effect, Stop, Task, chain};
+use crate::engine::host::Ask;
+use crate::engine::record::{IntentOutcome, IntentRecord};
+
+/// How many values are proposed before the target's rules are a matter for a person.
+const VALUES: usize = 3;
+
+/// Resolves what an earlier try left open.
+pub(super) async fn resolve(task: &mut Task) -> Result<(), Stop> {
+    let Ok(document) = task.run.document(&task.credential()).cloned() else { return Ok(()) };
+    let (strategy, old) = (task.member().strategy, task.facts.old.clone());
+    task.resolve(move |_, proposed| {
+        Some(MintRequest {
+            target: document.issued_by.target.clone(),
+            strategy,
+            old: old.as_ref().and_then(|old| old.id.clone()),
+            old_username: old.as_ref().and_then(|old| old.username.clone()),
+            proposed,
+        })
+    })
+    .await
+}
+
+/// Makes the new version. Before this one-way step every destination is probed for writing; with nowhere to deliver,
+/// nothing is minted.
+pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
+    let run = Arc::clone(&task.run);
+    let member = task.member().clone();
+    let document = run.document(&member.credential)?;
+    let system = &document.issued_by.system;
+    let earlier = task.intent(Verb::Mint, "new");
+    if let Some(IntentRecord { outcome: IntentOutcome::Minted(version), .. }) = &earlier {
+        let (intent, version) = (earlier.clone(), version.clone());
+        if let Some(intent) = intent {
+            task.close(&intent, "effect.done", None);
+        }
+        return Ok(minted(task, version));
+    }
+    let places = run.places(&member);
+    if places.is_empty() {
+        return Err(park(
+            "nowhere to deliver a new value, so nothing was minted; give it a destination, or `remint clean` what reads it",
+        ));
+    }
+    let operation = OperationId("check".into());
+    for place in &places {
+        let ask = Ask { system: &place.at.system, verb: Verb::Check, operation: &operation, actor: None };
+        run.host
+            .call(ask, |connector, call| {
+                let path = place.at.path.clone();
+                async move { connector.check(&call, Some(&path)).await }
+            })
+            .await
+            .map_err(|error| {
+                park(&format!("{} cannot be written, so nothing was minted: {}", place.at, chain(&error)))
+            })?;
+    }
+    let capabilities = run.host.connector(system)?.describe();
+    let made_by = capabilities.issuer.as_ref().map_or(MadeBy::Remint, |issuer| issuer.made_by);
+    let actor = run.minter(document).await?;
+    let mut refused = String::new();
+    for _ in 0..VALUES {
+        let proposed = match (&earlier, made_by) {
+            (_, MadeBy::Issuer | MadeBy::IssuerOnce) => None,
+            (Some(IntentRecord { sealed: Some(sealed), .. }), MadeBy::Remint) if refused.is_empty() => {
+                Some(run.open(sealed).await?)
+            }
+            (_, MadeBy::Remint) => {
+                let rules = &document.generate;
+                Some(run.context.secret(rules.length.into(), &rules.alphabet).map_err(EngineError::from)?)
+            }
+        };
+        let request = MintRequest {
+            target: document.issued_by.target.clone(),
+            strategy: member.strategy,
+            old: task.facts.old.as_ref().and_then(|old| old.id.clone()),
+            old_username: task.facts.old.as_ref().and_then(|old| old.username.clone()),
+            proposed: proposed.clone(),
+        };
+        let effect = Effect {
+            system,
+            verb: Verb::Mint,
+            about: "new".into(),
+            version: None,
+            actor: actor.clone(),
+            seal: proposed,
+        };
+        let answer = task
+            .effect(effect, |connector, call| {
+                let request = request.clone();
+                async move { Ok(connector.mint(&call, &request).await.map_err(RefusedOr::from)) }
+            })
+            .await?;
+        match answer {
+            Ok(made) => return keep(task, made).await,
+            Err(RefusedOr::Refused(why)) => refused = why,
+            Err(RefusedOr::Other(error)) => return Err(error.into()),
+        }
+    }
+    Err(park(&format!("the target refused {VALUES} values: {refused}; look at `generate` and the target's rules")))
+}
+
+/// A refused value is an answer, not a failure of the call.
+enum RefusedOr {
+    Refused(String),
+    Other(remint_contract::Error),
+}
+
+impl From<remint_contract::Error> for RefusedOr {
+    fn from(error: remint_contract::Error) -> Self {
+        if error.kind == ErrorKind::RefusedValue { Self::Refused(chain(&error)) } else { Self::Other(error) }
+    }
+}
+
+/// What was made is sealed before anything else starts, unless its value was sealed before it was sent.
+async fn keep(task: &mut Task, made: Minted) -> Result<Done, Stop> {
+    let run = Arc::clone(&task.run);
+    let operation = run.context.operation().map_err(EngineError::from)?;
+    let sealed = task.seal(&operation, &made.material.secret)?;
+    let version = Version {
+        id: Some(made.version),
+        username: made.material.username,
+        sealed: Some(sealed),
+        principal: None,
+        accepted_at: BTreeSet::new(),
+    };
+    Ok(minted(task, version))
+}
+
+fn minted(task: &Task, version: Version) -> Done {
+    task.run.news.lock().unwrap_or_else(PoisonError::into_inner).insert(task.credential(), version.clone());
+    Done::Minted { new: version }
+}
+
+/// Uses the new value as a consumer would: the same identity, the same rights.
+pub(super) async fn verify(task: &mut Task) -> Result<Done, Stop> {
+    let run = Arc::clone(&task.run);
+    let member = task.member().clone();
+    let document = run.document(&member.credential)?;
+    let system = &document.issued_by.system;
+    let target = &document.issued_by.target;
+    let connector = run.host.connector(system)?;
+    let capabilities = connector.describe();
+    let new = task.facts.new.clone().ok_or_else(|| park("there is no new version to verify"))?;
+    let Some(material) = run.material(&new).await? else {
+        return Err(park("the new value is not in escrow any more; retry mints another"));
+    };
+    let fields = rendered(&run.places(&member), &material)?;
+    for (place, fields) in &fields {
+        run.host.connector(&place.system)?.fits(&place.path, fields)?;
+    }
+    if !capabilities.verbs.contains(&Verb::Verify) {
+        return Ok(Done::Plain { step: Step::Verify });
+    }
+    let propagation = run.propagation(system)?;
+    let deadline = run.context.clock.now() + run.settings.settle(propagation);
+    let operation = OperationId("verify".into());
+    let verified = loop {
+        let ask = Ask { system, verb: Verb::Verify, operation: &operation, actor: None };
+        let answer = run
+            .host
+            .call(ask, |connector, call| {
+                let (target, material) = (target.clone(), material.clone());
+                async move { connector.verify(&call, &target, &material).await }
+            })
+            .await;
+        match answer {
+            Ok(verified) => break verified,
+            Err(error) if error.kind == ErrorKind::Denied && run.context.clock.now() < deadline => {
+                run.context.clock.sleep(run.settings.poll).await;
+            }
+            Err(error) => return Err(park(&format!("the issuer does not accept the new value: {}", chain(&error)))),
+        }
+    };
+    let was = task.facts.old.as_ref().and_then(|old| old.principal.clone());
+    let mut change = match was {
+        Some(was) if was != verified.principal => RightsChange::OtherIdentity(verified.principal),
+        _ => RightsChange::Equal,
+    };
+    if let (RightsChange::Equal, true, Some(old), Some(id)) = (
+        &change,
+        capabilities.verbs.contains(&Verb::CompareRights),
+        task.facts.old.as_ref().and_then(|old| old.id.clone()),
+        new.id.clone(),
+    ) && old != id
+    {
+        let actor = run.minter(document).await?;
+        let ask = Ask { system, verb: Verb::CompareRights, operation: &operation, actor };
+        change = run
+            .host
+            .call(ask, |connector, call| {
+                let (target, old, id) = (target.clone(), old.clone(), id.clone());
+                async move { connector.compare_rights(&call, &target, &old, &id).await }
+            })
+            .await?;
+    }
+    match change {
+        RightsChange::Equal => Ok(Done::Plain { step: Step::Verify }),
+        RightsChange::Narrower(missing) => {
+            Err(Stop::Park(Reason::Rights { change: format!("it lacks {}", missing.join(", ")) }))
+        }
+        RightsChange::Broader(added) => destroy(task, &new, format!("it has {} too", added.join(", "))).await,
+        RightsChange::OtherIdentity(who) => destroy(task, &new, format!("it speaks for {who}")).await,
+    }
+}
+
+/// A version with more than the old one had, or of somebody else, is killed before anybody sees it.
+async fn destroy(task: &mut Task, new: &Version, why: String) -> Result<Done, Stop> {
+    let run = Arc::clone(&task.run);
+    let document = run.document(&task.credential())?;
+    if let Some(id) = &new.id {
+        let effect = Effect {
+            system: &document.issued_by.system,
+            verb: Verb::Revoke,
+            about: id.0.clone(),
+            version: Some(id),
+            actor: run.minter(document).await?,
+            seal: None,
+        };
+        let target = &document.issued_by.target;
+        task.effect(effect, |connector, call| {
+            let (target, id) = (target.clone(), id.clone());
+            async move { connector.revoke(&call, &target, &id).await }
+        })
+        .await?;
+    }
+    Err(Stop::Park(Reason::Rights { change: format!("{why}; it was destroyed") }))
+}
+
+/// The fields of each destination for a material.
+pub(super) fn rendered(
+    places: &[remint_core::estate::Destination],
+    material: &Material,
+) -> Result<Vec<(remint_contract::Location, BTreeMap<String, SecretValue>)>, Stop> {
+    let mut all = Vec::with_capacity(places.len());
+    for place in places {
+        let mut fields = BTreeMap::new();
+        for (field, template) in &place.fields {
+            let value = template
+                .render(material)
+                .map_err(|error| park(&format!("{}#{field} cannot be made: {error}", place.at)))?;
+            fields.insert(field.clone(), value);
+        }
+        all.push((place.at.clone(), fields));
+    }
+    Ok(all)
+}
+
+pub(super) fn park(what: &str) -> Stop {
+    Stop::Park(Reason::Failed { what: what.to_owned() })
+}
+
+impl crate::engine::run::Run {
+    /// How long a change at a system takes to be seen everywhere.
+    pub fn propagation(&self, system: &remint_contract::Ref) -> Result<Duration, EngineError> {
+        if let Some(told) = self.system(system)?.propagation {
+            return Ok(told);
+        }
+        let capabilities = self.host.connector(system)?.describe();
+        Ok(capabilities.issuer.map_or(Duration::ZERO, |issuer| issuer.propagation))
+    }
+}

@@ -1,0 +1,129 @@
+//! Sweep: what lives at the issuer is compared with what should; what nobody knows waits for a decision.
+
+use std::sync::Arc;
+
+use remint_contract::{Live, Verb, VersionId};
+use remint_core::machine::Done;
+use remint_core::plan::Member;
+use remint_core::step::Step;
+use serde_json::json;
+
+use crate::engine::EngineError;
+use crate::engine::effect::{Effect, Stop, Task};
+use crate::engine::record::{DecisionWord, Finding, entry, kind, put, read};
+use crate::engine::step::deliver::residue;
+use crate::store::Rule;
+
+/// Lists the issuer; a version of this target that is neither the new one nor decided upon is a finding.
+///
+/// A foreign version is never deleted by itself. What a person decided to revoke is revoked here, and must be gone from
+/// the next list.
+pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
+    let run = Arc::clone(&task.run);
+    let member = task.member().clone();
+    let document = run.document(&member.credential)?;
+    let system = document.issued_by.system.clone();
+    let verbs = run.host.connector(&system)?.describe().verbs;
+    let mut undecided = Vec::new();
+    if verbs.contains(&Verb::Enumerate) {
+        let findings = findings(task).await?;
+        for _ in 0..3 {
+            undecided.clear();
+            let live = run.enumerate(&system, run.minter(document).await?).await?;
+            let strangers: Vec<Live> = live.iter().filter(|live| stranger(task, &member, live)).cloned().collect();
+            let mut killed = false;
+            for stranger in &strangers {
+                let id = finding_id(&run.id.0, &system.to_string(), &stranger.version);
+                match findings.iter().find(|finding| finding.id == id) {
+                    Some(Finding { decision: Some(decision), .. }) if decision.word == DecisionWord::Revoke => {
+                        revoke(task, &stranger.version).await?;
+                        killed = true;
+                    }
+                    Some(Finding { decision: Some(_), .. }) => {}
+                    Some(_) => undecided.push(stranger.version.clone()),
+                    None => {
+                        found(task, &id, stranger)?;
+                        undecided.push(stranger.version.clone());
+                    }
+                }
+            }
+            if !killed {
+                break;
+            }
+        }
+    }
+    if undecided.is_empty()
+        && task.facts.new.is_some()
+        && !matches!((step, member.path), (Step::Sweep, remint_core::step::Path::Cut))
+    {
+        let left = residue(task).await?;
+        if !left.is_empty() {
+            let now = run.context.clock.now();
+            let body = json!({ "residue": left });
+            task.pending.entries.push(entry("residue.left", now, Some(&run.id), Some(&member.credential), &body));
+        }
+    }
+    Ok(if member.dark && step == Step::Sweep {
+        Done::Contained { undecided, now: run.context.clock.now() }
+    } else {
+        Done::Swept { undecided }
+    })
+}
+
+/// Alive, of this target, and not what this reset made.
+fn stranger(task: &Task, member: &Member, live: &Live) -> bool {
+    let Ok(document) = task.run.document(&member.credential) else { return false };
+    live.target.as_deref() == Some(document.issued_by.target.name.as_str())
+        && task.facts.new.as_ref().and_then(|new| new.id.as_ref()) != Some(&live.version)
+}
+
+async fn findings(task: &Task) -> Result<Vec<Finding>, Stop> {
+    let records = task.run.store.list(kind::FINDING, Some(&task.run.id.0)).await.map_err(EngineError::from)?;
+    records.into_iter().map(|record| read(record).map_err(|error| Stop::Broken(error.into()))).collect()
+}
+
+fn found(task: &mut Task, id: &str, live: &Live) -> Result<(), Stop> {
+    let run = Arc::clone(&task.run);
+    let system = run.document(&task.credential())?.issued_by.system.clone();
+    let finding = Finding {
+        id: id.to_owned(),
+        reset: run.id.clone(),
+        system,
+        credential: Some(task.credential()),
+        version: live.version.clone(),
+        label: live.label.clone(),
+        found_at: run.context.clock.now(),
+        decision: None,
+    };
+    let body = json!({ "finding": id, "version": live.version.0, "label": live.label });
+    let now = run.context.clock.now();
+    task.pending.entries.push(entry("foreign.found", now, Some(&run.id), Some(&task.credential()), &body));
+    task.pending.puts.push(put(kind::FINDING, id, &run.id.0, &finding, Rule::Upsert).map_err(EngineError::from)?);
+    Ok(())
+}
+
+async fn revoke(task: &mut Task, version: &VersionId) -> Result<(), Stop> {
+    let run = Arc::clone(&task.run);
+    let document = run.document(&task.credential())?;
+    let effect = Effect {
+        system: &document.issued_by.system,
+        verb: Verb::Revoke,
+        about: version.0.clone(),
+        version: Some(version),
+        actor: run.minter(document).await?,
+        seal: None,
+    };
+    let target = &document.issued_by.target;
+    task.effect(effect, |connector, call| {
+        let (target, version) = (target.clone(), version.clone());
+        async move { connector.revoke(&call, &target, &version).await }
+    })
+    .await
+}
+
+/// The same stranger has the same id in the same reset, however often it is seen.
+#[must_use]
+pub fn finding_id(reset: &str, system: &str, version: &VersionId) -> String {
+    let digest = remint_core::digest::Digest::of(format!("{reset}\n{system}\n{version}").as_bytes());
+    format!("f-{}", digest.short(8))
+}
