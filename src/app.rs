@@ -1,0 +1,239 @@
+//! Composition: one state folder, opened, with everything that works on it.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use remint_contract::{HostRules, Kinds, Ref};
+use remint_core::estate::{Era, Estate, History, HistoryError, Loaded, Problems, SourceFile, load};
+use remint_evidence_format::note::SigningKey;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::engine::record::{entry, kind, put, read};
+use crate::engine::{Engine, EngineError, EngineSettings};
+use crate::escrow::{Escrow, Kek, KekError, SystemRandomness};
+use crate::evidence::Sequencer;
+use crate::evidence::key::{KeyError, open_or_create};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Change, Key, Rule, Store, StoreError};
+
+/// The most that is read of one file; the loader refuses one that is larger than it takes, by its length.
+const READ_AT_MOST: u64 = 8 << 20;
+
+/// Where one state and its key lie.
+#[derive(Debug, Clone)]
+pub struct Places {
+    pub state: PathBuf,
+    pub kek: PathBuf,
+    /// The demo only: the key may lie in the state folder.
+    pub same_folder: bool,
+}
+
+/// An opened state.
+pub struct App {
+    pub engine: Engine,
+    pub key: Arc<SigningKey>,
+    pub sequencer: Arc<Sequencer>,
+    pub folder: PathBuf,
+}
+
+/// Why a state cannot be opened, or files not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error("{0} holds no remint state; make one with: remint init --single-operator")]
+    NotInitialised(PathBuf),
+    #[error("governance is not built yet, so a state says so: remint init --single-operator")]
+    Governance,
+    #[error(transparent)]
+    Kek(#[from] KekError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    #[error("{0}")]
+    Problems(#[from] Problems),
+    #[error("cannot read {path}")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{0} holds no .yaml or .yml file")]
+    Empty(PathBuf),
+}
+
+/// The time in which an estate was active, as stored: the estate itself is kept once, by its digest.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct EraRecord {
+    estate: String,
+    from: Timestamp,
+    until: Option<Timestamp>,
+}
+
+impl App {
+    /// Makes a state: the folder, the key-encryption key where it has to lie, the signing key. True when it is new.
+    pub async fn init(places: &Places, context: &Context, kinds: Arc<dyn Kinds>) -> Result<(Self, bool), AppError> {
+        Kek::create(&places.kek, &places.state, places.same_folder, &SystemRandomness)?;
+        let app = Self::assemble(places, context, kinds, HostRules::default(), EngineSettings::default())?;
+        let marker = Key { kind: "state", id: "single-operator".to_owned() };
+        if app.engine.store.get(&marker).await?.is_some() {
+            return Ok((app, false));
+        }
+        let now = context.clock.now();
+        let mut change = Change::default();
+        change.puts.push(put(marker.kind, marker.id, "", &json!({ "since": now.to_string() }), Rule::Insert)?);
+        let body = json!({ "governance": "ungoverned", "key": app.key.verifier().to_string() });
+        change.entries.push(entry("state.created", now, None, None, &body));
+        app.engine.store.commit(change).await?;
+        Ok((app, true))
+    }
+
+    /// Opens a state that was made.
+    pub async fn open(
+        places: &Places,
+        context: &Context,
+        kinds: Arc<dyn Kinds>,
+        rules: HostRules,
+        settings: EngineSettings,
+    ) -> Result<Self, AppError> {
+        if !places.state.is_dir() {
+            return Err(AppError::NotInitialised(places.state.clone()));
+        }
+        let app = Self::assemble(places, context, kinds, rules, settings)?;
+        let marker = Key { kind: "state", id: "single-operator".to_owned() };
+        if app.engine.store.get(&marker).await?.is_none() {
+            return Err(AppError::NotInitialised(places.state.clone()));
+        }
+        Ok(app)
+    }
+
+    fn assemble(
+        places: &Places,
+        context: &Context,
+        kinds: Arc<dyn Kinds>,
+        rules: HostRules,
+        settings: EngineSettings,
+    ) -> Result<Self, AppError> {
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&places.state)?);
+        let kek = Kek::load(&places.kek, &places.state, places.same_folder)?;
+        let escrow = Arc::new(Escrow::new(kek, Box::new(SystemRandomness)));
+        let key = Arc::new(open_or_create(&places.state, "remint", &escrow, &SystemRandomness)?);
+        let holder = settings.holder.clone();
+        let sequencer =
+            Arc::new(Sequencer::new(Arc::clone(&store), Arc::clone(&key), Arc::clone(&context.clock), holder));
+        let engine = Engine::new(store, escrow, kinds, rules, context.clone(), settings);
+        Ok(Self { engine, key, sequencer, folder: places.state.clone() })
+    }
+
+    /// Every estate that was active.
+    pub async fn history(&self) -> Result<History, AppError> {
+        let mut eras = Vec::new();
+        for record in self.engine.store.list("era", None).await? {
+            let era: EraRecord = read(record)?;
+            eras.push(Era { estate: self.engine.estate(&era.estate).await?, from: era.from, until: era.until });
+        }
+        eras.sort_by_key(|era| era.from);
+        Ok(History { eras })
+    }
+
+    /// What would become active: the estate with the ghosts of what it no longer names.
+    pub async fn staged(&self, estate: Estate) -> Result<Estate, AppError> {
+        // Nothing is proven dead for good yet: a retired credential has no act of its own.
+        Ok(self.history().await?.staged(estate, &BTreeSet::new()))
+    }
+
+    /// Makes an estate active, from now on, on somebody's word.
+    pub async fn activate(&self, estate: Estate, by: &str) -> Result<Estate, AppError> {
+        let now = self.engine.context.clock.now();
+        let mut history = self.history().await?;
+        let before = history.active().map(Estate::digest);
+        let estate = history.activate(estate, now, &BTreeSet::new())?.clone();
+        let digest = estate.digest();
+        if before == Some(digest) {
+            return Ok(estate);
+        }
+        let mut change = Change::default();
+        change.puts.push(put(kind::ESTATE, digest.to_string(), "", &estate, Rule::Upsert)?);
+        change.puts.push(put("active", "estate", "", &digest.to_string(), Rule::Upsert)?);
+        for era in &history.eras {
+            let body = EraRecord { estate: era.estate.digest().to_string(), from: era.from, until: era.until };
+            change.puts.push(put("era", era.from.to_string(), "", &body, Rule::Upsert)?);
+        }
+        let body = json!({ "estate": digest.to_string(), "before": before.map(|before| before.to_string()), "by": by });
+        change.entries.push(entry("estate.activated", now, None, None, &body));
+        self.engine.store.commit(change).await?;
+        Ok(estate)
+    }
+}
+
+/// Loads an estate from files and folders.
+///
+/// # Errors
+/// A file that cannot be read, or every problem of all of them.
+pub fn load_paths(paths: &[PathBuf], kinds: &dyn Kinds) -> Result<Loaded, AppError> {
+    let files = sources(paths)?;
+    Ok(load(&files, kinds)?)
+}
+
+/// Reads every YAML file below the paths, sorted by name.
+fn sources(paths: &[PathBuf]) -> Result<Vec<SourceFile>, AppError> {
+    let mut files = Vec::new();
+    for path in paths {
+        let failed = |source| AppError::Read { path: path.clone(), source };
+        if std::fs::metadata(path).map_err(failed)?.is_file() {
+            files.push(source(path)?);
+            continue;
+        }
+        let mut folders = vec![path.clone()];
+        let mut found = Vec::new();
+        while let Some(folder) = folders.pop() {
+            let failed = |source| AppError::Read { path: folder.clone(), source };
+            for item in std::fs::read_dir(&folder).map_err(failed)? {
+                let item = item.map_err(failed)?;
+                let kind = item.file_type().map_err(failed)?;
+                let hidden = item.file_name().to_string_lossy().starts_with('.');
+                if kind.is_dir() && !hidden {
+                    folders.push(item.path());
+                } else if !hidden && is_yaml(&item.path()) {
+                    found.push(item.path());
+                }
+            }
+        }
+        if found.is_empty() {
+            return Err(AppError::Empty(path.clone()));
+        }
+        found.sort();
+        for path in found {
+            files.push(source(&path)?);
+        }
+    }
+    Ok(files)
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+fn source(path: &Path) -> Result<SourceFile, AppError> {
+    let failed = |source| AppError::Read { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(READ_AT_MOST).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(SourceFile { name: path.display().to_string(), bytes })
+}
+
+/// The references that a set of names on a command line means.
+///
+/// # Errors
+/// One of them is no reference.
+pub fn refs(names: &[String]) -> Result<Vec<Ref>, EngineError> {
+    names.iter().map(|name| name.parse().map_err(|error| EngineError::Refused(format!("{error}")))).collect()
+}

@@ -1,0 +1,196 @@
+//! The command line. Data goes to stdout, words to stderr; `-o json` everywhere; every run ends with what to do now.
+//!
+//! Exit codes: 0 done; 1 failed or incomplete (a provisional settlement too, where no daemon owns the re-proof); 2 bad
+//! usage or invalid documents; 3 refused, or waiting for approval; 4 a system cannot be reached; 5 an outcome is unknown.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use remint_contract::{HostRules, Kinds};
+
+use crate::app::{App, AppError, Places};
+use crate::config::Environment;
+use crate::context::Context;
+use crate::engine::EngineSettings;
+use crate::registry::Registry;
+
+mod acts;
+mod demo;
+mod estate;
+mod evidence;
+mod exit;
+mod look;
+mod output;
+mod records;
+mod reset;
+mod serve;
+
+pub use exit::{Exit, Failure};
+pub use output::complain;
+
+/// Rotates the credentials of non-human identities across every system they touch, and proves the old ones dead.
+#[derive(Debug, Parser)]
+#[command(name = "remint", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The state folder. Default: `remint` under the user's state directory
+    #[arg(long, global = true, env = "REMINT_STATE", value_name = "FOLDER")]
+    state: Option<PathBuf>,
+    /// The key-encryption key's file, outside the state folder. Default: `remint/kek` under the user's configuration
+    #[arg(long, global = true, env = "REMINT_KEK", value_name = "FILE")]
+    kek: Option<PathBuf>,
+    /// How data is written to stdout
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Play a whole incident on an embedded estate of real HTTP services; nothing else is needed
+    Demo(demo::Demo),
+    /// Check documents: every problem at once, with its position and what to do
+    Validate(estate::Validate),
+    /// Draw the graph of what reaches what
+    Graph(look::Graph),
+    /// What an attacker has who has these nodes, and by which path
+    Reach(look::Reach),
+    /// Plan a reset: what is replaced, in which order, and what that costs
+    Plan(look::Plan),
+    /// Make a state folder and its keys
+    Init(estate::Init),
+    /// The estate that is active: what a folder would change, and making it so
+    #[command(subcommand)]
+    Estate(estate::Estate),
+    /// Replace everything that these nodes reach
+    Reset(reset::Reset),
+    /// Say yes to a reset's plan, and carry it out
+    Approve(acts::Approve),
+    /// Say no to a reset
+    Reject(acts::Reject),
+    /// Say that a dirty node was rebuilt, isolated or cut off
+    Clean(acts::Clean),
+    /// Decide what happens to something foreign at an issuer
+    Decide(acts::Decide),
+    /// Let parked rotations try again
+    Retry(acts::Retry),
+    /// What people have to do
+    #[command(subcommand)]
+    Task(acts::Task),
+    /// Try the old values of a settled reset again
+    Reprove(acts::Reprove),
+    /// Show records
+    Get(records::Get),
+    /// Evidence: list entries, export a bundle, verify one
+    #[command(subcommand)]
+    Evidence(evidence::Evidence),
+    /// Run as a daemon
+    Serve(serve::Serve),
+}
+
+/// What a command works with.
+pub struct Session {
+    pub global: Global,
+    pub environment: Environment,
+    pub context: Context,
+    pub kinds: Arc<dyn Kinds>,
+}
+
+impl Session {
+    /// Where this session's state lies.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        Places {
+            state: self.global.state.clone().unwrap_or_else(|| self.environment.state()),
+            kek: self.global.kek.clone().unwrap_or_else(|| self.environment.kek()),
+            same_folder: false,
+        }
+    }
+
+    /// Opens this session's state.
+    pub async fn open(&self, rules: HostRules, settings: EngineSettings) -> Result<App, AppError> {
+        App::open(&self.places(), &self.context, Arc::clone(&self.kinds), rules, settings).await
+    }
+
+    /// True when data is asked for as JSON.
+    #[must_use]
+    pub fn json(&self) -> bool {
+        self.global.output == Output::Json
+    }
+}
+
+/// Reads the command line and carries it out.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap writes help to stdout and errors to stderr; a closed pipe is nobody's failure.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { Exit::Usage as u8 } else { Exit::Done as u8 });
+        }
+    };
+    // Both a TLS client and a server may be the first to need it; a second install is refused, which is fine.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&error);
+            return ExitCode::from(Exit::Failed as u8);
+        }
+    };
+    let session = Session {
+        global: cli.global,
+        environment: Environment::read(),
+        context: Context::system(),
+        kinds: Arc::new(Registry::new()),
+    };
+    let outcome = runtime.block_on(run(cli.command, &session));
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    match outcome {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(failure) => {
+            complain(&*failure.error);
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
+    match command {
+        Command::Demo(demo) => demo.run(session).await,
+        Command::Validate(validate) => validate.run(session),
+        Command::Graph(graph) => graph.run(session).await,
+        Command::Reach(reach) => reach.run(session).await,
+        Command::Plan(plan) => plan.run(session).await,
+        Command::Init(init) => init.run(session).await,
+        Command::Estate(estate) => estate.run(session).await,
+        Command::Reset(reset) => reset.run(session).await,
+        Command::Approve(approve) => approve.run(session).await,
+        Command::Reject(reject) => reject.run(session).await,
+        Command::Clean(clean) => clean.run(session).await,
+        Command::Decide(decide) => decide.run(session).await,
+        Command::Retry(retry) => retry.run(session).await,
+        Command::Task(task) => task.run(session).await,
+        Command::Reprove(reprove) => reprove.run(session).await,
+        Command::Get(get) => get.run(session).await,
+        Command::Evidence(evidence) => evidence.run(session).await,
+        Command::Serve(serve) => serve.run(session).await,
+    }
+}

@@ -1,0 +1,224 @@
+//! What people say of a reset: `approve`, `reject`, `clean`, `decide`, `retry`, `task`, `reprove`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use remint_contract::{HostRules, ResetId};
+use serde_json::json;
+
+use crate::app::{App, refs};
+use crate::cli::exit::of_reset;
+use crate::cli::output::{data, json, next, say, table};
+use crate::cli::reset::{Carry, carry_on};
+use crate::cli::{Exit, Failure, Session};
+use crate::engine::EngineSettings;
+use crate::engine::record::{DecisionWord, ResetStatus};
+
+async fn open(session: &Session) -> Result<App, Failure> {
+    Ok(session.open(HostRules::default(), EngineSettings::default()).await?)
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Approve {
+    /// The reset, as `remint get resets` names it
+    reset: String,
+    #[command(flatten)]
+    carry: Carry,
+}
+
+impl Approve {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = open(session).await?;
+        let id = ResetId(self.reset);
+        let reset = app.engine.approve(&id, &session.environment.user()).await?;
+        say(&format!("Approved: reset {id}, plan {}", reset.plan.digest.short(12)));
+        carry_on(session, &app, &id, &self.carry).await
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Reject {
+    reset: String,
+    /// Why
+    #[arg(long)]
+    reason: String,
+}
+
+impl Reject {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = open(session).await?;
+        let id = ResetId(self.reset);
+        app.engine.reject(&id, &session.environment.user(), &self.reason).await?;
+        say(&format!("Rejected: reset {id}. Its credentials have no owner any more."));
+        Ok(Exit::Done)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Clean {
+    /// The node: Workload/NAME or System/NAME
+    node: String,
+    /// Which reset; needed only when several have this node dirty
+    #[arg(long)]
+    reset: Option<String>,
+    /// What was done: rebuilt, isolated, cut off
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    carry: Carry,
+}
+
+impl Clean {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = open(session).await?;
+        let node = refs(&[self.node])?.remove(0);
+        let open: Vec<ResetId> = app
+            .engine
+            .resets()
+            .await?
+            .into_iter()
+            .filter(|reset| self.reset.as_ref().is_none_or(|wanted| *wanted == reset.id.0))
+            .filter(|reset| !matches!(reset.status, ResetStatus::Complete | ResetStatus::Rejected))
+            .filter(|reset| reset.plan.dirty.contains(&node))
+            .map(|reset| reset.id)
+            .collect();
+        let [id] = open.as_slice() else {
+            return Err(Failure::usage(if open.is_empty() {
+                format!("no open reset has {node} among its dirty nodes; `remint get resets` lists them")
+            } else {
+                format!("{} open resets have {node} dirty; name one with --reset", open.len())
+            }));
+        };
+        app.engine.clean(id, &node, &session.environment.user(), &self.reason).await?;
+        say(&format!("{node} is clean, on your word, for reset {id}."));
+        carry_on(session, &app, id, &self.carry).await
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Decide {
+    /// The finding, as `remint get findings` names it
+    finding: String,
+    word: Word,
+    /// Why
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    carry: Carry,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Word {
+    /// It is ours
+    Adopt,
+    /// Kill it
+    Revoke,
+    /// It stays, on your word
+    Except,
+}
+
+impl Decide {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = open(session).await?;
+        let word = match self.word {
+            Word::Adopt => DecisionWord::Adopt,
+            Word::Revoke => DecisionWord::Revoke,
+            Word::Except => DecisionWord::Except,
+        };
+        let finding = app.engine.decide(&self.finding, word, &session.environment.user(), &self.reason).await?;
+        say(&format!("Decided: {} at {} is to {:?}.", finding.version, finding.system, self.word).to_lowercase());
+        app.engine.retry(&finding.reset, finding.credential.as_ref()).await?;
+        carry_on(session, &app, &finding.reset, &self.carry).await
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Retry {
+    reset: String,
+    /// Only this credential
+    #[arg(long, value_name = "REF")]
+    only: Option<String>,
+    #[command(flatten)]
+    carry: Carry,
+}
+
+impl Retry {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = open(session).await?;
+        let id = ResetId(self.reset);
+        let only = refs(&self.only.into_iter().collect::<Vec<_>>())?;
+        let moved = app.engine.retry(&id, only.first()).await?;
+        say(&format!("{moved} parked rotations try again."));
+        carry_on(session, &app, &id, &self.carry).await
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Task {
+    /// What is open, and what was attested
+    List,
+    /// Attest that a task was done
+    Attest {
+        task: String,
+        /// What was done, and how that is known
+        #[arg(long)]
+        words: String,
+    },
+}
+
+impl Task {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = open(session).await?;
+        match self {
+            Self::List => {
+                let tasks = app.engine.tasks(None).await?;
+                if session.json() {
+                    json(&tasks)?;
+                } else {
+                    let rows = tasks.iter().map(|task| {
+                        let by = task.attested.as_ref().map_or_else(|| "open".to_owned(), |attested| format!("by {}", attested.by));
+                        [task.id.clone(), task.about.to_string(), task.what.clone(), by]
+                    });
+                    data(&table(["task", "about", "what", "attested"], rows));
+                }
+            }
+            Self::Attest { task, words } => {
+                let task = app.engine.attest(&task, &session.environment.user(), &words).await?;
+                say(&format!("Attested: {}", task.what));
+                next(&format!("remint retry {}", task.reset));
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Reprove {
+    reset: String,
+}
+
+impl Reprove {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = open(session).await?;
+        let id = ResetId(self.reset);
+        let (reset, outcome) = app.engine.reprove(&id).await?;
+        if session.json() {
+            json(&json!({ "reset": id.0, "status": reset.status, "outcome": outcome, "due": reset.reproofs }))?;
+        } else {
+            let rows = outcome
+                .alive
+                .iter()
+                .map(|credential| [credential.to_string(), "ALIVE".to_owned(), "it was accepted again: the reset is open".to_owned()])
+                .chain(outcome.unclear.iter().map(|(credential, why)| [credential.to_string(), "unclear".to_owned(), why.clone()]));
+            if outcome.alive.is_empty() && outcome.unclear.is_empty() {
+                say(&format!("All {} old values were refused again.", outcome.refused.len()));
+            } else {
+                data(&table(["credential", "old value", "what that means"], rows));
+            }
+            match (reset.status, reset.reproofs.first()) {
+                (ResetStatus::Complete, _) => next(&format!("remint evidence export {id} --out {id}.remint-evidence")),
+                (ResetStatus::Provisional, Some(due)) => next(&format!("remint reprove {id}, at {due}")),
+                _ => next(&format!("remint get rotations --reset {id}")),
+            }
+        }
+        Ok(of_reset(reset.status, []))
+    }
+}

@@ -1,0 +1,163 @@
+//! `validate`, `init`, `estate diff`, `estate activate`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use remint_contract::HostRules;
+use remint_core::estate as documents;
+use serde_json::json;
+
+use crate::app::{App, AppError, load_paths};
+use crate::cli::output::{data, json, next, say, table};
+use crate::cli::{Exit, Failure, Session};
+use crate::engine::EngineSettings;
+
+#[derive(Debug, Args)]
+pub(super) struct Validate {
+    /// Files and folders of documents
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+}
+
+impl Validate {
+    pub(super) fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let loaded = match load_paths(&self.paths, &*session.kinds) {
+            Ok(loaded) => loaded,
+            Err(AppError::Problems(problems)) => {
+                if session.json() {
+                    json(&json!({ "valid": false, "problems": problems.0 }))?;
+                } else {
+                    data(&problems.to_string());
+                    say(&format!("\n{} problems; nothing was changed.", problems.0.len()));
+                }
+                return Ok(Exit::Usage);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let estate = &loaded.estate;
+        if session.json() {
+            json(&json!({ "valid": true, "problems": loaded.notes, "digest": estate.digest() }))?;
+            return Ok(Exit::Done);
+        }
+        for note in &loaded.notes {
+            data(&note.to_string());
+        }
+        let counts = [
+            ("systems", estate.systems.len()),
+            ("identities", estate.identities.len()),
+            ("credentials", estate.credentials.len()),
+            ("workloads", estate.workloads.len()),
+            ("windows", estate.windows.len()),
+            ("grants", estate.grants.len()),
+        ];
+        data(&table(["documents", "count"], counts.map(|(name, count)| [name.to_owned(), count.to_string()])));
+        say(&format!("Valid. Estate {}", estate.digest()));
+        next("remint graph PATH, or remint reach PATH --from Workload/NAME");
+        Ok(Exit::Done)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// Whoever holds this state folder may do everything; entries and bundles say `ungoverned`
+    #[arg(long)]
+    single_operator: bool,
+}
+
+impl Init {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        if !self.single_operator {
+            return Err(AppError::Governance.into());
+        }
+        let places = session.places();
+        let (app, new) = App::init(&places, &session.context, std::sync::Arc::clone(&session.kinds)).await?;
+        let key = app.key.verifier().to_string();
+        if session.json() {
+            json(&json!({ "state": places.state, "kek": places.kek, "key": key, "new": new }))?;
+            return Ok(Exit::Done);
+        }
+        data(&table(
+            ["what", "where"],
+            [
+                ["state folder".to_owned(), places.state.display().to_string()],
+                ["key-encryption key".to_owned(), places.kek.display().to_string()],
+                ["evidence key (public)".to_owned(), key],
+            ],
+        ));
+        say(if new { "A new state, without governance: its entries say `ungoverned`." } else { "This state was made before; nothing was changed." });
+        next("keep the evidence key where the state cannot change it, then: remint estate activate PATH");
+        Ok(Exit::Done)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Estate {
+    /// What a folder would change, authority first
+    Diff(Paths),
+    /// Make a folder's documents the active estate
+    Activate(Activate),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Paths {
+    /// Files and folders of documents
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Activate {
+    #[command(flatten)]
+    paths: Paths,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Estate {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        let (paths, activate, yes) = match self {
+            Self::Diff(paths) => (paths, false, false),
+            Self::Activate(activate) => (activate.paths, true, activate.yes),
+        };
+        let loaded = load_paths(&paths.paths, &*session.kinds)?;
+        let staged = app.staged(loaded.estate.clone()).await?;
+        let active = app.engine.active_estate().await?.unwrap_or_default();
+        let diff = active.diff(&staged);
+        if session.json() {
+            json(&json!({ "active": active.digest(), "staged": staged.digest(), "diff": diff }))?;
+        } else {
+            data(&diff.to_string());
+        }
+        if !activate {
+            say(&format!("Staged {}; active {}", staged.digest().short(12), active.digest().short(12)));
+            if !diff.is_empty() {
+                next("remint estate activate PATH");
+            }
+            return Ok(Exit::Done);
+        }
+        if !diff.is_empty() && active != documents::Estate::default() && !yes && !session.asked("Make this the active estate?")? {
+            return Ok(Exit::Refused);
+        }
+        let estate = app.activate(loaded.estate, &session.environment.user()).await?;
+        say(&format!("Active: {}", estate.digest()));
+        next("remint reach PATH --from Workload/NAME, or remint plan PATH --from Workload/NAME");
+        Ok(Exit::Done)
+    }
+}
+
+impl Session {
+    /// Asks a person; without one the answer is no, with a word on how to say yes.
+    pub(super) fn asked(&self, question: &str) -> Result<bool, Failure> {
+        use std::io::{BufRead as _, IsTerminal as _};
+        if !std::io::stdin().is_terminal() {
+            say(&format!("{question} Nobody is here to ask; say --yes to mean it."));
+            return Ok(false);
+        }
+        say(&format!("{question} Type yes:"));
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line)?;
+        Ok(line.trim() == "yes")
+    }
+}

@@ -1,0 +1,67 @@
+//! Printing: data to stdout, words to stderr. Nothing else in the crate prints.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{ContentArrangement, Table};
+use serde::Serialize;
+
+use crate::cli::exit::Failure;
+
+/// Writes data as it is.
+pub fn data(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // Whoever closed the pipe has seen enough.
+    let _ = out.write_all(text.as_bytes());
+    if !text.ends_with('\n') {
+        let _ = out.write_all(b"\n");
+    }
+    let _ = out.flush();
+}
+
+/// Writes data as JSON.
+pub fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::new(super::Exit::Failed, error))?;
+    data(&text);
+    Ok(())
+}
+
+/// Says something to a person.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// The last words of a run.
+pub fn next(text: &str) {
+    say(&format!("\nWhat to do now: {text}"));
+}
+
+/// An error and its causes, once, at the edge.
+pub fn complain(error: &(dyn std::error::Error + 'static)) {
+    let mut text = format!("remint: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str("\n  because ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    say(&text);
+}
+
+/// A table that fits the terminal.
+#[must_use]
+pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    table.to_string()
+}
+
+/// True when a person watches.
+#[must_use]
+pub fn watched() -> bool {
+    std::io::stderr().is_terminal()
+}

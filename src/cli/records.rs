@@ -1,0 +1,202 @@
+//! `get`: what is recorded, as tables and as JSON.
+
+use clap::{Args, ValueEnum};
+use remint_contract::{HostRules, ResetId};
+use remint_core::machine::State;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::cli::output::{data, json, table};
+use crate::cli::{Exit, Failure, Session};
+use crate::engine::EngineSettings;
+use crate::engine::record::RotationRecord;
+
+#[derive(Debug, Args)]
+pub(super) struct Get {
+    what: What,
+    /// Of one reset only
+    #[arg(long)]
+    reset: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum What {
+    Resets,
+    Rotations,
+    Credentials,
+    Tasks,
+    Exceptions,
+    Findings,
+}
+
+/// One rotation as it is shown.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Shown {
+    pub reset: String,
+    pub credential: String,
+    pub state: String,
+    pub reason: Option<String>,
+    pub proof: Option<String>,
+    pub confirm: Option<String>,
+    pub versions: Versions,
+    pub next_action: Option<String>,
+}
+
+/// Which versions it is about.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Versions {
+    pub old: Option<String>,
+    pub new: Option<String>,
+}
+
+impl Get {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        let id = self.reset.map(ResetId);
+        match self.what {
+            What::Resets => resets(session, &app).await?,
+            What::Rotations => {
+                let shown = rotations(&app, id.as_ref()).await?;
+                if session.json() { json(&shown)? } else { data(&rotation_table(&shown)) }
+            }
+            What::Credentials => credentials(session, &app).await?,
+            What::Tasks => {
+                let tasks = app.engine.tasks(id.as_ref()).await?;
+                let rows = tasks.iter().map(|task| {
+                    let state = if task.attested.is_some() { "attested" } else { "open" };
+                    [task.id.clone(), task.about.to_string(), task.what.clone(), state.to_owned()]
+                });
+                if session.json() { json(&tasks)? } else { data(&table(["task", "about", "what", "state"], rows)) }
+            }
+            What::Exceptions => {
+                let mut all = Vec::new();
+                for reset in app.engine.resets().await? {
+                    all.extend(reset.plan.exceptions.iter().map(|credential| [reset.id.to_string(), credential.to_string()]));
+                }
+                if session.json() { json(&all)? } else { data(&table(["reset", "credential"], all)) }
+            }
+            What::Findings => {
+                let findings = app.engine.findings(id.as_ref()).await?;
+                let rows = findings.iter().map(|finding| {
+                    let decision = finding.decision.as_ref().map_or_else(
+                        || "undecided".to_owned(),
+                        |decision| format!("{:?} by {}", decision.word, decision.by).to_lowercase(),
+                    );
+                    [finding.id.clone(), finding.system.to_string(), finding.version.0.clone(), finding.label.clone(), decision]
+                });
+                if session.json() {
+                    json(&findings)?;
+                } else {
+                    data(&table(["finding", "system", "version", "label", "decision"], rows));
+                }
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+async fn resets(session: &Session, app: &App) -> Result<(), Failure> {
+    let resets = app.engine.resets().await?;
+    if session.json() {
+        return json(&resets);
+    }
+    let rows = resets.iter().map(|reset| {
+        let from = reset.plan.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let due = reset.reproofs.first().map_or_else(String::new, ToString::to_string);
+        [
+            reset.id.to_string(),
+            format!("{:?}", reset.status).to_lowercase(),
+            from,
+            reset.plan.members.len().to_string(),
+            reset.reason.clone(),
+            due,
+        ]
+    });
+    data(&table(["reset", "status", "from", "credentials", "reason", "re-proof due"], rows));
+    Ok(())
+}
+
+async fn credentials(session: &Session, app: &App) -> Result<(), Failure> {
+    let estate = app.engine.active_estate().await?.unwrap_or_default();
+    if session.json() {
+        return json(&estate.credentials.values().collect::<Vec<_>>());
+    }
+    let rows = estate.credentials.iter().map(|(reference, credential)| {
+        [
+            reference.to_string(),
+            credential.identity.name.to_string(),
+            format!("{} {}", credential.issued_by.system.name, credential.issued_by.target.name),
+            credential.delivered_to.iter().map(|place| place.at.to_string()).collect::<Vec<_>>().join(", "),
+            credential.consumed_by.iter().map(|workload| workload.name.to_string()).collect::<Vec<_>>().join(", "),
+        ]
+    });
+    data(&table(["credential", "identity", "issued by", "lies at", "consumed by"], rows));
+    Ok(())
+}
+
+/// The rotations of one reset, or of all.
+pub(super) async fn rotations(app: &App, id: Option<&ResetId>) -> Result<Vec<Shown>, Failure> {
+    let mut shown = Vec::new();
+    for reset in app.engine.resets().await? {
+        if id.is_none_or(|id| *id == reset.id) {
+            shown.extend(app.engine.rotations(&reset.id).await?.iter().map(show));
+        }
+    }
+    Ok(shown)
+}
+
+fn show(record: &RotationRecord) -> Shown {
+    let facts = &record.rotation.facts;
+    let version = |version: &Option<remint_core::machine::Version>| {
+        version.as_ref().and_then(|version| version.id.as_ref()).map(|id| id.0.clone())
+    };
+    let word = |value: Option<serde_json::Value>| value.and_then(|value| value.as_str().map(str::to_owned));
+    let (state, reason) = match &record.rotation.state {
+        State::Settled { .. } => ("settled".to_owned(), None),
+        State::Parked { reason, .. } => (record.rotation.state.to_string(), Some(reason.to_string())),
+        state => (state.to_string(), None),
+    };
+    Shown {
+        reset: record.reset.to_string(),
+        credential: record.credential.to_string(),
+        state,
+        reason,
+        proof: word(facts.proof.and_then(|proof| serde_json::to_value(proof).ok())),
+        confirm: word(facts.confirmed.values().max().and_then(|grade| serde_json::to_value(grade).ok())),
+        versions: Versions { old: version(&facts.old), new: version(&facts.new) },
+        next_action: next_action(record),
+    }
+}
+
+/// The command that moves it on.
+fn next_action(record: &RotationRecord) -> Option<String> {
+    let (reset, credential) = (&record.reset, &record.credential);
+    match &record.rotation.state {
+        State::Planned | State::Waiting { .. } | State::Doing { .. } | State::Unknown { .. } => {
+            Some(format!("remint retry {reset} (goes on with what was under way)"))
+        }
+        State::Parked { reason: remint_core::machine::Reason::Foreign { .. }, .. } => {
+            Some(format!("remint get findings --reset {reset}, then remint decide FINDING revoke|adopt|except --reason …"))
+        }
+        State::Parked { .. } | State::RolledBack => Some(format!("mend what the reason names, then remint retry {reset} --only {credential}")),
+        State::Dark { .. } => Some("rebuild or cut off what reads it, then remint clean NODE --reason …".to_owned()),
+        State::Settled { last: false } => Some(format!("remint reprove {reset}")),
+        State::Settled { last: true } | State::Superseded { .. } => None,
+    }
+}
+
+/// Rotations as a table; the open ones last, where a person looks first.
+pub(super) fn rotation_table(shown: &[Shown]) -> String {
+    let mut sorted: Vec<&Shown> = shown.iter().collect();
+    sorted.sort_by_key(|one| (one.state != "settled", &one.credential));
+    let rows = sorted.into_iter().map(|one| {
+        [
+            one.credential.clone(),
+            one.state.clone(),
+            one.confirm.clone().unwrap_or_default(),
+            one.proof.clone().unwrap_or_default(),
+            one.reason.clone().unwrap_or_default(),
+        ]
+    });
+    table(["credential", "state", "confirmed", "old value", "why"], rows)
+}

@@ -1,0 +1,239 @@
+//! `reset`: ask, show the plan, get a yes, carry it out, and say how it ended.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use remint_contract::{HostRules, Ref, ResetId};
+use remint_core::estate::{Estate, Tier};
+use remint_core::plan::Plan;
+use remint_core::plan::render::render_plan;
+use serde_json::json;
+
+use crate::app::{App, load_paths};
+use crate::cli::exit::of_reset;
+use crate::cli::look::Scope;
+use crate::cli::output::{data, json, next, say, watched};
+use crate::cli::records::rotations;
+use crate::cli::{Exit, Failure, Session};
+use crate::engine::record::{Reset as Record, ResetStatus};
+use crate::engine::reset::Request;
+use crate::engine::EngineSettings;
+use crate::watch::Watch;
+
+#[derive(Debug, Args)]
+pub(super) struct Reset {
+    /// Files and folders of documents; the active estate when none is named
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    scope: Scope,
+    /// Run exactly the plan in this file, as `remint plan --out` wrote it
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    plan: Option<PathBuf>,
+    /// Why: an incident's number
+    #[arg(long)]
+    reason: String,
+    /// The request's own id: the same id runs once, for ever
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// Approve the plan without asking
+    #[arg(long)]
+    yes: bool,
+    /// Privileged credentials are replaced too, on nobody's word but yours
+    #[arg(long)]
+    privileged: bool,
+    #[command(flatten)]
+    carry: Carry,
+}
+
+/// How a run is carried on.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Carry {
+    /// Show what is going on
+    #[arg(long)]
+    watch: bool,
+    /// Stay until the re-proofs are done and the settlement is final
+    #[arg(long)]
+    wait: bool,
+}
+
+impl Reset {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        let by = session.environment.user();
+        let estate = self.estate(session, &app, &by).await?;
+        let plan = match &self.plan {
+            Some(file) => read_plan(file)?,
+            None => self.scope.plan(session, &estate, &app).await?,
+        };
+        if plan.estate != estate.digest() {
+            say("The estate was changed since this plan was made; what drifted is parked, the rest runs.");
+        }
+        if plan.members.is_empty() && plan.tasks.is_empty() {
+            say("Nothing reached holds a credential; there is nothing to do.");
+            return Ok(Exit::Done);
+        }
+        if !session.json() {
+            data(&render_plan(&plan, &estate));
+        }
+        let privileged = privileged(&plan, &estate);
+        if !privileged.is_empty() && !self.privileged {
+            let names = privileged.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            return Err(Failure::new(
+                Exit::Refused,
+                format!("the plan replaces privileged credentials ({names}) and no governance watches over this state; say --privileged to mean it"),
+            ));
+        }
+        let id = match self.request_id {
+            Some(id) => ResetId(id),
+            None => session.context.reset().map_err(|error| Failure::new(Exit::Failed, error))?,
+        };
+        let at = session.context.clock.now();
+        let request = Request { id: id.clone(), plan, estate, reason: self.reason.clone(), by: by.clone(), at };
+        app.engine.request(request).await?;
+        if !self.yes && !session.asked("Carry this plan out?")? {
+            next(&format!("remint approve {id}, or remint reject {id} --reason …"));
+            if session.json() {
+                json(&json!({ "reset": id.0, "status": ResetStatus::Requested }))?;
+            }
+            return Ok(Exit::Refused);
+        }
+        app.engine.approve(&id, &by).await?;
+        carry_on(session, &app, &id, &self.carry).await
+    }
+
+    /// The estate to plan from: the active one, or a folder that equals it.
+    async fn estate(&self, session: &Session, app: &App, by: &str) -> Result<Estate, Failure> {
+        let active = app.engine.active_estate().await?;
+        if self.paths.is_empty() {
+            return active.ok_or_else(|| Failure::usage("no estate is active; name a folder, or: remint estate activate PATH"));
+        }
+        let loaded = load_paths(&self.paths, &*session.kinds)?;
+        let staged = app.staged(loaded.estate.clone()).await?;
+        match active {
+            None => {
+                say("No estate was active; this one is now.");
+                Ok(app.activate(loaded.estate, by).await?)
+            }
+            Some(active) if active.digest() == staged.digest() => Ok(active),
+            Some(active) => {
+                data(&active.diff(&staged).to_string());
+                Err(Failure::new(
+                    Exit::Refused,
+                    "these documents are not the active estate (the difference is above); look at it, then: remint estate activate PATH",
+                ))
+            }
+        }
+    }
+}
+
+/// Privileged credentials of a plan.
+fn privileged(plan: &Plan, estate: &Estate) -> Vec<Ref> {
+    let tier = |credential: &Ref| {
+        let identity = &estate.credentials.get(credential)?.identity;
+        Some(estate.identities.get(identity)?.tier)
+    };
+    plan.members
+        .iter()
+        .map(|member| &member.credential)
+        .filter(|credential| tier(credential) == Some(Tier::Privileged))
+        .cloned()
+        .collect()
+}
+
+fn read_plan(file: &Path) -> Result<Plan, Failure> {
+    let text = std::fs::read(file).map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
+    let plan: Plan = serde_json::from_slice(&text)
+        .map_err(|error| Failure::usage(format!("{} is not a plan as `remint plan --out` writes it: {error}", file.display())))?;
+    if plan.recompute() == plan.digest {
+        Ok(plan)
+    } else {
+        Err(Failure::new(
+            Exit::Refused,
+            format!("{} does not have the digest that it says: it was edited; plan again", file.display()),
+        ))
+    }
+}
+
+/// Carries a reset on, and says how it ended.
+pub(super) async fn carry_on(session: &Session, app: &App, id: &ResetId, carry: &Carry) -> Result<Exit, Failure> {
+    let watch = (carry.watch || watched()).then(|| Watch::start(&app.engine, id));
+    let outcome = app.engine.run(id).await;
+    if let Some(watch) = watch {
+        watch.end().await;
+    }
+    let mut reset = outcome?;
+    app.engine.carry_out(id).await?;
+    if reset.status == ResetStatus::Resting && app.engine.findings(Some(id)).await?.iter().all(settled_finding) {
+        reset = app.engine.run(id).await?;
+    }
+    app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;
+    if carry.wait {
+        reset = wait(session, app, reset).await?;
+    }
+    let records = app.engine.rotations(id).await?;
+    if session.json() {
+        json(&json!({ "reset": id.0, "status": reset.status, "due": reset.reproofs, "rotations": rotations(app, Some(id)).await? }))?;
+    } else {
+        summary(app, &reset).await?;
+    }
+    Ok(of_reset(reset.status, records.iter().map(|record| &record.rotation)))
+}
+
+fn settled_finding(finding: &crate::engine::record::Finding) -> bool {
+    finding.decision.as_ref().is_some_and(|decision| decision.done)
+}
+
+/// Stays until every due re-proof was made.
+async fn wait(session: &Session, app: &App, mut reset: Record) -> Result<Record, Failure> {
+    while reset.status == ResetStatus::Provisional {
+        let Some(due) = reset.reproofs.first().copied() else { break };
+        let left = due.duration_since(session.context.clock.now());
+        if left.is_positive() {
+            say(&format!("Re-proof of the old values at {due}."));
+            session.context.clock.sleep(left.unsigned_abs()).await;
+        }
+        let (next, outcome) = app.engine.reprove(&reset.id).await?;
+        if !outcome.unclear.is_empty() {
+            session.context.clock.sleep(Duration::from_secs(1)).await;
+        }
+        reset = next;
+    }
+    app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;
+    Ok(reset)
+}
+
+/// What a person wants to know at the end.
+async fn summary(app: &App, reset: &Record) -> Result<(), Failure> {
+    let id = &reset.id;
+    let shown = rotations(app, Some(id)).await?;
+    data(&crate::cli::records::rotation_table(&shown));
+    let findings = app.engine.findings(Some(id)).await?;
+    let undecided: Vec<_> = findings.iter().filter(|finding| finding.decision.is_none()).collect();
+    for finding in &undecided {
+        say(&format!("Foreign at {}: {} ({}), finding {}", finding.system, finding.version, finding.label, finding.id));
+    }
+    match reset.status {
+        ResetStatus::Complete => {
+            say(&format!("Reset {id} is complete: every old value was refused, and refused again."));
+            next(&format!("remint evidence export {id} --out {id}.remint-evidence"));
+        }
+        ResetStatus::Provisional => {
+            say(&format!("Reset {id} is settled provisionally: every old value was refused."));
+            let due = reset.reproofs.first().map_or_else(String::new, |due| format!(" at {due}"));
+            next(&format!("remint reprove {id}{due} (a daemon does it by itself)"));
+        }
+        _ => {
+            let open = shown.iter().filter(|one| one.state != "settled").count();
+            say(&format!("Reset {id} is not complete: {open} rotations are open, {} findings undecided.", undecided.len()));
+            if let Some(finding) = undecided.first() {
+                next(&format!("remint decide {} revoke --reason …", finding.id));
+            } else if let Some(first) = shown.iter().find_map(|one| one.next_action.clone()) {
+                next(&first);
+            } else {
+                next(&format!("remint get rotations --reset {id}"));
+            }
+        }
+    }
+    Ok(())
+}
