@@ -43,7 +43,7 @@ pub(super) struct Draft {
 /// Reads an estate from text.
 ///
 /// # Errors
-/// All problems of all files, sorted by place; warnings among them.
+/// All problems of all files, sorted by place.
 pub fn load(files: &[SourceFile], kinds: &dyn Kinds) -> Result<Loaded, Problems> {
     let mut report = Reporter::new(files.iter().map(|file| file.name.as_str()).collect());
     let mut draft = read(files, kinds, &mut report);

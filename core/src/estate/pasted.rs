@@ -17,7 +17,7 @@ pub(super) fn withhold(node: &mut Node, report: &mut Reporter<'_>) {
 /// Reports secrets in text that could not be parsed.
 pub(super) fn scan_lines(file: usize, first_line: u64, text: &str, report: &mut Reporter<'_>) {
     for (line, content) in (first_line..).zip(text.lines()) {
-        if let Some(kind) = content.split_whitespace().find_map(shape).or_else(|| shape(content)) {
+        if let Some(kind) = shape(content) {
             report.error(
                 Span { file, line, column: 1 },
                 None,

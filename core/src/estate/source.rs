@@ -14,6 +14,8 @@ pub struct SourceFile {
 
 /// A longer file is refused by its length, before a byte of it is read.
 pub(super) const FILE_LIMIT: usize = 4 << 20;
+/// A longer document is refused unparsed.
+const DOCUMENT_BYTES: usize = 1 << 20;
 /// More documents in one file are refused: split the file.
 const DOCUMENT_LIMIT: usize = 10_000;
 
@@ -87,6 +89,11 @@ fn documents(bytes: &[u8]) -> Vec<(u64, &[u8])> {
 
 /// UTF-8 and no tabs before the first character of a line.
 fn guard<'a>(file: usize, first_line: u64, part: &'a [u8], report: &mut Reporter<'_>) -> Option<&'a str> {
+    if part.len() > DOCUMENT_BYTES {
+        let span = Span { file, line: first_line, column: 1 };
+        report.error(span, None, "the document has more than 1 MiB", "split it into several documents");
+        return None;
+    }
     let text = match std::str::from_utf8(part) {
         Ok(text) => text,
         Err(error) => {

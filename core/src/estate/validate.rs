@@ -18,8 +18,11 @@ pub(super) fn all(draft: &Draft, kinds: &dyn Kinds, report: &mut Reporter<'_>) {
     places::overlaps(draft, report);
     strategy::possible(draft, kinds, report);
     confirmations(draft, report);
-    owners(draft, report);
-    idle(draft, report);
+    // Notes on an estate that is refused would be noise: what is missing may be what could not be read.
+    if !report.has_errors() {
+        owners(draft, report);
+        idle(draft, report);
+    }
 }
 
 /// An issuer that sees a use cannot say which of several consumers it was, unless it is told how to tell them apart.

@@ -12,7 +12,7 @@ pub(super) fn resolve(draft: &Draft, report: &mut Reporter<'_>) {
         let (from, to) = (&used.from, &used.to);
         if !draft.documents.contains_key(to) {
             report.error(used.span, Some(from), format!("{to} does not exist"), advice(draft, to));
-        } else if from.namespace != to.namespace && !granted(draft, &from.namespace, to) {
+        } else if from.kind != Kind::Grant && from.namespace != to.namespace && !granted(draft, &from.namespace, to) {
             let hint = format!(
                 "put a Grant into the namespace {}: `spec: {{from: {}, to: [{to}]}}`",
                 to.namespace, from.namespace
