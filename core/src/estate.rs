@@ -1,12 +1,35 @@
 //! The estate: what exists, as documents say it.
 //!
-//! [`model`] holds the typed documents. Loading text into them, with every problem at its position, is `load`;
-//! cross-document rules are `validate`; how one estate follows another is `history`.
+//! [`model`] holds the typed documents. Loading text into them, with every problem at its position, is [`load()`];
+//! cross-document rules are `validate`; how one estate differs from another is [`diff`], and how one follows another,
+//! with what was removed but is not dead yet, is [`history`].
+//!
+//! ```text
+//! bytes → documents → trees with places → pasted secrets withheld → typed documents → checks of the whole → estate
+//! ```
 
+mod decode;
+mod derive;
+pub mod diff;
+mod fields;
+pub mod history;
+mod load;
 pub mod model;
+mod node;
+mod pasted;
+mod problem;
+mod source;
+mod validate;
+
+pub use derive::derive_remint;
+pub use diff::EstateDiff;
+pub use history::History;
+pub use load::{Loaded, load};
 
 pub use model::{
-    Begets, Budget, ClassOfIdentity, Confirm, ConfirmHow, Credential, CredentialClass, Destination, Estate, Generate,
-    Grant, Identity, IssuedBy, Meta, Owners, Reload, Rotation, RotationWindow, RunsOn, System, Tier, Unlock,
+    Begets, Budget, ClassOfIdentity, Confirm, ConfirmHow, Credential, CredentialClass, Destination, Era, Estate,
+    Generate, Grant, Identity, IssuedBy, Meta, Owners, Reload, Rotation, RotationWindow, RunsOn, System, Tier, Unlock,
     UnlockVerb, UnlockWhat, Workload,
 };
+pub use problem::{Problem, Problems, Severity};
+pub use source::SourceFile;

@@ -1,0 +1,106 @@
+//! `rotation` and `generate` of a Credential.
+
+use std::collections::BTreeSet;
+
+use remint_contract::Strategy;
+
+use super::system::flatten;
+use crate::estate::fields::Decoder;
+use crate::estate::model::{Generate, Rotation};
+use crate::estate::node::Node;
+
+const LEAST_LENGTH: u16 = 16;
+const LEAST_ALPHABET: usize = 10;
+/// Below this many bits a fingerprint of the value could be searched for.
+const LEAST_BITS: f64 = 64.0;
+
+pub(in crate::estate) const STRATEGIES: [(&str, Strategy); 7] = [
+    ("overlap", Strategy::Overlap),
+    ("alternate", Strategy::Alternate),
+    ("in-place", Strategy::InPlace),
+    ("reissue", Strategy::Reissue),
+    ("ephemeral", Strategy::Ephemeral),
+    ("dual-trust", Strategy::DualTrust),
+    ("manual", Strategy::Manual),
+];
+
+impl Decoder<'_, '_> {
+    pub(super) fn rotation(&mut self, node: &Node) -> Option<Rotation> {
+        let mut fields = self.fields(node, "rotation")?;
+        let strategy = fields.take("strategy").map_or(Some(Strategy::Overlap), |node| self.strategy(node));
+        let hold = fields.take("overlap").map(|node| self.duration(node, "overlap"));
+        let max_age = fields.take("maxAge").map(|node| self.duration(node, "maxAge"));
+        let group = fields.take("group").map(|node| self.text(node, "group").map(ToOwned::to_owned));
+        let offset = fields.take("offset").map(|node| self.duration(node, "offset"));
+        let outage = fields.take("outage").map(|node| self.duration(node, "outage"));
+        self.finish(fields);
+        let rotation = Rotation {
+            strategy: strategy?,
+            hold: flatten(hold)?,
+            max_age: flatten(max_age)?,
+            group: flatten(group)?,
+            offset: flatten(offset)?,
+            outage: flatten(outage)?,
+        };
+        if rotation.strategy == Strategy::InPlace && rotation.outage.is_none() {
+            self.error(
+                node.span,
+                "the strategy `in-place` leaves every consumer without a working value for a while",
+                "say how long that may last, as `outage: 30s`, or take another strategy",
+            );
+            return None;
+        }
+        Some(rotation)
+    }
+
+    fn strategy(&mut self, node: &Node) -> Option<Strategy> {
+        let strategy = self.word(node, "strategy", &STRATEGIES)?;
+        let name = match strategy {
+            Strategy::Reissue => "reissue",
+            Strategy::Ephemeral => "ephemeral",
+            Strategy::DualTrust => "dual-trust",
+            Strategy::Overlap | Strategy::Alternate | Strategy::InPlace | Strategy::Manual => return Some(strategy),
+        };
+        let hint = "take another strategy, or `manual`, which makes it a task for a person";
+        self.error(node.span, format!("the strategy `{name}` is not built yet"), hint);
+        None
+    }
+
+    pub(super) fn generate(&mut self, node: &Node) -> Option<Generate> {
+        let mut fields = self.fields(node, "generate")?;
+        let length = fields.take("length").map(|node| (node, self.count::<u16>(node, "length")));
+        let alphabet = fields.take("alphabet").map(|node| (node, self.text(node, "alphabet")));
+        self.finish(fields);
+        let mut good = true;
+        let default = Generate::default();
+        let generate = Generate {
+            length: length.map_or(Some(default.length), |read| read.1)?,
+            alphabet: alphabet.map_or(Some(default.alphabet.as_str()), |read| read.1)?.to_owned(),
+        };
+        if let Some((node, _)) = length
+            && generate.length < LEAST_LENGTH
+        {
+            self.error(node.span, format!("`length` is {}", generate.length), "write 16 or more");
+            good = false;
+        }
+        let distinct = generate.alphabet.chars().collect::<BTreeSet<char>>().len();
+        if let Some((node, _)) = alphabet {
+            if distinct < LEAST_ALPHABET {
+                let message = format!("`alphabet` has {distinct} different characters");
+                self.error(node.span, message, "give 10 or more");
+                good = false;
+            } else if !generate.alphabet.bytes().all(|byte| byte.is_ascii_graphic()) {
+                self.error(node.span, "`alphabet` has a character that is not printable ASCII", "take it out");
+                good = false;
+            }
+        }
+        #[allow(clippy::cast_precision_loss, reason = "an alphabet has at most 94 characters")]
+        let bits = (distinct as f64).log2() * f64::from(generate.length);
+        if good && bits < LEAST_BITS {
+            let message = format!("the value would have {bits:.0} bits of entropy");
+            self.error(node.span, message, "give a longer `length` or a larger `alphabet`, for 64 bits or more");
+            good = false;
+        }
+        good.then_some(generate)
+    }
+}

@@ -1,0 +1,11 @@
+//! The estate as its users meet it: text in, typed documents or problems out.
+
+mod estate {
+    mod crafted;
+    mod examples;
+    mod history;
+    mod hostile;
+    pub(crate) mod kinds;
+    mod problems;
+    mod secrets;
+}

@@ -1,0 +1,118 @@
+//! Text made to hurt: it is refused, quickly, and nothing falls over.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::kinds::{bad, document, ground, loading};
+
+/// Far above what any of these takes unoptimised, far below what a stall takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn refused_quickly(name: &str, text: impl Into<Vec<u8>>) -> String {
+    let start = Instant::now();
+    let problems = bad(text);
+    eprintln!("{name}: {:?}", start.elapsed());
+    assert!(start.elapsed() < PATIENCE, "{name} took {:?}", start.elapsed());
+    problems
+}
+
+#[test]
+fn nesting_of_any_form_is_refused() {
+    let deep = 10_000;
+    for piece in ["[", "{a: ", "- ", "? ", "[{", "!!seq [", "- ? ", "a: [", "\"a\": {"] {
+        let problems = refused_quickly(piece, piece.repeat(deep));
+        assert_eq!(problems.lines().count(), 1, "{piece}: {problems}");
+    }
+    let stairs: String = (0..1500).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    assert!(refused_quickly("stairs", stairs).contains("nested more than 32 deep"));
+    assert!(refused_quickly("brackets", "[".repeat(deep)).contains("nested more than 32 deep"));
+    refused_quickly("four megabytes of brackets", "[".repeat(4 << 20));
+}
+
+#[test]
+fn an_alias_bomb_is_refused_at_its_first_anchor() {
+    let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..30 {
+        let item = format!("*a{}, ", level - 1);
+        text += &format!("a{level}: &a{level} [{}]\n", item.repeat(9));
+    }
+    assert!(refused_quickly("bomb", text).contains("anchors and aliases (`&`, `*`) are not taken"));
+}
+
+#[test]
+fn great_numbers_of_anything_are_refused_or_read_quickly() {
+    let size = 1 << 20;
+    for (name, text) in [
+        ("documents", "---\na\n".repeat(size / 6)),
+        ("scalars", "- a\n".repeat(size / 4)),
+        ("keys", (0..100_000).map(|key| format!("k{key}: 1\n")).collect()),
+        ("one long line", "a".repeat(2 * size)),
+        ("one long quote", format!("\"{}\"", "\\n".repeat(size))),
+        ("anchors", "- &a b\n".repeat(size / 8)),
+        ("comments", "a # b\n".repeat(size / 6)),
+        ("colons", ": ".repeat(size / 2)),
+        ("quotes", "'".repeat(size)),
+        ("folded", format!("a: >\n{}", "  b\n\n".repeat(size / 6))),
+        ("percents", "%".repeat(size)),
+        ("exclamations", "!".repeat(size)),
+        ("ampersands", "&".repeat(size)),
+    ] {
+        refused_quickly(name, text);
+    }
+}
+
+#[test]
+fn a_thousand_wrong_keys_are_a_thousand_problems() {
+    let keys: String = (0..1000).map(|key| format!("  wrong{key}: 1\n")).collect();
+    let problems = bad(document("Identity", "one", &format!("\n  class: machine\n{keys}")));
+    assert_eq!(problems.lines().count(), 1000);
+}
+
+#[test]
+fn a_long_circle_is_found_without_recursion() {
+    let count = 2_000;
+    let mut text = ground();
+    for index in 0..count {
+        let next = (index + 1) % count;
+        let spec = format!(
+            "{{type: key, identity: app, consumedBy: [web], issuedBy: {{system: issuer, target: t, by: c{next}, diesWithIssuer: true}}}}"
+        );
+        text += &document("Credential", &format!("c{index}"), &spec);
+    }
+    let problems = refused_quickly("circle", text);
+    assert_eq!(problems.lines().count(), 1, "{problems}");
+    assert!(problems.contains("each of these dies with the next, in a circle"), "{problems}");
+}
+
+const EXAMPLE: &str = include_str!("../../../manifests/examples/incident.yaml");
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let _ = loading(bytes);
+    }
+
+    #[test]
+    fn random_yaml_marks_never_panic(text in "[-?:,\\[\\]{}#&*!|>'\"%@` a\n\t0~<=.]{0,300}") {
+        let _ = loading(text);
+    }
+
+    #[test]
+    fn a_changed_example_never_panics(
+        cuts in proptest::collection::vec((any::<prop::sample::Index>(), 0_usize..12, "[-?:,\\[\\]{}#&*!|>'\" a\n0~é]{0,4}"), 1..6)
+    ) {
+        let mut text: Vec<char> = EXAMPLE.chars().collect();
+        for (at, length, piece) in cuts {
+            let start = at.index(text.len());
+            let end = (start + length).min(text.len());
+            text.splice(start..end, piece.chars());
+        }
+        if let Err(problems) = loading(text.into_iter().collect::<String>()) {
+            prop_assert!(!problems.0.is_empty());
+            prop_assert!(problems.0.iter().all(|problem| !problem.hint.is_empty()));
+        }
+    }
+}
