@@ -3,4 +3,5 @@
 
 mod escrow;
 mod evidence;
+mod harden;
 mod store;
