@@ -2,7 +2,9 @@
 //! of a bundle. What the bytes look like is `remint_evidence_format`'s; the store numbers and chains entries as it
 //! commits them.
 
+pub mod export;
 pub mod key;
 pub mod sequencer;
 
+pub use self::export::{ExportError, export};
 pub use self::sequencer::{Flush, Sequencer, SequencerError};

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use remint::escrow::Escrow;
 use remint::evidence::key::{self, KeyError};
-use remint::evidence::{Flush, Sequencer, SequencerError};
+use remint::evidence::{ExportError, Flush, Sequencer, SequencerError, export};
 use remint::store::sqlite::SqliteStore;
 use remint::store::{Change, Store};
-use remint_contract::{Clock, TestClock};
+use remint_contract::{Clock, ResetId, TestClock};
 use remint_evidence_format::checkpoint::Checkpoint;
+use remint_evidence_format::ledger::{CLOSED, Ledger, PLAN_SHA256, STARTED};
 use remint_evidence_format::note::SigningKey;
-use remint_evidence_format::{entry, tree};
+use remint_evidence_format::outcome::{Outcome, Proof, REACHED};
+use remint_evidence_format::{Draft, bundle, entry, tree};
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::escrow::{Counting, escrow};
@@ -181,4 +184,71 @@ fn the_signing_key_is_made_once_and_opens_with_its_own_key_file_only() {
     std::fs::write(&file, &text[..20]).unwrap();
     let refused = key::open_or_create(&state, "log.example", &sealing, &Counting::default()).unwrap_err();
     assert!(matches!(refused, KeyError::Format(_)), "a damaged key is not replaced");
+}
+
+/// A draft of the reset `r1`.
+fn of_reset(kind: &str, subject: Option<&str>, body: serde_json::Map<String, serde_json::Value>) -> Draft {
+    let subject = subject.map(str::to_owned);
+    Draft { kind: kind.to_owned(), at: at(0).to_string(), reset: Some("r1".to_owned()), subject, body }
+}
+
+async fn commit(store: &SqliteStore, entries: Vec<Draft>) {
+    store.commit(Change { entries, ..Change::default() }).await.unwrap();
+}
+
+/// A store with a whole reset in it, among other entries.
+async fn closed_reset(plan: &[u8]) -> Arc<SqliteStore> {
+    let store = Arc::new(SqliteStore::open_in_memory().unwrap());
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, plan);
+    let pinned = json!({PLAN_SHA256: tree::Hash(hash.as_ref().try_into().unwrap()).to_string()});
+    commit(&store, vec![of_reset(STARTED, None, pinned.as_object().cloned().unwrap()), draft(None, 1)]).await;
+    let subject = Some("Credential/pg-admin");
+    let (settled, body) = Outcome::Settled { proof: Proof::Refused, confirm: None }.to_entry();
+    let entries =
+        vec![of_reset(REACHED, subject, serde_json::Map::new()), draft(None, 2), of_reset(settled, subject, body)];
+    commit(&store, entries).await;
+    let entries = store.entries_of(&r1()).await.unwrap();
+    let ledger = Ledger::of("r1", entries.iter().map(|stored| stored.bytes.as_slice())).unwrap();
+    commit(&store, vec![of_reset(CLOSED, None, ledger.closing()), draft(Some("r2"), 3)]).await;
+    store
+}
+
+fn r1() -> ResetId {
+    ResetId("r1".to_owned())
+}
+
+#[tokio::test]
+async fn an_exported_reset_verifies_under_the_key_also_after_the_log_has_grown() {
+    let plan = br#"{"plan":1}"#;
+    let store = closed_reset(plan).await;
+    let clock = Arc::new(TestClock::new(at(0)));
+    let (key, sequencer) = (signing_key(), sequencer(&store, &clock, "a"));
+    for _ in 0..3 {
+        sequencer.flush().await.unwrap();
+        let archive = export(&*store, &r1(), plan, &key).await.unwrap();
+        let report = bundle::verify(&archive, Some(key.verifier()));
+        assert!(report.ok && report.complete, "{:?}", report.findings);
+        let other = SigningKey::from_seed("log.example", Zeroizing::new([8; 32])).unwrap();
+        assert!(!bundle::verify(&archive, Some(other.verifier())).ok);
+        record_elsewhere(&store).await;
+    }
+}
+
+async fn record_elsewhere(store: &SqliteStore) {
+    commit(store, (0..7).map(|turn| draft(Some("r2"), turn)).collect()).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_exported_is_refused_by_its_reason() {
+    let plan = br#"{"plan":1}"#;
+    let store = closed_reset(plan).await;
+    let clock = Arc::new(TestClock::new(at(0)));
+    let key = signing_key();
+    let refused = export(&*store, &r1(), plan, &key).await.unwrap_err();
+    assert!(matches!(refused, ExportError::Unplaced { count: 4, .. }), "{refused}");
+    sequencer(&store, &clock, "a").flush().await.unwrap();
+    let refused = export(&*store, &ResetId("r9".to_owned()), plan, &key).await.unwrap_err();
+    assert!(matches!(refused, ExportError::Unknown(_)), "{refused}");
+    let refused = export(&*store, &r1(), br#"{"plan":2}"#, &key).await.unwrap_err();
+    assert!(matches!(refused, ExportError::Build { .. }), "another plan than the one that was pinned: {refused}");
 }
