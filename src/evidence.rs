@@ -1,3 +1,10 @@
-//! The writing side of the evidence: entries are sealed by the store as they are committed.
+//! The writing side of the evidence: the key that signs, the sequencer that gives entries their places, and the export
+//! of a bundle. What the bytes look like is `remint_evidence_format`'s; the store numbers and chains entries as it
+//! commits them.
 
-pub mod seal;
+pub mod export;
+pub mod key;
+pub mod sequencer;
+
+pub use self::export::{ExportError, export};
+pub use self::sequencer::{Flush, Sequencer, SequencerError};

@@ -2,7 +2,7 @@
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit, umask};
+use rustix::process::{Resource, Rlimit, setrlimit, umask};
 
 /// The system refused.
 #[derive(Debug, thiserror::Error)]
@@ -16,12 +16,15 @@ pub enum HardenError {
 /// Hardens this process; first thing in `main`.
 ///
 /// Guarantees: a crash leaves no core file; other processes of the user that are not privileged can neither read its
-/// memory nor attach to it; files are made for their owner only. Programs that it starts inherit the first and the last.
+/// memory nor attach to it (Linux); files are made for their owner only. Programs that it starts inherit the first and the last.
 ///
 /// # Errors
 /// The system refuses.
 pub fn process() -> Result<(), HardenError> {
     umask(Mode::RWXG | Mode::RWXO);
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(HardenError::CoreDumps)?;
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(HardenError::Dumpable)
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .map_err(HardenError::Dumpable)?;
+    Ok(())
 }

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use remint_contract::ResetId;
-use remint_evidence_format::{Draft, Stored};
+use remint_evidence_format::{Draft, FormatError, Stored};
 use serde::{Deserialize, Serialize};
 
 pub mod sqlite;
@@ -110,6 +110,12 @@ pub enum StoreError {
     Locked(String),
     #[error("{path} was written by a newer remint (schema {found}, this one knows {known}); use that version")]
     Newer { path: String, found: u32, known: u32 },
+    #[error("an entry `{kind}` cannot be recorded, so nothing was")]
+    Unrecordable {
+        kind: String,
+        #[source]
+        source: FormatError,
+    },
     #[error("the store {what}")]
     Broken {
         what: String,

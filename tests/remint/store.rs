@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use remint::store::{Change, Fence, Key, Put, Rule, Sealed, Store, StoreError};
 use remint_contract::ResetId;
-use remint_evidence_format::Draft;
+use remint_evidence_format::tree::Hash;
+use remint_evidence_format::{Draft, Stored, entry};
 use serde_json::json;
 
 mod sqlite;
@@ -164,18 +165,14 @@ async fn entries_get_their_places_once_and_in_order(store: impl Store) {
 }
 
 /// Each chain is 1, 2, 3, … and each entry carries the hash of the one before.
-fn chained(entries: &[remint_evidence_format::Stored]) {
-    let mut heads: BTreeMap<Option<String>, (u64, Option<remint::evidence::seal::Hash>)> = BTreeMap::new();
-    for entry in entries {
-        let (number, previous) = heads.get(&entry.reset).copied().unwrap_or((0, None));
-        assert_eq!(entry.number, number + 1);
-        let text = String::from_utf8(entry.bytes.clone()).unwrap();
-        let (_, json) = text.split_once('\n').unwrap();
-        let json: serde_json::Value = serde_json::from_str(json).unwrap();
-        assert_eq!(json["number"], json!(entry.number));
-        let hex = previous.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-        assert_eq!(json["previous"], json!(hex));
-        heads.insert(entry.reset.clone(), (entry.number, Some(remint::evidence::seal::hash(&entry.bytes))));
+fn chained(entries: &[Stored]) {
+    let mut heads: BTreeMap<Option<String>, (u64, Hash)> = BTreeMap::new();
+    for stored in entries {
+        let (number, previous) = heads.get(&stored.reset).copied().unwrap_or((0, entry::FIRST));
+        let read = entry::parse(&stored.bytes).unwrap();
+        assert_eq!((stored.number, read.number, read.previous), (number + 1, number + 1, previous));
+        assert_eq!(read.reset.as_deref(), stored.reset.as_deref());
+        heads.insert(stored.reset.clone(), (stored.number, entry::hash(&stored.bytes)));
     }
 }
 

@@ -1,12 +1,11 @@
 //! One change inside a transaction.
 
-use remint_evidence_format::{Draft, Stored};
+use remint_evidence_format::{Draft, Stored, entry};
 use rusqlite::{Connection, params};
 
 use super::heads::Head;
 use super::writer::{Work, Writing, execute};
 use super::{broken, lease, to_row};
-use crate::evidence::seal;
 use crate::store::{Change, Committed, Put, Rule, Sealed, StoreError};
 
 /// A change whose bodies are text already: the caller's thread does that, not the one writer.
@@ -18,12 +17,6 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) fn new(change: Change) -> Result<Self, StoreError> {
-        if change.entries.iter().any(|draft| draft.reset.as_deref() == Some("")) {
-            return Err(StoreError::Broken {
-                what: "refuses an entry of a reset without a name".to_owned(),
-                source: None,
-            });
-        }
         let bodies = change.puts.iter().map(|put| serde_json::to_string(&put.body)).collect::<Result<_, _>>();
         let bodies = bodies.map_err(|source| StoreError::Broken {
             what: "could not write a record as JSON".to_owned(),
@@ -100,16 +93,15 @@ fn record(writing: &mut Writing<'_>, draft: Draft) -> Result<Stored, StoreError>
     let reset = draft.reset.as_deref().unwrap_or_default();
     let before = writing.heads.of(writing.connection, reset)?;
     let id = writing.heads.last(writing.connection)? + 1;
-    let number = before.map_or(0, |head| head.number) + 1;
-    let bytes = seal::seal(&draft, number, before.map(|head| head.hash).as_ref()).map_err(|source| {
-        StoreError::Broken { what: "could not write an entry".to_owned(), source: Some(Box::new(source)) }
-    })?;
+    let (number, previous) = before.map_or((1, entry::FIRST), |head| (head.number + 1, head.hash));
+    let bytes = entry::seal(&draft, number, previous)
+        .map_err(|source| StoreError::Unrecordable { kind: draft.kind.clone(), source })?;
     let sql = "INSERT INTO entry (id, reset, number, bytes) VALUES (?1, ?2, ?3, ?4)";
     writing
         .connection
         .prepare_cached(sql)
         .and_then(|mut statement| statement.execute(params![to_row(id), reset, to_row(number), bytes]))
         .map_err(broken("could not write an entry"))?;
-    writing.heads.advance(reset, id, Head { number, hash: seal::hash(&bytes) });
+    writing.heads.advance(reset, id, Head { number, hash: entry::hash(&bytes) });
     Ok(Stored { id, index: None, reset: draft.reset, number, bytes })
 }

@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 
+use remint_evidence_format::entry;
+use remint_evidence_format::tree::Hash;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{broken, from_row};
-use crate::evidence::seal::{self, Hash};
 use crate::store::StoreError;
 
 /// Chains kept at most; beyond it all are dropped and read again when needed.
@@ -57,7 +58,7 @@ impl Heads {
             .and_then(|mut statement| {
                 statement
                     .query_row([reset], |row| {
-                        Ok(Head { number: from_row(row.get(0)?), hash: seal::hash(row.get_ref(1)?.as_blob()?) })
+                        Ok(Head { number: from_row(row.get(0)?), hash: entry::hash(row.get_ref(1)?.as_blob()?) })
                     })
                     .optional()
             })

@@ -1,0 +1,161 @@
+//! The evidence of one reset, in a form that an auditor checks alone and opens with ordinary tools.
+//!
+//! A bundle is a set of files: a folder, or one plain `tar` archive of them.
+//!
+//! | file | |
+//! |---|---|
+//! | `manifest` | signed note: format, reset, governance, then `sha256sum` lines and `wc -c` lines of every other file |
+//! | `plan.json` | the plan, as pinned by `plan_sha256` of `reset.started` or `reset.revised` |
+//! | `entries.jsonl` | one line for each entry of the reset: its bytes without the first line, [`entry::DOMAIN`] |
+//! | `proofs.jsonl` | one line for each entry: number, index in the tree, inclusion path from the leaf up |
+//! | `checkpoint` | signed note: the tree that the proofs lead to |
+//! | `completeness.json` | what became of everything reached; follows from the entries alone |
+//! | `approvals.json`, `exceptions.json`, `persons.json` | slots; `[]` as long as a bundle says `ungoverned` |
+//!
+//! `sed -n '/^[0-9a-f]\{64\}  /p' manifest | sha256sum -c` checks the files by hand.
+//!
+//! Guarantees: files and archive have one form, so that a byte more, less or other is a finding; the signature covers
+//! the manifest and through it every byte of every other file; what cannot be understood is a finding, never passed over.
+
+use std::collections::BTreeMap;
+
+use crate::entry::{self, DOMAIN};
+use crate::ledger::{Ledger, LedgerError};
+use crate::note::{SigningKey, VerifierKey};
+use crate::report::{Finding, Report};
+use crate::tree::{Hash, Tree};
+use crate::{FormatError, Stored};
+
+mod archive;
+mod manifest;
+mod proof;
+mod verify;
+
+/// The files of a bundle, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+/// What a bundle is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    pub reset: &'a str,
+    /// The bytes of the plan's file.
+    pub plan: &'a [u8],
+    /// All entries of the reset so far, in order.
+    pub entries: &'a [Placed],
+    /// A signed checkpoint of the tree that the entries' proofs lead to.
+    pub checkpoint: &'a str,
+}
+
+/// An entry and its place in the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    pub bytes: Vec<u8>,
+    pub index: u64,
+    /// Siblings from the leaf up, in the tree of the checkpoint.
+    pub proof: Vec<Hash>,
+}
+
+impl Placed {
+    /// Places a stored entry in the tree of the first `size` entries; `None` when it is not in there.
+    pub fn new(stored: &Stored, tree: &Tree, size: u64) -> Option<Self> {
+        let index = stored.index?;
+        let proof = tree.inclusion(usize::try_from(index).ok()?, usize::try_from(size).ok()?)?;
+        Some(Self { bytes: stored.bytes.clone(), index, proof })
+    }
+}
+
+/// Why no bundle could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error("the bundle cannot be written")]
+    Format(#[from] FormatError),
+    #[error("entry {number} of the reset does not fit")]
+    Entry {
+        number: usize,
+        #[source]
+        source: LedgerError,
+    },
+    /// A bundle that its own verifier would refuse is not handed out.
+    #[error("the bundle would not verify: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Refused(Vec<Finding>),
+}
+
+impl Bundle {
+    /// Makes and signs the bundle of a reset, closed or not.
+    ///
+    /// Guarantees: the same parts and key give the same bytes; the result passes [`Bundle::verify`] under the key but for
+    /// what is incomplete.
+    pub fn build(parts: &Parts<'_>, key: &SigningKey) -> Result<Self, BuildError> {
+        let mut ledger = Ledger::new(parts.reset);
+        let mut entries = Vec::new();
+        let mut proofs = Vec::new();
+        for (place, placed) in parts.entries.iter().enumerate() {
+            let refuse = |source| BuildError::Entry { number: place + 1, source };
+            let parsed = entry::parse(&placed.bytes).map_err(|error| refuse(error.into()))?;
+            ledger.read(&parsed, entry::hash(&placed.bytes)).map_err(refuse)?;
+            entries.extend_from_slice(&placed.bytes[DOMAIN.len()..]);
+            entries.push(b'\n');
+            proof::write(parsed.number, placed, &mut proofs);
+        }
+        let slot = || b"[]\n".to_vec();
+        let mut files = BTreeMap::from([
+            (APPROVALS.to_owned(), slot()),
+            (CHECKPOINT.to_owned(), parts.checkpoint.as_bytes().to_vec()),
+            (COMPLETENESS.to_owned(), ledger.completeness()?.into_bytes()),
+            (ENTRIES.to_owned(), entries),
+            (EXCEPTIONS.to_owned(), slot()),
+            (PERSONS.to_owned(), slot()),
+            (PLAN.to_owned(), parts.plan.to_vec()),
+            (PROOFS.to_owned(), proofs),
+        ]);
+        files.insert(MANIFEST.to_owned(), manifest::sign(parts.reset, &files, key)?.into_bytes());
+        let bundle = Self { files };
+        let report = bundle.verify(Some(key.verifier()));
+        if report.integrity { Ok(bundle) } else { Err(BuildError::Refused(report.findings)) }
+    }
+
+    /// The bundle of these files, as read from a folder; nothing is checked before [`Bundle::verify`].
+    pub fn from_files(files: BTreeMap<String, Vec<u8>>) -> Self {
+        Self { files }
+    }
+
+    pub fn files(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.files
+    }
+
+    /// Reads the one-file form, strictly.
+    pub fn from_archive(bytes: &[u8]) -> Result<Self, FormatError> {
+        archive::read(bytes).map(Self::from_files)
+    }
+
+    /// The one-file form: a `tar` archive.
+    pub fn to_archive(&self) -> Result<Vec<u8>, FormatError> {
+        archive::write(&self.files)
+    }
+
+    /// Says what holds and what does not. Without a key nothing is known of who wrote it, and the report is not ok.
+    pub fn verify(&self, key: Option<&VerifierKey>) -> Report {
+        verify::verify(&self.files, key)
+    }
+}
+
+/// Verifies the one-file form.
+pub fn verify(archive: &[u8], key: Option<&VerifierKey>) -> Report {
+    match Bundle::from_archive(archive) {
+        Ok(bundle) => bundle.verify(key),
+        Err(error) => Report::unreadable(&error),
+    }
+}
+
+pub const MANIFEST: &str = "manifest";
+pub const PLAN: &str = "plan.json";
+pub const ENTRIES: &str = "entries.jsonl";
+pub const PROOFS: &str = "proofs.jsonl";
+pub const CHECKPOINT: &str = "checkpoint";
+pub const COMPLETENESS: &str = "completeness.json";
+pub const APPROVALS: &str = "approvals.json";
+pub const EXCEPTIONS: &str = "exceptions.json";
+pub const PERSONS: &str = "persons.json";

@@ -1,0 +1,226 @@
+//! What holds of a bundle: signature, files, entries, places in the tree, completeness. Each check says what it found
+//! and, only when it found nothing, what holds.
+
+use std::collections::BTreeMap;
+
+use super::{
+    APPROVALS, CHECKPOINT, COMPLETENESS, ENTRIES, EXCEPTIONS, MANIFEST, PERSONS, PLAN, PROOFS, manifest, proof,
+};
+use crate::checkpoint::Checkpoint;
+use crate::entry::{self, DOMAIN, MAX_SIZE};
+use crate::ledger::Ledger;
+use crate::note::{Note, VerifierKey};
+use crate::report::{Finding, Report};
+use crate::tree::{Hash, leaf_hash_of, sha256, verify_inclusion};
+use crate::{FormatError, hex};
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+pub(super) fn verify(files: &Files, key: Option<&VerifierKey>) -> Report {
+    let mut report = Report::new();
+    if !check_names(files, &mut report) {
+        return report.close();
+    }
+    let Some(reset) = check_manifest(files, key, &mut report) else { return report.close() };
+    report.reset = Some(reset.clone());
+    check_slots(files, &mut report);
+    let checkpoint = check_checkpoint(files, key, &mut report);
+    let (ledger, leaves) = check_entries(files, &reset, &mut report);
+    if let Some(checkpoint) = checkpoint {
+        check_places(files, &leaves, &checkpoint, &mut report);
+    }
+    if let Some(ledger) = ledger {
+        check_plan(files, &ledger, &mut report);
+        check_completeness(files, &ledger, &mut report);
+        report.tell(&ledger);
+    }
+    report.close()
+}
+
+fn check_names(files: &Files, report: &mut Report) -> bool {
+    for name in NAMES {
+        if !files.contains_key(name) {
+            report.find(Finding::broken(name, "it is missing"));
+        }
+    }
+    for name in files.keys().filter(|name| !NAMES.contains(&name.as_str())) {
+        report.find(Finding::broken(name, "it is not a file of a bundle"));
+    }
+    report.integrity
+}
+
+fn check_manifest(files: &Files, key: Option<&VerifierKey>, report: &mut Report) -> Option<String> {
+    let note = match Note::parse(bytes(files, MANIFEST)) {
+        Ok(note) => note,
+        Err(error) => return report.broken(MANIFEST, &error),
+    };
+    let reset = match manifest::reset_of(&note) {
+        Ok(reset) => reset,
+        Err(error) => return report.broken(MANIFEST, &error),
+    };
+    let differences = manifest::compare(reset, note.text, files);
+    if differences.is_empty() {
+        report.hold(format!(
+            "Every file is the one that the manifest lists: {} files, none changed, missing or added.",
+            files.len() - 1
+        ));
+    }
+    differences.into_iter().for_each(|finding| report.find(finding));
+    // A second signature would be bytes that nobody here can vouch for.
+    if note.signatures.len() != 1 {
+        report.find(Finding::broken(MANIFEST, "it must have exactly one signature"));
+    }
+    match key {
+        Some(key) => match note.verify(key) {
+            Ok(()) => {
+                report.origin = true;
+                report.hold(format!("The manifest is signed by {} (key {}).", key.name(), hex::encode(&key.id())));
+            }
+            Err(error) => report.find(Finding::broken(MANIFEST, error)),
+        },
+        None => report.find(Finding::origin("no key was given, so nobody knows who wrote this bundle; pass --key")),
+    }
+    Some(reset.to_owned())
+}
+
+fn check_slots(files: &Files, report: &mut Report) {
+    for name in [APPROVALS, EXCEPTIONS, PERSONS] {
+        if bytes(files, name) != b"[]\n" {
+            report.find(Finding::broken(name, "it must be empty in a bundle that says ungoverned"));
+        }
+    }
+}
+
+fn check_checkpoint(files: &Files, key: Option<&VerifierKey>, report: &mut Report) -> Option<Checkpoint> {
+    let signed = bytes(files, CHECKPOINT);
+    let opened = match key {
+        Some(key) => Checkpoint::open(signed, key),
+        None => Note::parse(signed).and_then(|note| Checkpoint::parse(note.text)),
+    };
+    match opened {
+        Ok(checkpoint) => {
+            if key.is_some() {
+                report.hold(format!("The checkpoint of the log, over {} entries, has its signature.", checkpoint.size));
+            }
+            Some(checkpoint)
+        }
+        Err(error) => report.broken(CHECKPOINT, &error),
+    }
+}
+
+/// Reads the entries as far as each follows the one before, and hashes all of them.
+fn check_entries(files: &Files, reset: &str, report: &mut Report) -> (Option<Ledger>, Vec<Hash>) {
+    let Some(lines) = lines(files, ENTRIES, report) else { return (None, Vec::new()) };
+    let mut ledger = Some(Ledger::new(reset));
+    let mut leaves = Vec::new();
+    for (place, line) in lines.enumerate() {
+        let hash = leaf_hash_of(&[DOMAIN.as_bytes(), line.as_bytes()]);
+        leaves.push(hash);
+        let read = if line.len() + DOMAIN.len() > MAX_SIZE {
+            Err(FormatError::TooLarge { what: "the entry", limit: MAX_SIZE })
+        } else {
+            entry::parse_json(line)
+        };
+        let entry = match read {
+            Ok(entry) => entry,
+            Err(error) => {
+                report.find(Finding::broken(&at_line(ENTRIES, place), error));
+                ledger = None;
+                continue;
+            }
+        };
+        if let Some(Err(error)) = ledger.as_mut().map(|ledger| ledger.read(&entry, hash)) {
+            report.find(Finding::broken(&at_line(ENTRIES, place), error));
+            ledger = None;
+        }
+    }
+    if leaves.is_empty() {
+        report.find(Finding::broken(ENTRIES, "there is no entry in it"));
+        return (None, leaves);
+    }
+    if let Some(ledger) = &ledger {
+        report.hold(format!(
+            "{} entries, numbered from 1 without a gap, each with the hash of the one before.",
+            ledger.count()
+        ));
+    }
+    (ledger, leaves)
+}
+
+fn check_places(files: &Files, leaves: &[Hash], checkpoint: &Checkpoint, report: &mut Report) {
+    let Some(lines) = lines(files, PROOFS, report) else { return };
+    let lines: Vec<&str> = lines.collect();
+    if lines.len() != leaves.len() {
+        return report
+            .find(Finding::broken(PROOFS, format!("it has {} proofs for {} entries", lines.len(), leaves.len())));
+    }
+    let mut after = None;
+    let mut all = true;
+    for (at, (line, leaf)) in lines.into_iter().zip(leaves).enumerate() {
+        let wrong = match proof::parse(line) {
+            Err(error) => Some(error.to_string()),
+            Ok(place) if usize::try_from(place.number) != Ok(at + 1) => Some("its number is another".to_owned()),
+            Ok(place) if after.is_some_and(|after| place.index <= after) => {
+                Some("its entry lies before the one that it follows".to_owned())
+            }
+            Ok(place) => {
+                after = Some(place.index);
+                let included = verify_inclusion(*leaf, place.index, checkpoint.size, &place.path, checkpoint.root);
+                (!included).then(|| "it does not lead from its entry to the root of the checkpoint".to_owned())
+            }
+        };
+        if let Some(what) = wrong {
+            all = false;
+            report.find(Finding::broken(&at_line(PROOFS, at), what));
+        }
+    }
+    if all {
+        report.hold("Every entry is in the tree of the checkpoint, at its own place and in order.".to_owned());
+    }
+}
+
+fn check_plan(files: &Files, ledger: &Ledger, report: &mut Report) {
+    match ledger.plan() {
+        None => report.find(Finding::broken(PLAN, "no entry says which plan was followed")),
+        Some(plan) if plan != sha256(bytes(files, PLAN)) => {
+            report.find(Finding::broken(PLAN, "it is not the plan that the entries name"));
+        }
+        Some(_) => report.hold("The plan is the one that the entries name.".to_owned()),
+    }
+}
+
+/// The statement follows from the entries alone, so it is made anew and compared.
+fn check_completeness(files: &Files, ledger: &Ledger, report: &mut Report) {
+    let expected = match ledger.completeness() {
+        Ok(expected) => expected,
+        Err(error) => return report.find(Finding::broken(COMPLETENESS, error)),
+    };
+    let found = bytes(files, COMPLETENESS);
+    if found == expected.as_bytes() {
+        return report.hold("The completeness statement is what the entries add up to.".to_owned());
+    }
+    let same = expected.as_bytes().split(|byte| *byte == b'\n').zip(found.split(|byte| *byte == b'\n'));
+    let line = same.take_while(|(expected, found)| expected == found).count();
+    report.find(Finding::broken(&at_line(COMPLETENESS, line), "it does not say what the entries add up to"));
+}
+
+/// The lines of a file in which every line is ended and none is empty.
+fn lines<'a>(files: &'a Files, name: &str, report: &mut Report) -> Option<std::str::Split<'a, char>> {
+    let Ok(text) = std::str::from_utf8(bytes(files, name)) else {
+        return report.broken(name, &"it is not UTF-8");
+    };
+    match text.strip_suffix('\n') {
+        Some(text) => Some(text.split('\n')),
+        None => report.broken(name, &"its last line has no end"),
+    }
+}
+
+fn bytes<'a>(files: &'a Files, name: &str) -> &'a [u8] {
+    files.get(name).map_or(&[], Vec::as_slice)
+}
+
+fn at_line(name: &str, place: usize) -> String {
+    format!("{name} line {}", place + 1)
+}
+
+const NAMES: [&str; 9] = [APPROVALS, CHECKPOINT, COMPLETENESS, ENTRIES, EXCEPTIONS, MANIFEST, PERSONS, PLAN, PROOFS];

@@ -1,0 +1,184 @@
+//! The entries of one reset, read in order: that none is missing, and what they add up to.
+//!
+//! Reading checks the numbers 1, 2, 3, …, the hash that each entry carries of the one before, and every `reset.closed`:
+//! its body says how many entries came before it (`count`), the hash of the last of them (`head`) and the Merkle root over
+//! the reached set (`reached`: each subject's UTF-8 bytes a leaf, in the order of the bytes). A reset may be closed, go on
+//! (a proof tried again, a value alive again) and be closed anew; it is closed when its last entry closes it.
+//!
+//! `reset.started` and `reset.revised` carry `plan_sha256`, the SHA-256 of the plan's file in hexadecimal digits.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::entry::{self, Entry};
+use crate::outcome::Outcome;
+use crate::tree::{self, Hash};
+use crate::{FormatError, canonical};
+
+pub const STARTED: &str = "reset.started";
+pub const REVISED: &str = "reset.revised";
+pub const CLOSED: &str = "reset.closed";
+/// The key of the plan's hash in the bodies of [`STARTED`] and [`REVISED`].
+pub const PLAN_SHA256: &str = "plan_sha256";
+
+/// What the entries of one reset add up to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger {
+    reset: String,
+    count: u64,
+    head: Hash,
+    closed: bool,
+    plan: Option<Hash>,
+    rows: BTreeMap<String, Row>,
+}
+
+/// What became of one subject, and the entry that says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub entry: u64,
+    pub outcome: Outcome,
+}
+
+/// Why an entry cannot be the next of its reset.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    #[error("it is number {found} where number {expected} must follow: an entry is missing, doubled or moved")]
+    Number { expected: u64, found: u64 },
+    #[error("it does not carry the hash of the entry before: one of the two was changed or exchanged")]
+    Previous,
+    #[error("it belongs to another reset")]
+    OtherReset,
+    #[error("it closes the reset over other entries than these: its `{0}` differs")]
+    Closing(&'static str),
+    #[error(transparent)]
+    Format(#[from] FormatError),
+}
+
+impl Ledger {
+    /// Nothing read yet.
+    pub fn new(reset: &str) -> Self {
+        Self { reset: reset.to_owned(), count: 0, head: entry::FIRST, closed: false, plan: None, rows: BTreeMap::new() }
+    }
+
+    /// Reads the stored bytes of all entries of a reset, in order.
+    pub fn of<'b>(reset: &str, entries: impl IntoIterator<Item = &'b [u8]>) -> Result<Self, LedgerError> {
+        let mut ledger = Self::new(reset);
+        for bytes in entries {
+            ledger.read(&entry::parse(bytes)?, entry::hash(bytes))?;
+        }
+        Ok(ledger)
+    }
+
+    /// Takes the next entry, `hash` being that of its bytes. After an error the ledger is as it was.
+    pub fn read(&mut self, entry: &Entry<'_>, hash: Hash) -> Result<(), LedgerError> {
+        if entry.reset.as_deref() != Some(self.reset.as_str()) {
+            return Err(LedgerError::OtherReset);
+        }
+        if entry.number != self.count + 1 {
+            return Err(LedgerError::Number { expected: self.count + 1, found: entry.number });
+        }
+        if entry.previous != self.head {
+            return Err(LedgerError::Previous);
+        }
+        match entry.kind.as_ref() {
+            CLOSED => self.check_closing(entry)?,
+            STARTED | REVISED => self.plan = Some(plan_of(entry)?),
+            _ => self.decide(entry)?,
+        }
+        self.closed = entry.kind == CLOSED;
+        self.count = entry.number;
+        self.head = hash;
+        Ok(())
+    }
+
+    /// The body of the closing entry that would follow now.
+    pub fn closing(&self) -> Map<String, Value> {
+        Map::from_iter([
+            ("count".to_owned(), Value::from(self.count)),
+            ("head".to_owned(), Value::from(self.head.to_string())),
+            ("reached".to_owned(), Value::from(self.reached_root().to_string())),
+        ])
+    }
+
+    /// The root over the reached set.
+    pub fn reached_root(&self) -> Hash {
+        tree::root(self.rows.keys().map(|subject| tree::leaf_hash(subject.as_bytes())))
+    }
+
+    pub fn reset(&self) -> &str {
+        &self.reset
+    }
+
+    /// How many entries were read.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether the last entry closes the reset.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Closed, and nothing reached is open, provisional, unattested or undecided.
+    pub fn is_complete(&self) -> bool {
+        self.closed && self.rows.values().all(|row| row.outcome.is_closed())
+    }
+
+    /// The SHA-256 of the newest plan's file.
+    pub fn plan(&self) -> Option<Hash> {
+        self.plan
+    }
+
+    /// Everything reached or found, by subject.
+    pub fn rows(&self) -> &BTreeMap<String, Row> {
+        &self.rows
+    }
+
+    /// The completeness statement: one JSON object, one line for each subject.
+    pub fn completeness(&self) -> Result<String, FormatError> {
+        let mut out = format!("{{\"closed\":{},\"complete\":{},", self.closed, self.is_complete()).into_bytes();
+        out.extend_from_slice(format!("\"governance\":\"{}\",\"reset\":", entry::UNGOVERNED).as_bytes());
+        canonical::write_string(&self.reset, &mut out);
+        out.extend_from_slice(b",\"credentials\":[\n");
+        for (place, (subject, row)) in self.rows.iter().enumerate() {
+            if place > 0 {
+                out.extend_from_slice(b",\n");
+            }
+            let mut members = row.outcome.row();
+            members.insert("credential".to_owned(), Value::from(subject.as_str()));
+            members.insert("entry".to_owned(), Value::from(row.entry));
+            canonical::write(&members, &mut out)?;
+        }
+        out.extend_from_slice(b"\n]}\n");
+        String::from_utf8(out).map_err(|_| FormatError::Field { field: "subject", why: "it is not UTF-8" })
+    }
+
+    fn decide(&mut self, entry: &Entry<'_>) -> Result<(), FormatError> {
+        let Some(outcome) = Outcome::of(entry)? else { return Ok(()) };
+        let Some(subject) = entry.subject.as_deref() else {
+            return Err(FormatError::Field { field: "subject", why: "this kind of entry must have it" });
+        };
+        if entry.kind == crate::outcome::REACHED && self.rows.contains_key(subject) {
+            return Ok(());
+        }
+        self.rows.insert(subject.to_owned(), Row { entry: entry.number, outcome });
+        Ok(())
+    }
+
+    fn check_closing(&self, entry: &Entry<'_>) -> Result<(), LedgerError> {
+        let body = entry.body()?;
+        for (key, expected) in ["count", "head", "reached"].into_iter().zip(self.closing().values()) {
+            if body.get(key) != Some(expected) {
+                return Err(LedgerError::Closing(key));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn plan_of(entry: &Entry<'_>) -> Result<Hash, FormatError> {
+    let body = entry.body()?;
+    let hash = body.get(PLAN_SHA256).and_then(Value::as_str).and_then(Hash::from_hex);
+    hash.ok_or(FormatError::Field { field: PLAN_SHA256, why: "it must be the SHA-256 of the plan's file" })
+}

@@ -1,0 +1,244 @@
+//! What a verification says: to people in words, to programs as JSON.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::ledger::Ledger;
+use crate::outcome::{Confirm, Outcome, Proof};
+
+/// The result of a verification. `ok` only when there is no finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub ok: bool,
+    /// Nothing is changed, missing, exchanged or added.
+    pub integrity: bool,
+    /// The signature is by the key that was given.
+    pub origin: bool,
+    /// The reset is closed and nothing reached is open, provisional, unattested or undecided.
+    pub complete: bool,
+    pub reset: Option<String>,
+    /// What is wrong, with its place.
+    pub findings: Vec<Finding>,
+    /// What holds, in words.
+    pub holds: Vec<String>,
+    /// What no verification of this bundle can show.
+    pub limits: Vec<String>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub kind: FindingKind,
+    /// The file, its line, or the credential.
+    pub place: String,
+    pub what: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingKind {
+    /// The bundle is not what was written.
+    Broken,
+    /// Who wrote it is not known.
+    Origin,
+    /// The bundle is sound and says that something is not done.
+    Incomplete,
+}
+
+impl Finding {
+    pub(crate) fn broken(place: &str, what: impl std::fmt::Display) -> Self {
+        Self { kind: FindingKind::Broken, place: place.to_owned(), what: what.to_string() }
+    }
+
+    pub(crate) fn origin(what: &str) -> Self {
+        Self { kind: FindingKind::Origin, place: "the key".to_owned(), what: what.to_owned() }
+    }
+
+    fn incomplete(place: &str, what: impl Into<String>) -> Self {
+        Self { kind: FindingKind::Incomplete, place: place.to_owned(), what: what.into() }
+    }
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+impl Report {
+    pub(crate) fn new() -> Self {
+        Self {
+            ok: false,
+            integrity: true,
+            origin: false,
+            complete: false,
+            reset: None,
+            findings: Vec::new(),
+            holds: Vec::new(),
+            limits: Vec::new(),
+        }
+    }
+
+    /// Of bytes that are no bundle at all.
+    pub(crate) fn unreadable(error: &dyn std::fmt::Display) -> Self {
+        let mut report = Self::new();
+        report.find(Finding::broken("the archive", error));
+        report.close()
+    }
+
+    pub(crate) fn find(&mut self, finding: Finding) {
+        self.integrity &= finding.kind != FindingKind::Broken;
+        self.findings.push(finding);
+    }
+
+    /// A finding after which a check cannot go on.
+    pub(crate) fn broken<T>(&mut self, place: &str, what: &dyn std::fmt::Display) -> Option<T> {
+        self.find(Finding::broken(place, what));
+        None
+    }
+
+    pub(crate) fn hold(&mut self, what: String) {
+        self.holds.push(what);
+    }
+
+    /// What the entries say became of everything reached.
+    pub(crate) fn tell(&mut self, ledger: &Ledger) {
+        self.complete = ledger.is_complete();
+        if ledger.is_closed() {
+            self.hold(format!(
+                "The reset is closed over {} reached and found, each of which is accounted for.",
+                ledger.rows().len()
+            ));
+        } else {
+            self.find(Finding::incomplete(ledger.reset(), "it was not closed when this bundle was made"));
+        }
+        for proof in Proof::ALL {
+            let settled = ledger.rows().values().filter(|row| is_settled(&row.outcome, *proof)).count();
+            if settled > 0 {
+                self.hold(format!("{settled} settled, the old value {}.", proof_in_words(*proof)));
+            }
+        }
+        for confirm in Confirm::ALL {
+            let confirmed = ledger.rows().values().filter(|row| confirmed(&row.outcome) == Some(*confirm)).count();
+            if confirmed > 0 {
+                self.hold(format!("{confirmed} confirmed in use, {}.", confirm_in_words(*confirm)));
+            }
+        }
+        for (subject, row) in ledger.rows() {
+            match &row.outcome {
+                Outcome::Settled { .. } => {}
+                Outcome::Open { why } => self.find(Finding::incomplete(subject, format!("open: {why}"))),
+                Outcome::Provisional { proof, until, .. } => self.find(Finding::incomplete(
+                    subject,
+                    format!(
+                        "settled only until it is proven again at {until}; the old value is {}",
+                        proof_in_words(*proof)
+                    ),
+                )),
+                Outcome::Task { why, by: None } => {
+                    self.find(Finding::incomplete(subject, format!("a task that nobody attested: {why}")));
+                }
+                Outcome::Foreign { decided: None } => {
+                    self.find(Finding::incomplete(subject, "foreign, and nobody decided: adopt, revoke or except"));
+                }
+                Outcome::Task { why, by: Some(by) } => {
+                    self.hold(format!("{subject}: done by hand, on the word of {by}: {why}."));
+                }
+                Outcome::Exception { by, until, why } => {
+                    self.hold(format!("{subject}: NOT replaced, excepted by {by} until {until}: {why}."));
+                }
+                Outcome::Foreign { decided: Some((decision, by)) } => {
+                    self.hold(format!("{subject}: foreign, decided by {by}: {}.", decision.word()));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn close(mut self) -> Self {
+        // What a broken bundle says of itself is not believed.
+        self.complete &= self.integrity;
+        self.ok = self.findings.is_empty();
+        if self.integrity {
+            self.limits = LIMITS.map(str::to_owned).to_vec();
+        }
+        self
+    }
+
+    /// The report for people.
+    pub fn render(&self) -> String {
+        let reset = self.reset.as_deref().unwrap_or("an unknown reset");
+        let verdict = match (self.ok, self.integrity, self.complete) {
+            (true, ..) => "verified",
+            (false, false, _) => "NOT verified; do not rely on it",
+            (false, true, false) => "NOT complete",
+            (false, true, true) => "whole, but its origin is NOT checked",
+        };
+        let mut text = format!("Evidence of {reset}: {verdict}.\n");
+        section(&mut text, "What does not hold", self.findings.iter());
+        section(&mut text, "What holds", self.holds.iter());
+        section(&mut text, "What this cannot show", self.limits.iter());
+        text
+    }
+
+    /// The report for programs.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+fn section(text: &mut String, title: &str, lines: impl ExactSizeIterator<Item = impl std::fmt::Display>) {
+    if lines.len() == 0 {
+        return;
+    }
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "\n{title}");
+    let more = lines.len().saturating_sub(MOST_LINES);
+    for line in lines.take(MOST_LINES) {
+        let line = line.to_string().replace(char::is_control, "\u{fffd}");
+        let _ = writeln!(text, "  - {line}");
+    }
+    if more > 0 {
+        let _ = writeln!(text, "  - and {more} more; -o json has all of them");
+    }
+}
+
+fn is_settled(outcome: &Outcome, grade: Proof) -> bool {
+    matches!(outcome, Outcome::Settled { proof, .. } if *proof == grade)
+}
+
+fn confirmed(outcome: &Outcome) -> Option<Confirm> {
+    match outcome {
+        Outcome::Settled { confirm, .. } => *confirm,
+        _ => None,
+    }
+}
+
+fn proof_in_words(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Refused => "refused (tried before and after, with the new one as control)",
+        Proof::RefusedUncontrolled => "refused-uncontrolled (tried after, without the whole control)",
+        Proof::Published => "published (on the issuer's revocation list, not tried)",
+        Proof::Absent => "absent (the issuer says that it is gone, not tried)",
+        Proof::Attested => "attested (a person says that it is dead, not tried)",
+    }
+}
+
+fn confirm_in_words(confirm: Confirm) -> &'static str {
+    match confirm {
+        Confirm::IssuerSeen => "issuer-seen (the issuer saw it used)",
+        Confirm::SelfReported => "self-reported (the consumer says which value it uses)",
+        Confirm::Served => "served (the new one was seen on the wire)",
+        Confirm::RolledOut => "rolled-out (the roll-out ended; use was not seen)",
+        Confirm::Attested => "attested (a person says so)",
+    }
+}
+
+/// A terminal's worth; a broken bundle of a million entries must not bury its first finding.
+const MOST_LINES: usize = 50;
+
+const LIMITS: [&str; 3] = [
+    "Ungoverned: no approval of a second person stands behind this reset.",
+    "No witness signed the checkpoint: whoever holds the key could show another log to somebody else.",
+    "The entries say what Remint recorded; nobody else tried the old values.",
+];

@@ -1,0 +1,172 @@
+//! Places in the tree: the one sequencer takes entries in commit order, hashes them and signs a checkpoint per batch.
+//!
+//! Flow: [`Sequencer::run`] in the daemon, [`Sequencer::flush`] where a command needs everything placed now. Each takes
+//! the lease `sequencer`, appends what has no place yet and stores the checkpoint under the lease's fencing number.
+//!
+//! Guarantees: an entry gets one place, in commit order, however many sequencers there are: the store takes a batch only
+//! from the lease's holder and only when it follows the entries that have their places. An entry waits at most
+//! [`MERGE_DELAY`] and the time of a batch. Nothing is signed on top of a tree that does not match its own checkpoint.
+//!
+//! Errors: one is no reason to stop; the next flush starts from what the store holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use remint_contract::Clock;
+use remint_evidence_format::checkpoint::Checkpoint;
+use remint_evidence_format::entry;
+use remint_evidence_format::note::SigningKey;
+use remint_evidence_format::tree::Frontier;
+use remint_evidence_format::{FormatError, Stored};
+use tokio::sync::Mutex;
+
+use crate::store::{Fence, Store, StoreError};
+
+/// How often a running sequencer looks: half of the second that an entry may wait, so that a batch has the other half.
+pub const MERGE_DELAY: Duration = Duration::from_millis(500);
+
+/// Why nothing was placed.
+#[derive(Debug, thiserror::Error)]
+pub enum SequencerError {
+    #[error("the store did not let the sequencer work")]
+    Store(#[from] StoreError),
+    #[error("a checkpoint could not be signed")]
+    Sign(#[source] FormatError),
+    #[error(
+        "the newest checkpoint was not signed by this key; start with the key file and evidence.key that belong to this state"
+    )]
+    Foreign(#[source] FormatError),
+    #[error(
+        "the {size} entries in the store do not give the root that their checkpoint signs: the store was changed from \
+         outside; keep a copy of it, and compare it with a backup or an exported bundle"
+    )]
+    Changed { size: u64 },
+}
+
+/// What a flush did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flush {
+    /// Every entry has its place; so many got theirs now.
+    Placed(u64),
+    /// Another sequencer holds the lease, and places them.
+    Elsewhere,
+}
+
+/// Gives entries their places.
+pub struct Sequencer {
+    store: Arc<dyn Store>,
+    key: Arc<SigningKey>,
+    clock: Arc<dyn Clock>,
+    holder: String,
+    /// The right edge of the tree as this sequencer left it; `None` when it has to be built from the store.
+    frontier: Mutex<Option<Frontier>>,
+}
+
+impl Sequencer {
+    /// A sequencer called `holder`. Replicas need different names; a state folder, which one process holds, needs one
+    /// name for ever, so that nobody waits for the lease of a process that crashed.
+    pub fn new(store: Arc<dyn Store>, key: Arc<SigningKey>, clock: Arc<dyn Clock>, holder: impl Into<String>) -> Self {
+        Self { store, key, clock, holder: holder.into(), frontier: Mutex::new(None) }
+    }
+
+    /// Gives every entry that is committed now its place.
+    ///
+    /// # Errors
+    /// The store fails, or its entries are not the ones that were signed.
+    pub async fn flush(&self) -> Result<Flush, SequencerError> {
+        let mut kept = self.frontier.lock().await;
+        let mut placed = 0;
+        // Asked before the lease is taken: an idle sequencer writes nothing.
+        while !self.store.unsequenced(1).await?.is_empty() {
+            let Some(fence) = self.hold().await? else { return Ok(Flush::Elsewhere) };
+            // Taken out: after an error it is built anew.
+            let frontier = self.catch_up(kept.take()).await?;
+            // Asked again under the lease: another sequencer may just have placed them.
+            let entries = self.store.unsequenced(BATCH).await?;
+            placed += entries.len() as u64;
+            *kept = Some(if entries.is_empty() { frontier } else { self.place(&fence, frontier, &entries).await? });
+        }
+        Ok(Flush::Placed(placed))
+    }
+
+    /// Flushes every [`MERGE_DELAY`] until `stop`, and once more; then lets the lease go.
+    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let stopping = tokio::select! {
+                () = &mut stop => true,
+                () = self.clock.sleep(MERGE_DELAY) => false,
+            };
+            if let Err(error) = self.flush().await {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "entries are committed but have no place yet"
+                );
+            }
+            if stopping {
+                break;
+            }
+        }
+        if let Ok(Some(fence)) = self.hold().await {
+            // The lease ends by itself when this fails.
+            let _ = self.store.release(&fence).await;
+        }
+    }
+
+    async fn hold(&self) -> Result<Option<Fence>, StoreError> {
+        let now = self.clock.now();
+        self.store.lease(LEASE, &self.holder, now, now + HELD).await
+    }
+
+    /// The right edge of the tree in the store.
+    async fn catch_up(&self, kept: Option<Frontier>) -> Result<Frontier, SequencerError> {
+        let Some((size, note)) = self.store.checkpoint().await? else { return Ok(Frontier::default()) };
+        if let Some(frontier) = kept.filter(|frontier| frontier.size() == size) {
+            return Ok(frontier);
+        }
+        let signed = Checkpoint::open(note.as_bytes(), self.key.verifier()).map_err(SequencerError::Foreign)?;
+        let mut frontier = Frontier::default();
+        while frontier.size() < size {
+            let entries = self.store.sequenced(frontier.size(), BATCH).await?;
+            let before = frontier.size();
+            for entry in entries.iter().take_while(|entry| entry.index.is_some_and(|index| index < size)) {
+                frontier.append(entry::hash(&entry.bytes));
+            }
+            if frontier.size() == before {
+                return Err(SequencerError::Changed { size });
+            }
+        }
+        if signed.size != size || signed.root != frontier.root() {
+            return Err(SequencerError::Changed { size });
+        }
+        Ok(frontier)
+    }
+
+    /// Appends the entries, signs and stores.
+    async fn place(
+        &self,
+        fence: &Fence,
+        mut frontier: Frontier,
+        entries: &[Stored],
+    ) -> Result<Frontier, SequencerError> {
+        for entry in entries {
+            frontier.append(entry::hash(&entry.bytes));
+        }
+        let origin = self.key.verifier().name().to_owned();
+        let checkpoint = Checkpoint { origin, size: frontier.size(), root: frontier.root() };
+        let note = checkpoint.sign(&self.key).map_err(SequencerError::Sign)?;
+        let ids: Vec<u64> = entries.iter().map(|entry| entry.id).collect();
+        self.store.sequence(fence, &ids, frontier.size(), &note).await?;
+        Ok(frontier)
+    }
+}
+
+/// The lease of the one sequencer.
+const LEASE: &str = "sequencer";
+
+/// How long a lease lasts: many merge delays, so that a slow batch does not lose it, and short enough that another
+/// replica soon goes on.
+const HELD: Duration = Duration::from_secs(10);
+
+/// Entries read at a time: some megabytes.
+const BATCH: usize = 4096;
