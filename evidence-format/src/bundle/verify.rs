@@ -32,7 +32,10 @@ pub(super) fn verify(files: &Files, key: Option<&VerifierKey>) -> Report {
     if let Some(ledger) = ledger {
         check_plan(files, &ledger, &mut report);
         check_completeness(files, &ledger, &mut report);
-        report.tell(&ledger);
+        // What a broken bundle says of itself is not told on.
+        if report.integrity {
+            report.tell(&ledger);
+        }
     }
     report.close()
 }
