@@ -100,6 +100,8 @@ pub enum EngineError {
     Random(#[from] NoRandomness),
     #[error(transparent)]
     Illegal(#[from] Illegal),
+    #[error("the entries of the reset do not add up: {0}")]
+    Ledger(#[from] remint_evidence_format::ledger::LedgerError),
     #[error("{0} is not in the estate that the plan was made from")]
     Gone(Ref),
     #[error("the sealed value {0} is not in escrow any more")]

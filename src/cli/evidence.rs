@@ -11,7 +11,9 @@ use serde_json::json;
 
 use crate::cli::output::{data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session};
+use crate::app::App;
 use crate::engine::EngineSettings;
+use crate::engine::reset::plan_bytes;
 use crate::evidence::export;
 
 #[derive(Debug, Subcommand)]
@@ -40,7 +42,7 @@ impl Evidence {
             Self::List { reset } => list(session, ResetId(reset)).await,
             Self::Export { reset, out } => {
                 let app = session.open(HostRules::default(), EngineSettings::default()).await?;
-                let bundle = export(&app, &ResetId(reset)).await.map_err(|error| Failure::new(Exit::Failed, error))?;
+                let bundle = bundle(&app, &ResetId(reset)).await?;
                 std::fs::write(&out, &bundle).map_err(|error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", out.display())))?;
                 let key = app.key.verifier().to_string();
                 if session.json() {
@@ -63,6 +65,14 @@ impl Evidence {
             }
         }
     }
+}
+
+/// A reset's bundle, with everything in the tree.
+pub(super) async fn bundle(app: &App, id: &ResetId) -> Result<Vec<u8>, Failure> {
+    app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;
+    let reset = app.engine.reset(id).await?;
+    let plan = plan_bytes(&reset.plan);
+    export(&*app.engine.store, id, &plan, &app.key).await.map_err(|error| Failure::new(Exit::Failed, error))
 }
 
 async fn list(session: &Session, id: ResetId) -> Result<Exit, Failure> {

@@ -93,6 +93,7 @@ fn of(error: &EngineError) -> Exit {
         | EngineError::Escrow(_)
         | EngineError::Random(_)
         | EngineError::Illegal(_)
+        | EngineError::Ledger(_)
         | EngineError::Gone(_)
         | EngineError::Unsealed(_)
         | EngineError::NoEstate(_) => Exit::Failed,

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use remint_contract::{OperationId, Ref, ResetId, Verb};
-use remint_core::digest::Digest;
 use remint_core::machine::{Rotation, State};
-use remint_evidence_format::entry as format;
+use remint_evidence_format::ledger::Ledger;
 use serde_json::{Value, json};
 
 use crate::engine::host::Ask;
@@ -93,8 +92,9 @@ impl Engine {
                     found_at: now,
                     decision: None,
                 };
-                let body = json!({ "finding": id, "version": live.version.0, "label": live.label });
-                change.entries.push(entry("foreign.found", now, Some(&run.id), Some(&system), &body));
+                let why = format!("alive at {system}, and belongs to nothing in the estate");
+                let body = json!({ "why": why, "finding": id, "label": live.label });
+                change.entries.push(entry("foreign.found", now, Some(&run.id), Some(&finding.subject()), &body));
                 change.puts.push(put(kind::FINDING, id, &run.id.0, &finding, Rule::Upsert)?);
             }
         }
@@ -129,7 +129,7 @@ impl Engine {
             let now = self.context.clock.now();
             let mut change = Change::default();
             let body = json!({ "finding": finding.id, "version": finding.version.0 });
-            change.entries.push(entry("foreign.revoked", now, Some(id), finding.credential.as_ref(), &body));
+            change.entries.push(entry("foreign.revoked", now, Some(id), Some(&finding.subject()), &body));
             change.puts.push(put(kind::FINDING, finding.id.clone(), &id.0, &finding, Rule::Upsert)?);
             self.store.commit(change).await?;
         }
@@ -164,88 +164,12 @@ impl Engine {
     /// so that an omission shows.
     pub(crate) async fn closing(&self, reset: &Reset) -> Result<(), EngineError> {
         let entries = self.store.entries_of(&reset.id).await?;
-        let head = entries.last().map_or_else(String::new, |last| format::hash(&last.bytes).to_string());
-        let reached: Vec<Vec<u8>> =
-            reset.plan.reached.iter().map(|reached| reached.node.to_string().into_bytes()).collect();
-        let body = json!({
-            "count": entries.len() + 1,
-            "head": head,
-            "reached": Digest::merkle(&reached).to_string(),
-            "complete": reset.status == ResetStatus::Complete,
-        });
+        let ledger = Ledger::of(&reset.id.0, entries.iter().map(|entry| entry.bytes.as_slice()))?;
         let now = self.context.clock.now();
+        let body = Value::Object(ledger.closing());
         let entries = vec![entry("reset.closed", now, Some(&reset.id), None, &body)];
         self.store.commit(Change { entries, ..Change::default() }).await?;
         Ok(())
-    }
-
-    /// Everything reached, and what became of it: settled with grades, task, exception, foreign with its decision, or
-    /// open. Nothing is left out.
-    pub async fn completeness(&self, id: &ResetId) -> Result<Value, EngineError> {
-        let reset = self.reset(id).await?;
-        let rotations = self.rotations(id).await?;
-        let credentials: Vec<Value> = rotations
-            .iter()
-            .map(|record| {
-                let state = &record.rotation.state;
-                let outcome = match state {
-                    State::Settled { last: true } => "settled",
-                    State::Settled { last: false } => "provisional",
-                    State::Superseded { .. } => "superseded",
-                    _ => "open",
-                };
-                let confirm = record.rotation.facts.confirmed.values().max();
-                let mut one = json!({ "credential": record.credential.to_string(), "outcome": outcome, "state": state.to_string() });
-                if let Some(proof) = record.rotation.facts.proof {
-                    one["proof"] = json!(proof);
-                }
-                if let Some(confirm) = confirm {
-                    one["confirm"] = json!(confirm);
-                }
-                if let State::Parked { reason, .. } = state {
-                    one["why"] = json!(reason.to_string());
-                }
-                one
-            })
-            .collect();
-        let tasks: Vec<Value> = self
-            .tasks(Some(id))
-            .await?
-            .iter()
-            .map(|task| {
-                let mut one = json!({ "task": task.id, "about": task.about.to_string(), "what": task.what, "attested": task.attested.is_some() });
-                if let Some(attested) = &task.attested {
-                    one["by"] = json!(attested.by);
-                }
-                one
-            })
-            .collect();
-        let foreign: Vec<Value> = self
-            .findings(Some(id))
-            .await?
-            .iter()
-            .map(|finding| {
-                let mut one = json!({ "finding": finding.id, "system": finding.system.to_string(), "version": finding.version.0 });
-                if let Some(decision) = &finding.decision {
-                    one["decision"] = json!(decision.word);
-                    one["by"] = json!(decision.by);
-                    one["done"] = json!(decision.done);
-                }
-                one
-            })
-            .collect();
-        let exceptions: Vec<Value> =
-            reset.plan.exceptions.iter().map(|reference| json!(reference.to_string())).collect();
-        Ok(json!({
-            "reset": id.0,
-            "governance": "ungoverned",
-            "status": reset.status,
-            "complete": reset.status == ResetStatus::Complete,
-            "credentials": credentials,
-            "tasks": tasks,
-            "exceptions": exceptions,
-            "foreign": foreign,
-        }))
     }
 }
 

@@ -256,7 +256,7 @@ impl Conductor {
     async fn moved(&mut self, index: usize, rotation: Rotation) -> Result<(), EngineError> {
         let ended: Vec<Step> = rotation.facts.ended.difference(&self.rotations[index].facts.ended).copied().collect();
         self.rotations[index] = rotation;
-        self.told(index);
+        self.tell(index);
         for step in ended {
             for next in self.after.remove(&(index, step)).unwrap_or_default() {
                 if let Some(count) = self.before.get_mut(&next) {
@@ -300,7 +300,7 @@ impl Conductor {
     }
 
     fn spawn(&mut self, index: usize, step: Step) {
-        self.told(index);
+        self.tell(index);
         let (run, rotation) = (Arc::clone(&self.run), self.rotations[index].clone());
         self.moving.spawn(async move { (index, work(run, index, rotation, step).await) });
     }
@@ -312,13 +312,16 @@ impl Conductor {
         let member = &self.run.members[index];
         let mut change = Change::default();
         change.puts.push(record(&self.run, index, &next)?);
-        if matches!(event, Event::Drifted { .. } | Event::Cleaned) {
+        if let State::Parked { reason, .. } = &next.state {
+            let body = json!({ "event": event.name(), "why": reason.to_string() });
+            change.entries.push(entry("rotation.parked", now, Some(&self.run.id), Some(&member.credential), &body));
+        } else if event == Event::Cleaned {
             let body = json!({ "event": event.name(), "state": next.state.to_string() });
             change.entries.push(entry("rotation.moved", now, Some(&self.run.id), Some(&member.credential), &body));
         }
         self.run.commit(change).await?;
         self.rotations[index] = next;
-        self.told(index);
+        self.tell(index);
         for effect in effects {
             match effect {
                 Effect::Await(step) => self.wait(index, step).await?,
@@ -329,7 +332,7 @@ impl Conductor {
         Ok(())
     }
 
-    fn told(&self, index: usize) {
+    fn tell(&self, index: usize) {
         self.engine.tell(Progress::Moved {
             reset: self.run.id.clone(),
             index,
@@ -375,20 +378,47 @@ async fn work(run: Arc<Run>, index: usize, rotation: Rotation, step: Step) -> Re
     let (next, _) = rotation.on(&member, &event)?;
     let mut change = std::mem::take(&mut task.pending);
     change.puts.push(record(&run, index, &next)?);
-    let body = match (&event, &next.state) {
-        (Event::Done { facts }, state) => {
-            json!({ "step": step.to_string(), "state": state.to_string(), "established": established(facts) })
-        }
-        (event, state) => {
-            let why = if let State::Parked { reason, .. } = state { Some(reason.to_string()) } else { None };
-            json!({ "step": step.to_string(), "event": event.name(), "state": state.to_string(), "why": why })
-        }
-    };
+    let (word, body) = told(&run, step, &event, &next);
     let now = run.context.clock.now();
-    let word = if matches!(next.state, State::Parked { .. }) { "rotation.parked" } else { "rotation.moved" };
     change.entries.push(entry(word, now, Some(&run.id), Some(&member.credential), &body));
     run.commit(change).await?;
     Ok(next)
+}
+
+/// The entry of a step's outcome.
+fn told(run: &Run, step: Step, event: &Event, next: &Rotation) -> (&'static str, serde_json::Value) {
+    let mut body = json!({ "step": step.to_string(), "event": event.name(), "state": next.state.to_string() });
+    if let Event::Done { facts } = event {
+        body["established"] = established(facts);
+    }
+    match &next.state {
+        State::Parked { reason, .. } => {
+            body["why"] = json!(reason.to_string());
+            ("rotation.parked", body)
+        }
+        State::Dark { .. } => {
+            body["why"] = json!("it is dead, and only dirty nodes would read a new value");
+            ("rotation.dark", body)
+        }
+        State::Settled { .. } => {
+            graded(&mut body, next);
+            let now = run.context.clock.now();
+            let last = run.settings.reproofs.last().copied().unwrap_or_default();
+            body["until"] = json!((now + last).to_string());
+            ("rotation.provisional", body)
+        }
+        _ => ("rotation.moved", body),
+    }
+}
+
+/// The grades that a settlement rests on.
+pub(crate) fn graded(body: &mut serde_json::Value, rotation: &Rotation) {
+    if let Some(proof) = rotation.facts.proof {
+        body["proof"] = json!(proof);
+    }
+    if let Some(confirm) = rotation.facts.confirmed.values().max() {
+        body["confirm"] = json!(confirm);
+    }
 }
 
 /// What a step established, for the evidence: names and grades, never a value.

@@ -168,6 +168,20 @@ pub mod kind {
     pub const EXCEPTION: &str = "exception";
 }
 
+impl Finding {
+    /// What the evidence calls it: a foreign version is a subject of its own.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        foreign(&self.system, &self.version)
+    }
+}
+
+/// The subject of a foreign version.
+#[must_use]
+pub fn foreign(system: &Ref, version: &VersionId) -> String {
+    format!("{system} version {version}")
+}
+
 impl RotationRecord {
     /// Sorted by reset, then by place.
     #[must_use]
@@ -204,7 +218,13 @@ fn unreadable(what: &str, error: serde_json::Error) -> StoreError {
 
 /// An entry about something.
 #[must_use]
-pub fn entry(kind: &str, at: Timestamp, reset: Option<&ResetId>, subject: Option<&Ref>, body: &Value) -> Draft {
+pub fn entry(
+    kind: &str,
+    at: Timestamp,
+    reset: Option<&ResetId>,
+    subject: Option<&dyn std::fmt::Display>,
+    body: &Value,
+) -> Draft {
     Draft {
         kind: kind.to_owned(),
         at: at.to_string(),

@@ -7,7 +7,7 @@ use remint_core::machine::{Event, State};
 use serde_json::json;
 
 use crate::engine::close::Reproved;
-use crate::engine::conduct::record;
+use crate::engine::conduct::{graded, record};
 use crate::engine::record::{Reset, ResetStatus, entry, kind, put};
 use crate::engine::run::Run;
 use crate::engine::step::{Tried, try_old};
@@ -76,8 +76,18 @@ impl Engine {
             }
             let (next, _) = known.rotation.on(&run.members[known.index], &event)?;
             change.puts.push(record(&run, known.index, &next)?);
-            let body = json!({ "event": event.name(), "last": last, "state": next.state.to_string() });
-            let word = if matches!(answer, Tried::Refused) { "old.refused-again" } else { "old.alive-again" };
+            let mut body = json!({ "event": event.name(), "state": next.state.to_string() });
+            let word = match (answer, last) {
+                (Tried::Refused, true) => {
+                    graded(&mut body, &next);
+                    "rotation.settled"
+                }
+                (Tried::Refused, false) => "old.refused-again",
+                _ => {
+                    body["why"] = json!("the old value was accepted again");
+                    "rotation.reopened"
+                }
+            };
             change.entries.push(entry(word, now, Some(id), Some(&known.credential), &body));
             if all && last {
                 for version in [&next.facts.old, &next.facts.new].into_iter().flatten() {

@@ -16,10 +16,14 @@ use crate::engine::record::{
     entry, kind, put, read,
 };
 use crate::engine::{Engine, EngineError};
+use remint_evidence_format::ledger::{PLAN_SHA256, STARTED};
 use crate::store::{Change, Key, Rule, StoreError};
 
 /// A request that is older than this never starts.
 const NOT_AFTER: Duration = Duration::from_secs(3600);
+
+/// An exception on one operator's word ends after this, and is asked about again.
+const EXCEPTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -82,17 +86,27 @@ impl Engine {
             };
             change.puts.push(put(kind::TASK, id, &scope, &record, Rule::Insert)?);
         }
-        let reached: Vec<String> = reset.plan.reached.iter().map(|reached| reached.node.to_string()).collect();
         let body = json!({
             "plan": reset.plan.digest.to_string(),
             "estate": reset.plan.estate.to_string(),
             "from": reset.plan.from.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "reached": reached.len(),
+            "reached": reset.plan.reached.len(),
             "credentials": reset.plan.members.len(),
             "reason": reset.reason,
             "requested-by": reset.requested_by,
         });
         change.entries.push(entry("reset.requested", now, Some(&reset.id), None, &body));
+        for member in &reset.plan.members {
+            let body = json!({ "strategy": member.strategy, "path": member.path });
+            change.entries.push(entry("credential.reached", now, Some(&reset.id), Some(&member.credential), &body));
+        }
+        for task in &reset.plan.tasks {
+            change.entries.push(entry("task.opened", now, Some(&reset.id), Some(&task.node), &json!({ "why": task.why })));
+        }
+        for credential in &reset.plan.exceptions {
+            let body = json!({ "by": reset.requested_by, "until": (now + EXCEPTION).to_string(), "why": reset.reason });
+            change.entries.push(entry("exception.granted", now, Some(&reset.id), Some(credential), &body));
+        }
         match self.store.commit(change).await {
             Ok(_) => Ok(reset),
             Err(StoreError::Exists { kind: kind::RESET, .. }) => Err(EngineError::Twice(reset.id)),
@@ -115,7 +129,7 @@ impl Engine {
     /// Says yes to exactly the plan that stands in the reset.
     pub async fn approve(&self, id: &ResetId, by: &str) -> Result<Reset, EngineError> {
         let now = self.context.clock.now();
-        self.change_reset(id, "reset.approved", |reset| {
+        self.change_reset(id, STARTED, |reset| {
             if reset.status != ResetStatus::Requested {
                 return Err(EngineError::Refused(format!("reset {id} does not wait for approval")));
             }
@@ -123,7 +137,7 @@ impl Engine {
             reset.approval =
                 Some(Approval { by: by.to_owned(), at: now, digest: digest.clone(), grade: "recorded".to_owned() });
             reset.status = ResetStatus::Running;
-            Ok(json!({ "by": by, "plan": digest, "grade": "recorded" }))
+            Ok(json!({ "approved-by": by, "plan": digest, "grade": "recorded", PLAN_SHA256: plan_hash(&reset.plan) }))
         })
         .await
     }
@@ -188,9 +202,8 @@ impl Engine {
         });
         let mut change = Change::default();
         change.puts.push(put(kind::FINDING, finding, &found.reset.0, &found, Rule::Revision(revision))?);
-        let body =
-            json!({ "finding": finding, "version": found.version.0, "decision": word, "by": by, "reason": reason });
-        change.entries.push(entry("foreign.decided", now, Some(&found.reset), found.credential.as_ref(), &body));
+        let body = json!({ "finding": finding, "decision": word, "by": by, "why": reason });
+        change.entries.push(entry("foreign.decided", now, Some(&found.reset), Some(&found.subject()), &body));
         self.store.commit(change).await?;
         self.wake(&found.reset).await?;
         Ok(found)
@@ -210,7 +223,7 @@ impl Engine {
         known.attested = Some(Attestation { by: by.to_owned(), at: now, words: words.to_owned() });
         let mut change = Change::default();
         change.puts.push(put(kind::TASK, task, &known.reset.0, &known, Rule::Revision(revision))?);
-        let body = json!({ "task": task, "by": by, "words": words, "grade": "attested" });
+        let body = json!({ "task": task, "by": by, "why": words });
         change.entries.push(entry("task.attested", now, Some(&known.reset), Some(&known.about), &body));
         self.store.commit(change).await?;
         self.wake(&known.reset).await?;
@@ -304,4 +317,16 @@ impl Engine {
         let records = self.store.list(kind::RESET, None).await?;
         records.into_iter().map(|record| Ok(read(record)?)).collect()
     }
+}
+
+/// The bytes of a plan's file in a bundle; a plan that was stored and read again has the same.
+#[must_use]
+pub fn plan_bytes(plan: &Plan) -> Vec<u8> {
+    // Maps have string keys and no number is a float, so this cannot fail; an empty file would not verify.
+    serde_json::to_vec(plan).unwrap_or_default()
+}
+
+fn plan_hash(plan: &Plan) -> String {
+    let digest = String::from(remint_core::digest::Digest::of(&plan_bytes(plan)));
+    digest.trim_start_matches("sha256:").to_owned()
 }

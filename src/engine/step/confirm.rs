@@ -196,6 +196,9 @@ async fn attested(task: &mut Task, consumer: &Ref) -> Result<Option<ConfirmGrade
         what: format!("make {consumer} use the new value of {}, see that it does, and attest it", task.credential()),
         attested: None,
     };
+    let now = run.context.clock.now();
+    let body = json!({ "why": record.what, "task": id });
+    task.pending.entries.push(crate::engine::record::entry("task.opened", now, Some(&run.id), Some(consumer), &body));
     task.pending.puts.push(put(kind::TASK, id, &run.id.0, &record, Rule::Upsert).map_err(EngineError::from)?);
     task.flush().await?;
     Ok(None)

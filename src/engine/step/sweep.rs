@@ -95,9 +95,10 @@ fn found(task: &mut Task, id: &str, live: &Live) -> Result<(), Stop> {
         found_at: run.context.clock.now(),
         decision: None,
     };
-    let body = json!({ "finding": id, "version": live.version.0, "label": live.label });
+    let why = format!("alive at the issuer of {}, and nobody here knows it", task.credential());
+    let body = json!({ "why": why, "finding": id, "label": live.label, "credential": task.credential().to_string() });
     let now = run.context.clock.now();
-    task.pending.entries.push(entry("foreign.found", now, Some(&run.id), Some(&task.credential()), &body));
+    task.pending.entries.push(entry("foreign.found", now, Some(&run.id), Some(&finding.subject()), &body));
     task.pending.puts.push(put(kind::FINDING, id, &run.id.0, &finding, Rule::Upsert).map_err(EngineError::from)?);
     Ok(())
 }
