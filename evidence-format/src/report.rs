@@ -9,6 +9,7 @@ use crate::outcome::{Confirm, Outcome, Proof};
 
 /// The result of a verification. `ok` only when there is no finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(clippy::struct_excessive_bools, reason = "four questions of an auditor, each with its own answer")]
 pub struct Report {
     pub ok: bool,
     /// Nothing is changed, missing, exchanged or added.

@@ -6,6 +6,7 @@ use remint_evidence_format::bundle::{self, BuildError, Bundle, Parts};
 use remint_evidence_format::note::SigningKey;
 use remint_evidence_format::outcome::{Outcome, Proof};
 use remint_evidence_format::report::{FindingKind, Report};
+use remint_evidence_format::tree::sha256;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -261,15 +262,10 @@ fn changed(bundle: &Bundle, change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>))
 /// The manifest as its documentation says, made here a second time.
 fn signed_again(mut files: BTreeMap<String, Vec<u8>>) -> Bundle {
     files.remove(bundle::MANIFEST);
-    let mut text = format!("remint.dev/bundle/v1\nreset {RESET}\ngovernance ungoverned\n");
-    for (name, bytes) in &files {
-        let sum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-        let hex: String = sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        text += &format!("{hex}  {name}\n");
-    }
-    for (name, bytes) in &files {
-        text += &format!("{} {name}\n", bytes.len());
-    }
+    let sums = files.iter().map(|(name, bytes)| format!("{}  {name}\n", sha256(bytes)));
+    let lengths = files.iter().map(|(name, bytes)| format!("{} {name}\n", bytes.len()));
+    let head = format!("remint.dev/bundle/v1\nreset {RESET}\ngovernance ungoverned\n");
+    let text: String = std::iter::once(head).chain(sums).chain(lengths).collect();
     let note = remint_evidence_format::note::sign(&text, &key()).unwrap();
     files.insert(bundle::MANIFEST.to_owned(), note.into_bytes());
     Bundle::from_files(files)

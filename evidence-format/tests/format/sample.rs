@@ -5,7 +5,7 @@ use remint_evidence_format::checkpoint::Checkpoint;
 use remint_evidence_format::ledger::Ledger;
 use remint_evidence_format::note::{SigningKey, VerifierKey};
 use remint_evidence_format::outcome::{Confirm, Decision, Outcome, Proof};
-use remint_evidence_format::tree::{Tree, leaf_hash};
+use remint_evidence_format::tree::{Tree, leaf_hash, sha256};
 use remint_evidence_format::{Draft, Stored, entry};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
@@ -29,9 +29,11 @@ pub(crate) struct Story {
 impl Story {
     pub(crate) fn started() -> Self {
         let mut story = Self { entries: Vec::new() };
-        let plan = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, PLAN);
-        let hex: String = plan.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        story.tell("reset.started", None, &json!({"plan_sha256": hex, "reason": "runner compromised"}));
+        story.tell(
+            "reset.started",
+            None,
+            &json!({"plan_sha256": sha256(PLAN).to_string(), "reason": "runner compromised"}),
+        );
         story
     }
 

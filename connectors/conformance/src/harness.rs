@@ -1,0 +1,112 @@
+//! What a connector's own test gives to the suite.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use remint_contract::{Call, Connector, Expected, Material, Minted, SecretValue, Strategy, Target, Verb, Workload};
+
+/// A credential at the target with one live version.
+#[derive(Debug, Clone)]
+pub struct IssuerCase {
+    pub target: Target,
+    pub old: Minted,
+    /// A target that nothing is known of.
+    pub missing: Target,
+}
+
+/// A path that holds `kept` beside the field to be written.
+#[derive(Debug, Clone)]
+pub struct StoreCase {
+    pub path: String,
+    pub field: String,
+    /// A field that must stay as it is.
+    pub kept: Option<(String, SecretValue)>,
+    /// A path in a place that does not exist.
+    pub missing: String,
+}
+
+/// A workload on its old value, with the new one delivered and not yet read.
+#[derive(Debug, Clone)]
+pub struct ConsumerCase {
+    pub workload: Workload,
+    pub expected: Expected,
+    /// A workload that does not run.
+    pub missing: Option<Workload>,
+}
+
+/// What the suite asks a target to do wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The next revoke answers "done" and does nothing.
+    LyingRevoke,
+    /// The next change is seen at its endpoints only after [`Harness::settle`].
+    Lagging,
+    /// The next call of this verb is done, and its answer lost.
+    LostAnswer(Verb),
+    /// The next call is refused for being one too many.
+    Throttle,
+}
+
+/// A target under the suite's control. Hooks that a target cannot offer keep their default, and what needs them is
+/// reported as not shown.
+#[async_trait]
+pub trait Harness: Send + Sync {
+    /// The connector, opened on the target.
+    fn connector(&self) -> Arc<dyn Connector>;
+
+    /// A call of a new operation, by an actor who may do everything.
+    async fn call(&self) -> Call;
+
+    /// A new target for this strategy with one live version.
+    async fn issuer_case(&self, _strategy: Strategy) -> Option<IssuerCase> {
+        None
+    }
+
+    /// A new path.
+    async fn store_case(&self) -> Option<StoreCase> {
+        None
+    }
+
+    /// A new running workload.
+    async fn consumer_case(&self) -> Option<ConsumerCase> {
+        None
+    }
+
+    /// A call by somebody whom the target does not let do anything.
+    async fn wrong_actor(&self) -> Option<Call> {
+        None
+    }
+
+    /// The connector, opened on an address where nothing answers.
+    async fn unreachable(&self) -> Option<Arc<dyn Connector>> {
+        None
+    }
+
+    /// How many requests the target has seen.
+    async fn requests(&self) -> Option<u64> {
+        None
+    }
+
+    /// Arms a fault; false when the target cannot do it.
+    async fn fault(&self, _fault: Fault) -> bool {
+        false
+    }
+
+    /// Ends every armed fault, and returns once all earlier changes are seen everywhere.
+    async fn settle(&self) {}
+
+    /// Makes something live at the issuer that is none of ours; returns a part of its label.
+    async fn plant_foreign(&self, _target: &Target) -> Option<String> {
+        None
+    }
+
+    /// Opens a session with a value and keeps it open; returns a handle for [`Harness::session_alive`].
+    async fn open_session(&self, _target: &Target, _material: &Material) -> Option<u64> {
+        None
+    }
+
+    /// Does the session still work?
+    async fn session_alive(&self, _session: u64) -> bool {
+        false
+    }
+}
