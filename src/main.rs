@@ -1,11 +1,3 @@
-//! The `remint` program: hardens the process, then hands over to the command line.
+//! The `remint` program.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    if let Err(error) = remint::harden::process() {
-        remint::cli::complain(&error);
-        return ExitCode::from(1);
-    }
-    remint::cli::main()
-}
+fn main() {}

@@ -16,8 +16,8 @@ use crate::engine::record::{
     entry, kind, put, read,
 };
 use crate::engine::{Engine, EngineError};
-use remint_evidence_format::ledger::{PLAN_SHA256, STARTED};
 use crate::store::{Change, Key, Rule, StoreError};
+use remint_evidence_format::ledger::{PLAN_SHA256, STARTED};
 
 /// A request that is older than this never starts.
 const NOT_AFTER: Duration = Duration::from_secs(3600);
@@ -101,7 +101,13 @@ impl Engine {
             change.entries.push(entry("credential.reached", now, Some(&reset.id), Some(&member.credential), &body));
         }
         for task in &reset.plan.tasks {
-            change.entries.push(entry("task.opened", now, Some(&reset.id), Some(&task.node), &json!({ "why": task.why })));
+            change.entries.push(entry(
+                "task.opened",
+                now,
+                Some(&reset.id),
+                Some(&task.node),
+                &json!({ "why": task.why }),
+            ));
         }
         for credential in &reset.plan.exceptions {
             let body = json!({ "by": reset.requested_by, "until": (now + EXCEPTION).to_string(), "why": reset.reason });

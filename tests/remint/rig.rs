@@ -12,11 +12,15 @@ use remint::engine::{Engine, EngineSettings};
 use remint::escrow::{Escrow, Kek, SystemRandomness};
 use remint::store::Store;
 use remint::store::sqlite::SqliteStore;
-use remint_contract::{ConnectorKind, HostRules, Kinds, ResetId};
+use remint_contract::{ConfirmGrade, ConnectorKind, HostRules, Kinds, ProofGrade, Ref, ResetId};
+use remint_core::digest::Digest;
 use remint_core::estate::{Estate, SourceFile, load};
-use remint_core::plan::{Node, Plan};
+use remint_core::plan::{Limits, Member, Plan};
+use remint_core::step::Path;
 use remint_fake::FakeKind;
-use remint_fake::world::{Holding, Host, HostSpec, Issuer, IssuerSpec, Store as FakeStore, StoreSpec, TargetSpec, WorkloadSpec, World};
+use remint_fake::world::{
+    Holding, Host, HostSpec, Issuer, IssuerSpec, Store as FakeStore, StoreSpec, TargetSpec, WorkloadSpec, World,
+};
 
 /// The fake kind and no other.
 pub struct OnlyFake(FakeKind);
@@ -65,12 +69,11 @@ impl Rig {
             let (_, material) = issuer.seed(&format!("app{index}")).unwrap();
             let path = format!("apps/{index}");
             store.put(&path, &[("secret", &material.secret)]).unwrap();
-            workloads.push(WorkloadSpec { name: format!("w{index}"), holds: vec![Holding::new("shelf", &path, "bank")] });
+            workloads
+                .push(WorkloadSpec { name: format!("w{index}"), holds: vec![Holding::new("shelf", &path, "bank")] });
         }
-        let host = world
-            .workloads(HostSpec { name: "floor".to_owned(), latency: Duration::ZERO, workloads })
-            .await
-            .unwrap();
+        let host =
+            world.workloads(HostSpec { name: "floor".to_owned(), latency: Duration::ZERO, workloads }).await.unwrap();
         let text = documents(count, &world);
         let files = [SourceFile { name: "estate.yaml".to_owned(), bytes: text.into_bytes() }];
         let estate = load(&files, &OnlyFake(FakeKind)).map_err(|problems| panic!("{problems}")).unwrap().estate;
@@ -80,7 +83,16 @@ impl Rig {
             reproofs: vec![Duration::ZERO],
             ..EngineSettings::default()
         };
-        Self { world, issuer, store, host, estate, folder: tempfile::tempdir().unwrap(), keys: tempfile::tempdir().unwrap(), settings }
+        Self {
+            world,
+            issuer,
+            store,
+            host,
+            estate,
+            folder: tempfile::tempdir().unwrap(),
+            keys: tempfile::tempdir().unwrap(),
+            settings,
+        }
     }
 
     /// An engine over the state folder: a new process, as far as it knows.
@@ -103,14 +115,50 @@ impl Rig {
         )
     }
 
-    /// The plan of a reset from every workload, nothing dirty.
-    pub fn plan(&self, change: impl FnOnce(&mut remint_core::plan::Request)) -> Plan {
-        let from = self.estate.credentials.keys().filter(|name| name.name.as_str().starts_with("app"));
-        let mut request = remint_core::plan::Request::new(from.cloned().map(Node::Doc).collect());
-        request.incident = true;
-        change(&mut request);
-        let now = Context::system().clock.now();
-        remint_core::plan::plan(&self.estate, &request, &OnlyFake(FakeKind), now).unwrap()
+    /// A plan by hand: every application's credential, rolling, nothing before anything.
+    pub fn plan(&self) -> Plan {
+        let members: Vec<Member> = self
+            .estate
+            .credentials
+            .values()
+            .filter(|credential| credential.meta.name.as_str() != "root")
+            .map(|credential| Member {
+                credential: Ref::credential(credential.meta.name.as_str()).unwrap(),
+                strategy: credential.rotation.strategy,
+                path: Path::Rolling,
+                destinations: credential.delivered_to.clone(),
+                withheld: Vec::new(),
+                consumers: credential.consumed_by.iter().cloned().collect(),
+                dirty_consumers: Vec::new(),
+                endpoints: self.issuer.urls(),
+                exposed_by: None,
+                dark: false,
+                group: None,
+                remint_acts: false,
+                cut: None,
+                least_confirm: ConfirmGrade::RolledOut,
+                least_proof: ProofGrade::Refused,
+                outage: None,
+                hold: Duration::ZERO,
+                confirm_within: Duration::from_secs(2),
+            })
+            .collect();
+        Plan {
+            digest: Digest::of(b"by hand"),
+            estate: self.estate.digest(),
+            from: Vec::new(),
+            reached: Vec::new(),
+            dirty: BTreeSet::new(),
+            waves: vec![(0..members.len()).collect()],
+            members,
+            precedences: Vec::new(),
+            cuts: Vec::new(),
+            tasks: Vec::new(),
+            exceptions: Vec::new(),
+            new_destinations: Vec::new(),
+            limits: Limits::default(),
+            eta: Duration::ZERO,
+        }
     }
 
     /// Asks for a plan, approves it, and records who did.
