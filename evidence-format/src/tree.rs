@@ -71,7 +71,7 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
 }
 
 /// Plain SHA-256: the root of the empty tree, files of a bundle, ids of keys.
-pub(crate) fn sha256(bytes: &[u8]) -> Hash {
+pub fn sha256(bytes: &[u8]) -> Hash {
     to_hash(digest(&SHA256, bytes).as_ref())
 }
 

@@ -110,7 +110,7 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 /// `name+id+base64(0x01 ‖ 32 bytes)`. Base64 may hold `+`, a name and an id may not.
-fn split(text: &str) -> Option<(&str, [u8; 4], Zeroizing<[u8; 32]>)> {
+fn split(text: &str) -> Option<(&str, [u8; 4], Half)> {
     let (name, rest) = text.split_once('+')?;
     let (id, encoded) = rest.split_once('+')?;
     let decoded = Zeroizing::new(STANDARD.decode(encoded).ok()?);
@@ -122,6 +122,9 @@ fn split(text: &str) -> Option<(&str, [u8; 4], Zeroizing<[u8; 32]>)> {
     half.copy_from_slice(bytes);
     Some((name, hex::decode(id)?, half))
 }
+
+/// A public key or a seed: which, only the caller knows.
+type Half = Zeroizing<[u8; 32]>;
 
 const PRIVATE: &str = "PRIVATE+KEY+";
 /// Ed25519 as the signed-note specification numbers it.

@@ -1,0 +1,12 @@
+//! The format from outside: committed vectors, known answers, other implementations, hostile bundles.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod bundle;
+mod canonical;
+mod note;
+mod oracle;
+mod report;
+mod sample;
+mod tree;
+mod vectors;
