@@ -1,6 +1,6 @@
 //! Where Remint keeps what it must not lose: records, entries, sealed values, leases.
 //!
-//! One trait, several back ends, one suite (`tests/store`). A [`Change`] is one durable transaction: all of it or
+//! One trait, several back ends, one suite (`tests/remint/store.rs`). A [`Change`] is one durable transaction: all of it or
 //! nothing, on disk before [`Store::commit`] returns. Entries go into the same transaction as the change they tell of.
 
 use async_trait::async_trait;
@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 
 pub mod sqlite;
 
-/// One durable transaction.
+/// One durable transaction. The fence is looked at first; deletes come before puts and unseals before seals, so that a
+/// change can replace what it takes away.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
     /// Refused when the lease has moved on: a worker that lost its lease records nothing.
     pub fence: Option<Fence>,
     pub puts: Vec<Put>,
     pub deletes: Vec<Key>,
-    /// Sealed values to keep.
+    /// Sealed values to keep. The same one again is fine; another one under its id is [`StoreError::Exists`].
     pub seals: Vec<Sealed>,
     /// Sealed values to forget, by id.
     pub unseals: Vec<String>,
@@ -137,7 +138,8 @@ pub trait Store: Send + Sync {
     async fn list(&self, kind: &'static str, scope: Option<&str>) -> Result<Vec<Record>, StoreError>;
     /// A sealed value.
     async fn sealed(&self, id: &str) -> Result<Option<Sealed>, StoreError>;
-    /// Takes or renews a lease for `holder` until `until`; `None` when somebody else holds it at `now`.
+    /// Takes or renews a lease for `holder` until `until`; `None` when somebody else holds it at `now`. A renewal keeps
+    /// the token, also after `until` when nobody took it meanwhile; after a release everybody gets a new one.
     async fn lease(
         &self,
         name: &str,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use remint_contract::{
     Call, Connector, ConnectorKind, ErrorKind, Expected, HostRules, Intent, MadeBy, Material, MintRequest, OperationId,
-    Recovered, RightsChange, SecretValue, Seen, Slots, Strategy, Target, Verb, Verdict, VersionId, Workload,
+    Recovered, RightsChange, SecretValue, Seen, Slots, Strategy, Target, TestClock, Verb, Verdict, VersionId, Workload,
     WriteRequest,
 };
 use remint_fake::FakeKind;
@@ -203,21 +203,19 @@ async fn a_probe_says_denied_only_for_the_issuers_own_denial() {
 
 #[tokio::test]
 async fn a_lagging_endpoint_still_accepts_what_the_first_one_denies() {
+    let clock = Arc::new(TestClock::new(Timestamp::UNIX_EPOCH));
+    let mut world = World::with(Arc::<TestClock>::clone(&clock), 7).unwrap();
     let spec = IssuerSpec { endpoints: 2, ..IssuerSpec::new("ids") };
-    let (_world, issuer, connector, admin) = issuer(spec).await;
+    let issuer = world.issuer(spec.with(TargetSpec::new("web"))).await.unwrap();
+    let connector = open("issuer", &issuer.urls(), json!({}));
     let (version, old) = issuer.seed("web").unwrap();
-    issuer.lag(1, Duration::ZERO);
-    assert_eq!(connector.probe(&call("p", None), &target("web"), &old, 1).await.unwrap(), Verdict::Accepted);
-    connector.revoke(&call("r", Some(&admin)), &target("web"), &version).await.unwrap();
-    let verdicts = |connector: Arc<dyn Connector>, old: Material| async move {
-        let first = connector.probe(&call("p", None), &target("web"), &old, 0).await.unwrap();
-        (first, connector.probe(&call("p", None), &target("web"), &old, 1).await.unwrap())
-    };
-    assert_eq!(verdicts(Arc::clone(&connector), old.clone()).await, (Verdict::Denied, Verdict::Denied));
-    // The second endpoint now sees the world of an hour ago, in which nothing was there yet.
-    issuer.lag(1, Duration::from_secs(3600));
-    let (_, fresh) = issuer.seed("web").unwrap();
-    assert_eq!(verdicts(connector, fresh).await, (Verdict::Accepted, Verdict::Denied));
+    clock.advance(Duration::from_secs(10));
+    issuer.lag(1, Duration::from_secs(5));
+    connector.revoke(&call("r", None), &target("web"), &version).await.unwrap();
+    let probe = async |endpoint| connector.probe(&call("p", None), &target("web"), &old, endpoint).await.unwrap();
+    assert_eq!((probe(0).await, probe(1).await), (Verdict::Denied, Verdict::Accepted));
+    clock.advance(Duration::from_secs(5));
+    assert_eq!((probe(0).await, probe(1).await), (Verdict::Denied, Verdict::Denied));
 }
 
 #[tokio::test]

@@ -47,12 +47,13 @@ pub(super) enum Typed {
 
 /// Reads the envelope: version, kind, name. `None`: reported.
 pub(super) fn envelope(node: Node, report: &mut Reporter<'_>) -> Option<Document> {
+    let subject = subject(&node);
     let mut fields = Fields::of(&node, "document", report, None)?;
-    let version = fields.require("apiVersion", report, None);
+    let version = fields.require("apiVersion", report, subject.as_ref());
     let kind = fields.require("kind", report, None);
     let metadata = fields.require("metadata", report, None);
     fields.take("spec");
-    fields.finish(report, None);
+    fields.finish(report, subject.as_ref());
 
     if let Some(Node { span, value }) = version
         && !matches!(value, Value::Text(text) if text == API_VERSION)
@@ -69,6 +70,18 @@ pub(super) fn envelope(node: Node, report: &mut Reporter<'_>) -> Option<Document
     let (kind, meta) = (kind?, meta?);
     let reference = Ref { kind, namespace: meta.namespace.clone(), name: meta.name.clone() };
     Some(Document { meta, reference, node })
+}
+
+/// What a tree seems to be about, for messages; nothing is reported.
+pub(super) fn subject(tree: &Node) -> Option<Ref> {
+    let text = |node: Option<&Node>| match node.map(|node| &node.value) {
+        Some(Value::Text(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let kind: Kind = text(tree.key("kind"))?.parse().ok()?;
+    let metadata = tree.key("metadata")?;
+    let namespace = text(metadata.key("namespace")).map_or(Ok(Name::default_namespace()), Name::new).ok()?;
+    Some(Ref { kind, namespace, name: Name::new(text(metadata.key("name"))?).ok()? })
 }
 
 /// Reads the spec. `None`: some part of it is wrong, and all of what is wrong is reported.

@@ -194,6 +194,18 @@ fn spell(value: &Value) -> String {
                 (map["secs"].as_u64().unwrap_or_default(), map["nanos"].as_u64().unwrap_or_default());
             if nanos == 0 { format!("{seconds}s") } else { format!("{}ms", seconds * 1000 + nanos / 1_000_000) }
         }
+        // A destination: where, and what is written there.
+        Value::Object(map) if map.contains_key("at") && map.contains_key("fields") => {
+            let fields = map["fields"].as_object().into_iter().flatten();
+            let fields: Vec<String> = fields.map(|(field, template)| format!("{field}: {}", spell(template))).collect();
+            let source = if map["source"] == true { ", source" } else { "" };
+            format!("{} ({}{source})", spell(&map["at"]), fields.join(", "))
+        }
+        // An unlock: the verb, and what it opens.
+        Value::Object(map) if map.contains_key("verb") && map.contains_key("what") => {
+            let what = map["what"].as_object().and_then(|what| what.values().next());
+            format!("{} {}", spell(&map["verb"]), what.map(spell).unwrap_or_default())
+        }
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }

@@ -4,14 +4,21 @@
 //! secret is reported by its kind, taken out of the tree, and never seen by anything later: no message can echo it.
 //! The check errs on the side of refusing: a long random-looking token is a secret until it is written elsewhere.
 
+use super::decode;
 use super::node::{Node, Value};
 use super::problem::{Reporter, Span};
 
 const HINT: &str = "remove it and reset that credential, for it was exposed here; a document names the place of a secret, never its value";
 
-/// Reports and withholds every secret in the tree.
+/// Withholds every secret in the tree and reports it.
 pub(super) fn withhold(node: &mut Node, report: &mut Reporter<'_>) {
-    walk(node, &mut Vec::new(), report);
+    let mut found = Vec::new();
+    walk(node, &mut Vec::new(), &mut found);
+    // The document's own name is safe to say only now.
+    let subject = decode::subject(node);
+    for (span, message) in found {
+        report.error(span, subject.as_ref(), message, HINT);
+    }
 }
 
 /// Reports secrets in text that could not be parsed.
@@ -29,36 +36,36 @@ pub(super) fn scan_lines(file: usize, first_line: u64, text: &str, report: &mut 
 }
 
 /// Recursion is bounded by the parser's depth.
-fn walk(node: &mut Node, path: &mut Vec<String>, report: &mut Reporter<'_>) {
+fn walk(node: &mut Node, path: &mut Vec<String>, found: &mut Vec<(Span, String)>) {
     let span = node.span;
     match &mut node.value {
         Value::Text(text) => {
             let alphabet = path.iter().map(String::as_str).eq(["spec", "generate", "alphabet"]);
-            let found = if alphabet { None } else { shape(text).or_else(|| named(path, text)) };
-            if let Some(kind) = found {
-                report.error(span, None, format!("a secret value stands here ({kind})"), HINT);
+            let kind = if alphabet { None } else { shape(text).or_else(|| named(path, text)) };
+            if let Some(kind) = kind {
+                found.push((span, format!("a secret value stands here ({kind})")));
                 node.value = Value::Withheld;
             }
         }
         Value::Whole(_) | Value::Float(_) => {
             if let Some(kind) = named(path, "number") {
-                report.error(span, None, format!("a secret value stands here ({kind})"), HINT);
+                found.push((span, format!("a secret value stands here ({kind})")));
                 node.value = Value::Withheld;
             }
         }
         Value::List(items) => {
             for item in items {
-                walk(item, path, report);
+                walk(item, path, found);
             }
         }
         Value::Map(entries) => {
             for (key, value) in entries {
                 if let Some(kind) = shape(&key.text) {
-                    report.error(key.span, None, format!("a secret value stands here as a key ({kind})"), HINT);
+                    found.push((key.span, format!("a secret value stands here as a key ({kind})")));
                     "(withheld)".clone_into(&mut key.text);
                 }
                 path.push(key.text.clone());
-                walk(value, path, report);
+                walk(value, path, found);
                 path.pop();
             }
         }

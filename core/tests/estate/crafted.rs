@@ -37,14 +37,14 @@ fn a_byte_order_mark_is_named_and_the_rest_is_read() {
 #[test]
 fn problems_of_all_files_come_at_once_and_sorted() {
     let files = [
-        file("b.yaml", document("Identity", "one", "{class: machine, colour: red}")),
-        file("a.yaml", format!("{}---\n[broken\n", document("Identity", "one", "{class: machine}"))),
+        file("b.yaml", document("Identity", "two", "{class: machine, colour: red}")),
+        file("a.yaml", format!("{}---\n[broken\n", document("Identity", "one", "{class: robot}"))),
     ];
     let problems = load(&files, &KINDS).expect_err("there are problems").to_string();
     let places: Vec<&str> = problems.lines().map(|line| line.split(": ").next().unwrap()).collect();
     assert_eq!(places.len(), 3, "{problems}");
     assert!(
-        places[0].starts_with("a.yaml:4") && places[1].starts_with("a.yaml:") && places[2] == "b.yaml:5:24",
+        places[0].starts_with("a.yaml:5:15") && places[1].starts_with("a.yaml:") && places[2] == "b.yaml:5:24",
         "{problems}"
     );
 }

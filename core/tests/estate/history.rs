@@ -122,7 +122,16 @@ fn a_diff_shows_authority_first() {
     assert_eq!(
         diff.to_string(),
         "\
-! ~ System/old-store settings.url: http://evil"
+! + System/old-store settings.url: http://evil
+! + Identity/new
+! ~ Identity/robot owners.policy: a → eve
+! ~ Identity/robot tier: standard → privileged
+! + Credential/minter delivered_to: System/host:elsewhere (M: {secret})
+! - Credential/minter delivered_to: System/host:m (M: {secret})
+! ~ Credential/store-key issued_by.system: System/old-store → System/issuer
+! + Credential/token consumed_by: Workload/web
+  ~ System/old-store budget.concurrency: 8 → 2
+  + Credential/token rotation.max_age: 604800s"
     );
     assert!(yesterday().diff(&yesterday()).is_empty());
     assert_ne!(yesterday().digest(), good(&next).digest());

@@ -213,6 +213,12 @@ impl Issuer {
         lock(&self.lag).insert(endpoint, by);
     }
 
+    /// Kills a version behind everybody's back; an unknown one is dead already.
+    pub fn kill(&self, version: &VersionId) {
+        let now = self.service.now();
+        let _ = lock(&self.versions).revoke(&version.0, now, None);
+    }
+
     /// Makes a revoked version accepted again.
     ///
     /// # Errors

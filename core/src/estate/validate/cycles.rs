@@ -40,16 +40,20 @@ pub(super) fn auth(draft: &Draft, report: &mut Reporter<'_>) {
         let places = estate.credentials.get(key).map(|credential| &credential.delivered_to);
         places.into_iter().flatten().find_map(|place| key_of(&place.at.system))
     };
-    for key in keys.iter().filter(|key| !had.contains(**key)) {
+    // Every place of a key that cannot be had needs a key that cannot be had: each has one way on, or no place at all.
+    let locked = || keys.iter().copied().filter(|key| !had.contains(*key));
+    for key in locked().filter(|key| next(key).is_none()) {
         let span = draft.at(key, &["spec", "deliveredTo"]);
-        if next(key).is_none() {
-            let hint = "add a place under `deliveredTo` that Remint can read";
-            report.error(span, Some(key), "Remint acts with this credential, and it lies nowhere", hint);
-        } else if let Some(circle) = circle(key, next) {
-            let message = format!("containment cycle: Remint would need it to read it ({})", arrows(&circle));
-            let hint = "keep a copy where Remint can read without it, such as a file system of its own host";
-            report.error(span, Some(key), message, hint);
-        }
+        let hint = "add a place under `deliveredTo` that Remint can read";
+        report.error(span, Some(key), "Remint acts with this credential, and it lies nowhere", hint);
+    }
+    for circle in circles(locked(), next) {
+        let span = draft.at(circle[0], &["spec", "deliveredTo"]);
+        let message =
+            format!("containment cycle: Remint can read each of these only with the next ({})", arrows(&circle));
+        let hint =
+            "keep a copy of one where Remint can read without any of them, such as a file system of its own host";
+        report.error(span, Some(circle[0]), message, hint);
     }
 }
 
@@ -61,48 +65,39 @@ pub(super) fn minting(draft: &Draft, report: &mut Reporter<'_>) {
         let minter = issued.by.as_ref().or_else(|| estate.systems.get(&issued.system)?.auth.as_ref());
         minter.filter(|_| issued.dies_with_issuer)
     };
-    let mut settled: BTreeSet<&Ref> = BTreeSet::new();
-    for start in estate.credentials.keys() {
-        let mut path: Vec<&Ref> = Vec::new();
-        let mut on_path: BTreeSet<&Ref> = BTreeSet::new();
-        let mut node = start;
-        while !settled.contains(node) && on_path.insert(node) {
-            path.push(node);
-            match parent(node) {
-                Some(up) => node = up,
-                None => break,
-            }
-        }
-        // It stopped at a node of its own path, which has a parent: a circle.
-        if on_path.contains(node) && !settled.contains(node) && parent(node).is_some() {
-            let first = path.iter().position(|one| *one == node).unwrap_or_default();
-            let mut circle: Vec<&Ref> = path[first..].to_vec();
-            let least = (0..circle.len()).min_by_key(|index| circle[*index]).unwrap_or_default();
-            circle.rotate_left(least);
-            let at = circle[0];
-            circle.push(at);
-            let message = format!("each of these dies with the next, in a circle ({})", arrows(&circle));
-            let hint = "one of them does not die with what mints it: correct `by` or `diesWithIssuer`";
-            report.error(draft.at(at, &["spec", "issuedBy", "diesWithIssuer"]), Some(at), message, hint);
-        }
-        settled.extend(path);
+    for circle in circles(estate.credentials.keys(), parent) {
+        let span = draft.at(circle[0], &["spec", "issuedBy", "diesWithIssuer"]);
+        let message = format!("each of these dies with the next, in a circle ({})", arrows(&circle));
+        let hint = "one of them does not die with what mints it: correct `by` or `diesWithIssuer`";
+        report.error(span, Some(circle[0]), message, hint);
     }
 }
 
-/// The circle through `start`, when following `next` leads back to it.
-fn circle<'r>(start: &'r Ref, next: impl Fn(&Ref) -> Option<&'r Ref>) -> Option<Vec<&'r Ref>> {
-    let mut path = vec![start];
-    let mut seen = BTreeSet::from([start]);
-    let mut node = next(start)?;
-    while node != start {
-        if !seen.insert(node) {
-            return None;
+/// Every circle that following `next` runs into, each once, from its least member back to it. Every node is passed once.
+fn circles<'r>(starts: impl Iterator<Item = &'r Ref>, next: impl Fn(&Ref) -> Option<&'r Ref>) -> Vec<Vec<&'r Ref>> {
+    let mut circles = Vec::new();
+    let mut settled: BTreeSet<&Ref> = BTreeSet::new();
+    for start in starts {
+        let mut path: Vec<&Ref> = Vec::new();
+        let mut on_path: BTreeSet<&Ref> = BTreeSet::new();
+        let mut node = Some(start);
+        while let Some(one) = node.filter(|one| !settled.contains(one)) {
+            if !on_path.insert(one) {
+                // Back at a node of this path: from there on it is a circle.
+                let first = path.iter().position(|passed| *passed == one).unwrap_or_default();
+                let mut circle = path[first..].to_vec();
+                let least = (0..circle.len()).min_by_key(|index| circle[*index]).unwrap_or_default();
+                circle.rotate_left(least);
+                circle.push(circle[0]);
+                circles.push(circle);
+                break;
+            }
+            path.push(one);
+            node = next(one);
         }
-        path.push(node);
-        node = next(node)?;
+        settled.extend(path);
     }
-    path.push(start);
-    Some(path)
+    circles
 }
 
 fn arrows(path: &[&Ref]) -> String {

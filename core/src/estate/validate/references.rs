@@ -1,18 +1,35 @@
 //! Every reference leads to a document, and across namespaces only where a Grant allows it.
 
+use std::collections::BTreeMap;
+
 use remint_contract::{Kind, Name, Ref};
 
 use crate::estate::derive::REMINT;
 use crate::estate::fields::nearest;
 use crate::estate::load::Draft;
+use crate::estate::model::Grant;
 use crate::estate::problem::Reporter;
 
+/// A name is searched for among all others for this many problems; a thousand more would take long and help nobody.
+const SEARCHES: usize = 100;
+
 pub(super) fn resolve(draft: &Draft, report: &mut Reporter<'_>) {
+    let mut grants: BTreeMap<(&Name, &Name), Vec<&Grant>> = BTreeMap::new();
+    for grant in draft.estate.grants.values() {
+        grants.entry((&grant.from_namespace, &grant.meta.namespace)).or_default().push(grant);
+    }
+    let granted = |from: &Name, to: &Ref| {
+        let given = grants.get(&(from, &to.namespace));
+        given.into_iter().flatten().any(|grant| grant.to.is_empty() || grant.to.contains(to))
+    };
+    let mut searches = 0;
     for used in &draft.uses {
         let (from, to) = (&used.from, &used.to);
         if !draft.documents.contains_key(to) {
-            report.error(used.span, Some(from), format!("{to} does not exist"), advice(draft, to));
-        } else if from.kind != Kind::Grant && from.namespace != to.namespace && !granted(draft, &from.namespace, to) {
+            searches += 1;
+            let hint = if searches > SEARCHES { plain(draft) } else { advice(draft, to) };
+            report.error(used.span, Some(from), format!("{to} does not exist"), hint);
+        } else if from.kind != Kind::Grant && from.namespace != to.namespace && !granted(&from.namespace, to) {
             let hint = format!(
                 "put a Grant into the namespace {}: `spec: {{from: {}, to: [{to}]}}`",
                 to.namespace, from.namespace
@@ -23,19 +40,10 @@ pub(super) fn resolve(draft: &Draft, report: &mut Reporter<'_>) {
     }
 }
 
-fn granted(draft: &Draft, from: &Name, to: &Ref) -> bool {
-    draft.estate.grants.values().any(|grant| {
-        grant.meta.namespace == to.namespace
-            && grant.from_namespace == *from
-            && (grant.to.is_empty() || grant.to.contains(to))
-    })
-}
-
 fn advice(draft: &Draft, to: &Ref) -> String {
     if to.kind == Kind::Workload && to.name.as_str() == REMINT && to.namespace == Name::default_namespace() {
         return "remove it: Remint adds itself as a reader of what it acts with".into();
     }
-    // A name is looked for among thousands only when it is missing, and only among documents of its kind.
     let names = draft.documents.keys().filter(|one| one.kind == to.kind && one.namespace == to.namespace);
     if let Some(near) = nearest(to.name.as_str(), names.map(|one| one.name.as_str())) {
         return format!("did you mean `{near}`?");
@@ -43,6 +51,10 @@ fn advice(draft: &Draft, to: &Ref) -> String {
     if let Some(other) = draft.documents.keys().find(|one| one.kind == to.kind && one.name == to.name) {
         return format!("there is {other}: write `{}/{}`", other.namespace, other.name);
     }
+    plain(draft)
+}
+
+fn plain(draft: &Draft) -> String {
     if draft.complete {
         "correct the name, or add the document".into()
     } else {
