@@ -1,0 +1,277 @@
+//! Looking before anything is touched: `graph`, `reach`, `plan`. None of them changes anything; all of them work on files
+//! alone, without a state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use remint_contract::{HostRules, Location, Ref};
+use remint_core::estate::Estate;
+use remint_core::graph::{Graph as Built, draw, reach};
+use remint_core::machine::State;
+use remint_core::plan::render::{render_plan, render_reach, to_json};
+use remint_core::plan::{Node, Plan as Planned, Request, plan};
+use serde_json::json;
+
+use crate::app::{App, load_paths};
+use crate::cli::output::{data, json, next, say};
+use crate::cli::{Exit, Failure, Session};
+use crate::engine::EngineSettings;
+
+/// The documents to look at: files, or the active estate.
+#[derive(Debug, Args)]
+struct Source {
+    /// Files and folders of documents; the active estate when none is named
+    paths: Vec<PathBuf>,
+}
+
+impl Source {
+    async fn estate(&self, session: &Session) -> Result<Estate, Failure> {
+        if !self.paths.is_empty() {
+            return Ok(load_paths(&self.paths, &*session.kinds)?.estate);
+        }
+        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        let active = app.engine.active_estate().await?;
+        active.ok_or_else(|| Failure::usage("no estate is active; name a folder, or: remint estate activate PATH"))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Graph {
+    #[command(flatten)]
+    source: Source,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Mark what is reached from here
+    #[arg(long, value_name = "REF")]
+    from: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Svg,
+    Dot,
+    Mermaid,
+    Json,
+}
+
+impl Graph {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let estate = self.source.estate(session).await?;
+        let graph = Built::build(&estate);
+        let from = starts(&graph, &self.from)?;
+        let reached = reach(&graph, &from);
+        let picture = match self.format {
+            _ if session.json() => draw::json(&graph, &reached).to_string(),
+            Format::Text => draw::text(&graph, &reached),
+            Format::Svg => draw::svg(&graph, &reached),
+            Format::Dot => draw::dot(&graph, &reached),
+            Format::Mermaid => draw::mermaid(&graph, &reached),
+            Format::Json => draw::json(&graph, &reached).to_string(),
+        };
+        data(&picture);
+        Ok(Exit::Done)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Reach {
+    #[command(flatten)]
+    source: Source,
+    /// A compromised node, as Kind/name, or a place, as system:path
+    #[arg(long, required = true, value_name = "REF")]
+    from: Vec<String>,
+    /// Every estate that was active between these two moments, as RFC 3339; needs a state
+    #[arg(long, num_args = 2, value_names = ["FROM", "TO"])]
+    between: Vec<Timestamp>,
+}
+
+impl Reach {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let estate = if let [from, to] = self.between.as_slice() {
+            let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+            app.history().await?.union(*from, *to)
+        } else {
+            self.source.estate(session).await?
+        };
+        let graph = Built::build(&estate);
+        let from = starts(&graph, &self.from)?;
+        let reached = reach(&graph, &from).explain(&graph);
+        let nodes = nodes(&self.from)?;
+        let dirty = dirty(&estate, &nodes, session)?;
+        if session.json() {
+            let reached: Vec<_> = reached
+                .iter()
+                .map(|one| {
+                    let path: Vec<String> = one.path.iter().map(ToString::to_string).collect();
+                    json!({ "ref": one.node.to_string(), "path": path, "verb": one.verb })
+                })
+                .collect();
+            json(&json!({ "from": self.from, "reached": reached, "dirty": dirty }))?;
+            return Ok(Exit::Done);
+        }
+        data(&render_reach(&reached));
+        let credentials = reached.iter().filter(|one| one.node.to_string().starts_with("Credential/")).count();
+        say(&format!("{} nodes reached, {credentials} credentials among them.", reached.len()));
+        next(&format!("remint plan PATH {}", self.from.iter().map(|from| format!("--from {from}")).collect::<Vec<_>>().join(" ")));
+        Ok(Exit::Done)
+    }
+}
+
+/// The nodes that a plan would hold dirty.
+fn dirty(estate: &Estate, from: &[Node], session: &Session) -> Result<BTreeSet<String>, Failure> {
+    let request = Request::new(from.to_vec());
+    match plan(estate, &request, &*session.kinds, session.context.clock.now()) {
+        Ok(plan) => Ok(plan.dirty.iter().map(ToString::to_string).collect()),
+        // Reach answers for an estate that cannot be planned, too: what is dirty then is at least where he started.
+        Err(_) => Ok(from.iter().map(ToString::to_string).collect()),
+    }
+}
+
+/// What a reset is about, as flags.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Scope {
+    /// A compromised node, as Kind/name, or a place, as system:path
+    #[arg(long, value_name = "REF")]
+    pub(super) from: Vec<String>,
+    /// Kill these first and replace them after: `*`, or key=value joined by commas (identity, tier, name, kind, label)
+    #[arg(long, value_name = "SELECTOR")]
+    contain: Option<String>,
+    /// Leave this credential as it is, on your word
+    #[arg(long, value_name = "REF")]
+    except: Vec<String>,
+    /// This node is clean already
+    #[arg(long, value_name = "REF")]
+    clean: Vec<String>,
+    /// Everything must be dead by then, as RFC 3339: waits that do not fit are dropped and marked exposed
+    #[arg(long, value_name = "TIME")]
+    deadline: Option<Timestamp>,
+    /// How many may park before no further wave starts
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    failure_budget: usize,
+}
+
+impl Scope {
+    /// Plans from an estate, with what a state knows of earlier rotations.
+    pub(super) async fn plan(&self, session: &Session, estate: &Estate, app: &App) -> Result<Planned, Failure> {
+        self.planned(session, estate, known(app).await?)
+    }
+
+    fn planned(
+        &self,
+        session: &Session,
+        estate: &Estate,
+        known_destinations: BTreeMap<Ref, BTreeSet<Location>>,
+    ) -> Result<Planned, Failure> {
+        if self.from.is_empty() {
+            return Err(Failure::usage("say where the attacker is: --from Workload/NAME (or another node; several are fine)"));
+        }
+        let mut request = Request::new(nodes(&self.from)?);
+        request.contain = self
+            .contain
+            .as_ref()
+            .map(|text| text.parse())
+            .transpose()
+            .map_err(|error| Failure::new(Exit::Usage, error))?;
+        request.clean = nodes(&self.clean)?.into_iter().collect();
+        request.exceptions = crate::app::refs(&self.except).map_err(|error| Failure::new(Exit::Usage, error))?.into_iter().collect();
+        request.deadline = self.deadline;
+        request.known_destinations = known_destinations;
+        request.failure_budget = self.failure_budget;
+        plan(estate, &request, &*session.kinds, session.context.clock.now()).map_err(|refusals| {
+            let text = refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ");
+            Failure::new(Exit::Refused, format!("there is no plan:\n  {text}"))
+        })
+    }
+}
+
+/// Where each credential lay when it last settled.
+async fn known(app: &App) -> Result<BTreeMap<Ref, BTreeSet<Location>>, Failure> {
+    let mut known = BTreeMap::new();
+    for reset in app.engine.resets().await? {
+        for record in app.engine.rotations(&reset.id).await? {
+            if matches!(record.rotation.state, State::Settled { .. }) {
+                let member = &reset.plan.members[record.index];
+                let places = member.destinations.iter().map(|place| place.at.clone()).collect();
+                known.insert(record.credential, places);
+            }
+        }
+    }
+    Ok(known)
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Plan {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    scope: Scope,
+    /// Write the plan to a file, for `remint reset --plan`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl Plan {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let estate = self.source.estate(session).await?;
+        let known = match session.open(HostRules::default(), EngineSettings::default()).await {
+            Ok(app) => known(&app).await?,
+            // Without a state every destination is new, which the plan then says.
+            Err(_) => BTreeMap::new(),
+        };
+        let plan = self.scope.planned(session, &estate, known)?;
+        if let Some(out) = &self.out {
+            let text = serde_json::to_vec(&plan).map_err(|error| Failure::new(Exit::Failed, error))?;
+            std::fs::write(out, text).map_err(|error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", out.display())))?;
+        }
+        if session.json() {
+            json(&to_json(&plan))?;
+            return Ok(Exit::Done);
+        }
+        data(&render_plan(&plan, &estate));
+        say(&format!("Expected to take about {}.", spoken(plan.eta)));
+        next(&match &self.out {
+            Some(out) => format!("remint reset --plan {} --reason … --watch", out.display()),
+            None => "read it, then remint reset PATH --from … --reason … --watch".to_owned(),
+        });
+        Ok(Exit::Done)
+    }
+}
+
+/// References or places on the command line.
+fn nodes(names: &[String]) -> Result<Vec<Node>, Failure> {
+    names
+        .iter()
+        .map(|name| {
+            if name.contains(':') {
+                name.parse::<Location>().map(|place| Node::Place(place.whole()))
+            } else {
+                name.parse::<Ref>().map(Node::Doc)
+            }
+            .map_err(|error| Failure::new(Exit::Usage, error))
+        })
+        .collect()
+}
+
+fn starts(graph: &Built, names: &[String]) -> Result<Vec<u32>, Failure> {
+    nodes(names)?
+        .into_iter()
+        .map(|node| {
+            graph.number(&node).ok_or_else(|| Failure::usage(format!("{node} is not in the estate; `remint graph` shows what is")))
+        })
+        .collect()
+}
+
+/// A length of time for people.
+#[must_use]
+pub fn spoken(duration: Duration) -> String {
+    match duration.as_secs() {
+        0 => "a second".to_owned(),
+        seconds @ 1..120 => format!("{seconds} seconds"),
+        seconds @ 120..7200 => format!("{} minutes", seconds / 60),
+        seconds => format!("{} hours", seconds / 3600),
+    }
+}
