@@ -43,6 +43,8 @@ pub(crate) async fn check(suite: &mut Suite<'_>, strategy: Strategy) {
     suite.note(name("a call too many is Throttled and changes nothing"), outcome);
     let outcome = lying(suite, strategy).await;
     suite.note(name("a revoke that did nothing is seen by the probe"), outcome);
+    let outcome = lagging(suite, strategy).await;
+    suite.note(name("an endpoint that is behind is seen to accept still, and to deny later"), outcome);
     let outcome = denied_actor(suite, strategy).await;
     suite.note(name("somebody who may not mint is Denied"), outcome);
     let outcome = unreachable(suite, strategy).await;
@@ -286,6 +288,24 @@ async fn lying(suite: &mut Suite<'_>, strategy: Strategy) -> Outcome {
     suite.harness.settle().await;
     life.revoke(suite, &life.case.old.version).await?;
     life.everywhere(suite, &life.case.old.material, &Verdict::Denied, "the value of a true revoke").await
+}
+
+async fn lagging(suite: &mut Suite<'_>, strategy: Strategy) -> Outcome {
+    let life = life(suite, strategy).await?;
+    if !suite.harness.fault(Fault::Lagging).await {
+        return Err(Stop::NotShown("no endpoint of the target lags"));
+    }
+    let old = life.case.old.clone();
+    life.revoke(suite, &old.version).await?;
+    let mut verdicts = Vec::new();
+    for index in 0..life.declared.endpoints.len() {
+        let call = suite.harness.call().await;
+        let result = suite.connector.clone().probe(&call, &life.case.target, &old.material, index).await;
+        verdicts.push(suite.good("probe", result)?);
+    }
+    hold(verdicts.contains(&Verdict::Accepted), "no endpoint was seen to be behind")?;
+    suite.harness.settle().await;
+    life.everywhere(suite, &old.material, &Verdict::Denied, "the old value once every endpoint knows").await
 }
 
 async fn denied_actor(suite: &mut Suite<'_>, strategy: Strategy) -> Outcome {

@@ -83,7 +83,7 @@ mod tests {
         let secret = "p\"a ss/\\w0rd-4711";
         let mut leaks = Leaks::default();
         leaks.watch(&SecretValue::from(secret));
-        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = secret.bytes().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         let texts = [
             format!("x{secret}y"),
             format!("{secret:?}"),

@@ -1,5 +1,7 @@
 //! The demo's estate: its documents, its intruder, and its services agree with one another.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what builds a test may end it")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -58,7 +58,7 @@ impl Connector for Folder {
 
     fn fits(&self, path: &str, fields: &BTreeMap<String, SecretValue>) -> Result<(), Error> {
         Format::of(path).fits(fields).map_err(|problem| {
-            let mut error = of_format(Verb::Write, path, problem);
+            let mut error = of_format(Verb::Write, path, &problem);
             // Asked about the value alone, before there is a file: every answer but yes means another value or place.
             error.kind = ErrorKind::RefusedValue;
             error

@@ -21,7 +21,7 @@ pub(crate) fn of_system(verb: Verb, what: &'static str, path: &str, errno: Errno
 }
 
 /// A refusal of a format.
-pub(crate) fn of_format(verb: Verb, path: &str, problem: Problem) -> Error {
+pub(crate) fn of_format(verb: Verb, path: &str, problem: &Problem) -> Error {
     let kind = match problem {
         Problem::Value { .. } => ErrorKind::RefusedValue,
         Problem::Field { .. } | Problem::Syntax { .. } | Problem::Taken { .. } | Problem::NotKept { .. } => {

@@ -16,7 +16,7 @@ pub(crate) fn read(root: &Path, path: &str) -> Result<ReadBack, Error> {
     let content = place
         .content()?
         .ok_or_else(|| Error::new(ErrorKind::Missing, Verb::Read, "there is no such file").with("path", path))?;
-    let fields = Format::of(path).read(&content.bytes).map_err(|problem| of_format(Verb::Read, path, problem))?;
+    let fields = Format::of(path).read(&content.bytes).map_err(|problem| of_format(Verb::Read, path, &problem))?;
     Ok(ReadBack { version: Record::read(&place)?.version_of(&content), fields })
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn check(config: &Config, path: Option<&str>) -> Result<(), Error> {
         return Err(Error::new(ErrorKind::Denied, Verb::Check, message).with("path", path));
     }
     if let Some(content) = content {
-        Format::of(path).read(&content.bytes).map_err(|problem| of_format(Verb::Check, path, problem))?;
+        Format::of(path).read(&content.bytes).map_err(|problem| of_format(Verb::Check, path, &problem))?;
     }
     Ok(())
 }

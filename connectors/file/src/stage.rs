@@ -7,6 +7,8 @@
 //!
 //! A version is a number that grows and the digest of the operation that wrote it.
 
+use std::fmt::Write as _;
+
 use remint_contract::{Error, OperationId, SecretValue, WriteRequest};
 use rustix::fs::{Dir, Stat};
 use zeroize::Zeroizing;
@@ -50,7 +52,10 @@ impl Record {
         self.0.push((version.to_owned(), state_of(stat)));
         let surplus = self.0.len().saturating_sub(REMEMBERED);
         self.0.drain(..surplus);
-        let text: String = self.0.iter().map(|(version, state)| format!("{version} {state}\n")).collect();
+        let mut text = String::new();
+        for (version, state) in &self.0 {
+            let _ = writeln!(text, "{version} {state}");
+        }
         replace(place, &record_name(&place.name), text.as_bytes(), Rights::OWN).map(|_| ())
     }
 
@@ -163,7 +168,10 @@ fn state_of(stat: &Stat) -> String {
 
 fn mark_of(operation: &OperationId) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, operation.0.as_bytes());
-    digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    digest.as_ref().iter().take(8).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn is_of(version: &str, mark: &str) -> bool {

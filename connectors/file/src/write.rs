@@ -20,7 +20,7 @@ pub(crate) fn write(root: &Path, operation: &OperationId, request: &WriteRequest
     let content = place.content()?;
     let new = Format::of(&request.path)
         .set(content.as_ref().map(|content| content.bytes.as_slice()), &request.fields)
-        .map_err(|problem| of_format(Verb::Write, &request.path, problem))?;
+        .map_err(|problem| of_format(Verb::Write, &request.path, &problem))?;
     if let Some(version) = promoted_by(&record, operation)
         && content.as_ref().is_some_and(|content| content.bytes.as_slice() == new.expose())
     {
@@ -49,7 +49,7 @@ pub(crate) fn promote(config: &Config, path: &str, version: &str) -> Result<(), 
     let content = place.content()?;
     let new = Format::of(path)
         .set(content.as_ref().map(|content| content.bytes.as_slice()), &staged.fields)
-        .map_err(|problem| of_format(Verb::Promote, path, problem))?;
+        .map_err(|problem| of_format(Verb::Promote, path, &problem))?;
     let stat = match &content {
         // A crash came between the rename and the record, or somebody set the same values.
         Some(content) if content.bytes.as_slice() == new.expose() => content.stat,

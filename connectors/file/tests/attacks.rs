@@ -1,4 +1,5 @@
 //! What others on the machine may do to the folder, and what must hold all the same.
+#![expect(clippy::unwrap_used, reason = "what cannot be set up ends the test")]
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

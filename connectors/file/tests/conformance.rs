@@ -1,4 +1,5 @@
 //! The conformance suite over a real folder and a workload that serves HTTP.
+#![expect(clippy::unwrap_used, reason = "what cannot be set up ends the test")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -88,20 +88,18 @@ fn set_one(old: &[u8], field: &'static str, value: &SecretValue) -> Result<Zeroi
         .filter(|block| block.field == Some(field))
         .map(|block| (block.range.clone(), Zeroizing::new(Vec::new())))
         .collect();
-    match changes.first_mut() {
-        Some((_, new)) => new.extend_from_slice(value.expose()),
-        None => {
-            // A first certificate goes before the chain, else it would be read as a part of it.
-            let chain =
-                (field == CERTIFICATE).then(|| blocks.iter().find(|block| block.field == Some(CHAIN))).flatten();
-            let at = chain.map_or(old.len(), |block| block.range.start);
-            let mut new = Zeroizing::new(Vec::with_capacity(value.expose().len() + 1));
-            if at > 0 && old[at - 1] != b'\n' {
-                new.push(b'\n');
-            }
-            new.extend_from_slice(value.expose());
-            changes.push((at..at, new));
+    if let Some((_, new)) = changes.first_mut() {
+        new.extend_from_slice(value.expose());
+    } else {
+        // A first certificate goes before the chain, else it would be read as a part of it.
+        let chain = (field == CERTIFICATE).then(|| blocks.iter().find(|block| block.field == Some(CHAIN))).flatten();
+        let at = chain.map_or(old.len(), |block| block.range.start);
+        let mut new = Zeroizing::new(Vec::with_capacity(value.expose().len() + 1));
+        if at > 0 && old[at - 1] != b'\n' {
+            new.push(b'\n');
         }
+        new.extend_from_slice(value.expose());
+        changes.push((at..at, new));
     }
     Ok(splice(old, &changes))
 }
