@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError};
 use remint_contract::ResetId;
 use remint_core::drift::drift;
 use remint_core::estate::Estate;
-use remint_core::machine::{Done, Effect, Event, Rotation, State};
+use remint_core::machine::{Done, Effect, Event, Reason, Rotation, State};
 use remint_core::step::{Path, Step};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -248,8 +248,12 @@ impl Conductor {
     /// True when more members are parked than the plan allows before the next wave.
     fn over_budget(&self) -> bool {
         let budget = self.run.reset.lock().unwrap_or_else(PoisonError::into_inner).plan.limits.failure_budget;
-        let failed = self.rotations.iter().filter(|rotation| matches!(rotation.state, State::Parked { .. })).count();
-        failed > budget
+        // A stranger at an issuer, or a person's task, says nothing against the plan: only what failed does.
+        let failed = |rotation: &&Rotation| match &rotation.state {
+            State::Parked { reason, .. } => !matches!(reason, Reason::Foreign { .. } | Reason::Task { .. }),
+            _ => false,
+        };
+        self.rotations.iter().filter(failed).count() > budget
     }
 
     /// A step's outcome is durable: follow its effects, and let go who waited for it.
