@@ -1,1 +1,106 @@
-//! What reaches what.
+//! What reaches what: documents and places as numbered nodes, and flat arrays of edges.
+//!
+//! Flow: [`Graph::build`] numbers an estate; [`reach`] walks from the compromised nodes and keeps, for each member, the
+//! edge that explains it; [`components`] finds cycles. Guarantees: nothing recurses on input size, everything is
+//! deterministic, and a million nodes with five million edges fit in a few hundred megabytes.
+
+use std::collections::HashMap;
+
+use remint_contract::{Kind, Location, Ref};
+
+use crate::estate::UnlockVerb;
+use crate::plan::Node;
+
+mod build;
+mod components;
+mod csr;
+mod reach;
+
+pub use components::components;
+pub use csr::Csr;
+pub(crate) use build::read_by;
+pub use reach::{Reach, reach};
+
+/// A node, by number.
+pub type NodeId = u32;
+
+/// The graph of an estate. `label` is empty for a graph made from bare edges.
+#[derive(Debug, Clone, Default)]
+pub struct Graph {
+    pub edges: Csr,
+    label: Vec<Node>,
+    number: HashMap<Node, NodeId>,
+}
+
+impl Graph {
+    /// A graph of bare numbers; the benchmark's way in. Edges may come in any order; equal ones are kept once.
+    #[must_use]
+    pub fn from_edges(nodes: u32, edges: impl Iterator<Item = (NodeId, NodeId, UnlockVerb)>) -> Self {
+        Self { edges: Csr::new(nodes, edges.collect()), label: Vec::new(), number: HashMap::new() }
+    }
+
+    /// The same edges, turned round.
+    #[must_use]
+    pub fn reversed(&self) -> Csr {
+        self.edges.reversed()
+    }
+
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.edges.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of a node of the estate.
+    #[must_use]
+    pub fn number(&self, node: &Node) -> Option<NodeId> {
+        self.number.get(node).copied()
+    }
+
+    /// The number of a document.
+    #[must_use]
+    pub fn document(&self, reference: &Ref) -> Option<NodeId> {
+        self.number(&Node::Doc(reference.clone()))
+    }
+
+    /// The number of a place, whatever its field.
+    #[must_use]
+    pub fn place(&self, location: &Location) -> Option<NodeId> {
+        self.number(&Node::Place(location.whole()))
+    }
+
+    /// What a number stands for; `None` in a graph of bare edges.
+    #[must_use]
+    pub fn label(&self, id: NodeId) -> Option<&Node> {
+        self.label.get(id as usize)
+    }
+
+    /// The credential a number stands for.
+    #[must_use]
+    pub fn credential(&self, id: NodeId) -> Option<&Ref> {
+        match self.label(id) {
+            Some(Node::Doc(reference)) if reference.kind == Kind::Credential => Some(reference),
+            _ => None,
+        }
+    }
+
+    fn add(&mut self, node: Node) -> NodeId {
+        if let Some(&id) = self.number.get(&node) {
+            return id;
+        }
+        let id = u32::try_from(self.label.len()).unwrap_or(u32::MAX);
+        self.label.push(node.clone());
+        self.number.insert(node, id);
+        id
+    }
+}
+
+/// True for the verbs that an attacker follows.
+#[must_use]
+pub const fn is_followed(verb: UnlockVerb) -> bool {
+    matches!(verb, UnlockVerb::Read | UnlockVerb::Mint | UnlockVerb::Admin)
+}

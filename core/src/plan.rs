@@ -11,6 +11,23 @@ use crate::digest::Digest;
 use crate::estate::{Destination, UnlockVerb};
 use crate::step::{Path, Step};
 
+mod access;
+mod cut;
+mod deadline;
+mod draft;
+mod leaf;
+mod make;
+mod members;
+mod render;
+mod request;
+mod rows;
+mod waves;
+
+pub use make::{plan, plan_with};
+pub use render::{render_plan, render_reach, to_json};
+pub use request::{Refusal, Request, Selector, SelectorError};
+pub use rows::Rows;
+
 /// The plan of a reset. [`Plan::digest`] pins the leaves and the limits; ETA, waves and observed ids are outside it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -75,6 +92,17 @@ pub struct Member {
     pub destinations: Vec<Destination>,
     /// Destinations that a dirty node can read: nothing is written there until it is clean.
     pub withheld: Vec<Destination>,
+    /// Destinations that only the old values of other members can read and no clean consumer needs: each is written
+    /// after the sweep of those members has ended. This is how a cycle is cut without an outage.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<Late>,
+    /// Members that can read a withheld destination: it is written after its readers are clean *and* these are swept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld_after: Vec<usize>,
+    /// Dirty nodes that must be clean before anything is minted. Not empty exactly when `dark`. On the rolling path the
+    /// old value stays until then, because a clean consumer needs it or a dirty node could mint it anew.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub awaits: BTreeSet<Node>,
     /// Consumers that must be seen on the new value.
     pub consumers: Vec<Ref>,
     /// Consumers that are dirty: they neither count nor block.
@@ -98,6 +126,14 @@ pub struct Member {
     pub hold: Duration,
     /// How long consumers may take.
     pub confirm_within: Duration,
+}
+
+/// A destination that is written at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Late {
+    pub destination: Destination,
+    /// Indexes of members whose sweep must have ended.
+    pub after: Vec<usize>,
 }
 
 /// `before` must have ended before `after` begins.

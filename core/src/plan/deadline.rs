@@ -1,0 +1,144 @@
+//! How long it takes, and what is given up when that is too long.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use remint_contract::{Capabilities, Ref};
+
+use crate::estate::Estate;
+use crate::step::Step;
+
+use super::cut::{WIDTH, resolve, step_graph, step_number};
+use super::draft::Draft;
+use super::rows::Readers;
+use super::{Precedence, Refusal, Request, Row, Rows};
+
+/// The precedences that the deadline allows, and the forecast. Only here, and only with a deadline, is a member exposed.
+#[expect(clippy::too_many_arguments, reason = "it plans again, so it needs all that planning needs")]
+pub(super) fn meet(
+    estate: &Estate,
+    request: &Request,
+    now: Timestamp,
+    draft: &mut Draft,
+    rows: Rows,
+    readers: &Readers,
+    mut precedences: Vec<Precedence>,
+    capabilities: &BTreeMap<Ref, Capabilities>,
+) -> Result<(Vec<Precedence>, Duration), Refusal> {
+    let forecast = Forecast::of(estate, draft, capabilities);
+    let ends = forecast.ends(draft, &precedences);
+    let mut eta = forecast.total(draft, &ends);
+    let allowed = request.deadline.map(|deadline| Duration::try_from(deadline.duration_since(now)).unwrap_or_default());
+    let Some(allowed) = allowed.filter(|allowed| eta > *allowed) else { return Ok((precedences, eta)) };
+    for edge in precedences.iter().filter(|edge| edge.row == Row::Read && edge.before.0 != edge.after.0) {
+        let late = ends[step_number((edge.after.0, Step::Sweep)) as usize] > allowed;
+        let reader = draft.members[edge.before.0].credential.clone();
+        let member = &mut draft.members[edge.after.0];
+        if late && member.path == crate::step::Path::Rolling && !member.dark && member.exposed_by.is_none() {
+            member.exposed_by = Some(reader);
+        }
+    }
+    expose_below(draft, readers);
+    precedences = resolve(estate, draft, rows, readers)?;
+    eta = forecast.total(draft, &forecast.ends(draft, &precedences));
+    Ok((precedences, eta))
+}
+
+/// Whoever has an exposed value has what it reads and mints.
+fn expose_below(draft: &mut Draft, readers: &Readers) {
+    let mut read_by: Vec<Vec<usize>> = vec![Vec::new(); draft.members.len()];
+    for (member, its_readers) in readers.iter().enumerate() {
+        for (reader, _) in its_readers {
+            read_by[*reader].push(member);
+        }
+    }
+    let mut work: Vec<usize> =
+        (0..draft.members.len()).filter(|&member| draft.members[member].exposed_by.is_some()).collect();
+    while let Some(member) = work.pop() {
+        let name = draft.members[member].credential.clone();
+        let minted = draft.access[member].mints.iter().filter_map(|id| draft.index.get(id).copied());
+        for below in read_by[member].iter().copied().chain(minted).collect::<Vec<_>>() {
+            if below != member && draft.members[below].exposed_by.is_none() {
+                draft.members[below].exposed_by = Some(name.clone());
+                work.push(below);
+            }
+        }
+    }
+}
+
+/// Seconds per step of each member, and the load of each system.
+struct Forecast {
+    call: Vec<Duration>,
+    propagation: Vec<Duration>,
+    load: Duration,
+}
+
+impl Forecast {
+    fn of(estate: &Estate, draft: &Draft, capabilities: &BTreeMap<Ref, Capabilities>) -> Self {
+        let mut work: BTreeMap<&Ref, Duration> = BTreeMap::new();
+        let (mut call, mut propagation) = (Vec::new(), Vec::new());
+        for (member, system) in draft.members.iter().zip(&draft.issuer) {
+            let issuer = capabilities.get(system).and_then(|found| found.issuer.as_ref());
+            let calls = issuer
+                .and_then(|issuer| issuer.calls.iter().find(|(strategy, _)| *strategy == member.strategy))
+                .map_or(DEFAULT_CALLS, |(_, calls)| *calls);
+            let budget = estate.systems.get(system).map(|system| system.budget).unwrap_or_default();
+            let side_by_side = CALL / budget.concurrency.max(1);
+            let each = budget.per_second.map_or(side_by_side, |rate| side_by_side.max(SECOND / rate.max(1)));
+            *work.entry(system).or_default() += each * calls;
+            call.push(CALL);
+            let own = estate.systems.get(system).and_then(|system| system.propagation);
+            propagation.push(own.or_else(|| issuer.map(|issuer| issuer.propagation)).unwrap_or_default());
+        }
+        Self { call, propagation, load: work.values().max().copied().unwrap_or_default() }
+    }
+
+    fn step(&self, draft: &Draft, member: usize, step: Step) -> Duration {
+        match step {
+            Step::Hold => draft.members[member].hold,
+            Step::Reload | Step::Confirm if draft.members[member].consumers.is_empty() => Duration::ZERO,
+            Step::Confirm => CONFIRM,
+            Step::Prove | Step::FinalProve => self.propagation[member] + 2 * self.call[member],
+            _ => self.call[member],
+        }
+    }
+
+    /// When each step ends, with nobody waiting for a budget: the critical path.
+    fn ends(&self, draft: &Draft, precedences: &[Precedence]) -> Vec<Duration> {
+        let graph = step_graph(draft, precedences);
+        let count = graph.len() as usize;
+        let mut open = vec![0_u32; count];
+        (0..graph.len()).flat_map(|node| graph.targets(node)).for_each(|&target| open[target as usize] += 1);
+        let mut ends = vec![Duration::ZERO; count];
+        let mut ready: Vec<u32> = (0..graph.len()).filter(|&node| open[node as usize] == 0).collect();
+        while let Some(node) = ready.pop() {
+            let member = (node / WIDTH) as usize;
+            let step = draft.members[member].path.steps().iter().find(|step| **step as u32 == node % WIDTH);
+            let end = ends[node as usize] + step.map_or(Duration::ZERO, |step| self.step(draft, member, *step));
+            ends[node as usize] = end;
+            for &target in graph.targets(node) {
+                ends[target as usize] = ends[target as usize].max(end);
+                open[target as usize] -= 1;
+                if open[target as usize] == 0 {
+                    ready.push(target);
+                }
+            }
+        }
+        ends
+    }
+
+    fn total(&self, draft: &Draft, ends: &[Duration]) -> Duration {
+        let path = (0..draft.members.len())
+            .filter_map(|member| draft.members[member].path.steps().last().map(|step| step_number((member, *step))))
+            .map(|step| ends[step as usize])
+            .max()
+            .unwrap_or_default();
+        path.max(self.load)
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const CALL: Duration = Duration::from_millis(100);
+const CONFIRM: Duration = Duration::from_secs(2);
+const DEFAULT_CALLS: u32 = 10;

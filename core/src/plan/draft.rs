@@ -1,0 +1,44 @@
+//! A plan while it is being made: members with what they reach, before any of it is fixed.
+
+use std::collections::HashMap;
+
+use remint_contract::Ref;
+
+use crate::graph::NodeId;
+use crate::step::{Path, Step};
+
+use super::access::Access;
+use super::{Cut, Member};
+
+/// Parallel vectors, one item per member.
+pub(super) struct Draft {
+    pub(super) members: Vec<Member>,
+    pub(super) number: Vec<NodeId>,
+    pub(super) index: HashMap<NodeId, usize>,
+    pub(super) access: Vec<Access>,
+    /// The member that it dies with.
+    pub(super) parent: Vec<Option<usize>>,
+    /// The members that Remint acts through where it is issued, and where it is delivered.
+    pub(super) acts_at_issuer: Vec<Option<usize>>,
+    pub(super) acts_at_stores: Vec<Vec<usize>>,
+    /// Members that deliver to a place that must trust it.
+    pub(super) trusted_by: Vec<Vec<usize>>,
+    pub(super) issuer: Vec<Ref>,
+    pub(super) cuts: Vec<Cut>,
+}
+
+impl Draft {
+    /// The step that stops the old value.
+    pub(super) fn kill(&self, member: usize) -> Step {
+        if self.members[member].path == Path::Rolling { Step::Revoke } else { Step::Disable }
+    }
+
+    /// The first step that acts at the issuer.
+    pub(super) fn first_act(&self, member: usize) -> Step {
+        if self.members[member].path == Path::Contain { Step::Disable } else { Step::Mint }
+    }
+
+    pub(super) fn same_cut(&self, one: usize, other: usize) -> bool {
+        self.members[one].cut.is_some() && self.members[one].cut == self.members[other].cut
+    }
+}

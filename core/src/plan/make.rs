@@ -1,0 +1,120 @@
+//! Making a plan: reach, members, order, cuts, deadline, waves, digest.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use remint_contract::{Kinds, Location, Ref};
+
+use crate::estate::Estate;
+use crate::graph::{Graph, NodeId, reach};
+
+use super::members::{Chosen, choose};
+use super::{Limits, Plan, Refusal, Request, Rows, cut, deadline, leaf, waves};
+
+/// The plan of a reset. Pure: the same arguments give the same plan.
+///
+/// # Errors
+/// Every reason why there can be none.
+pub fn plan(estate: &Estate, request: &Request, kinds: &dyn Kinds, now: Timestamp) -> Result<Plan, Vec<Refusal>> {
+    plan_with(estate, request, kinds, now, Rows::ALL)
+}
+
+/// As [`plan`], with some rows of the order table switched off: for tests that show what a row is for.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_with(
+    estate: &Estate,
+    request: &Request,
+    kinds: &dyn Kinds,
+    now: Timestamp,
+    rows: Rows,
+) -> Result<Plan, Vec<Refusal>> {
+    let graph = Graph::build(estate);
+    let starts = starts(&graph, request)?;
+    let reached = reach(&graph, &starts);
+    let Chosen { mut draft, tasks, exceptions, dirty, refusals, capabilities } =
+        choose(estate, &graph, &reached, request, kinds);
+    if !refusals.is_empty() {
+        return Err(refusals);
+    }
+    let readers = cut::readers(&graph, &draft);
+    let precedences = cut::resolve(estate, &mut draft, rows, &readers).map_err(|refusal| vec![refusal])?;
+    let (precedences, eta) =
+        deadline::meet(estate, request, now, &mut draft, rows, &readers, precedences, &capabilities)
+            .map_err(|refusal| vec![refusal])?;
+    cut::hold_back(&mut draft, &readers);
+    let limits = Limits {
+        deadline: request.deadline,
+        canary: request.canary,
+        growth: request.growth,
+        failure_budget: request.failure_budget,
+        budgets: estate.systems.iter().map(|(name, system)| (name.clone(), system.budget.concurrency)).collect(),
+    };
+    let new_destinations = new_destinations(&draft.members, &request.known_destinations);
+    let mut plan = Plan {
+        digest: estate.digest(),
+        estate: estate.digest(),
+        from: request.from.iter().map(reference).collect(),
+        reached: reached.explain(&graph),
+        dirty,
+        waves: waves::waves(estate, &draft, &precedences, request),
+        members: draft.members,
+        precedences,
+        cuts: draft.cuts,
+        tasks,
+        exceptions,
+        new_destinations,
+        limits,
+        eta,
+    };
+    plan.digest = leaf::root(&plan);
+    Ok(plan)
+}
+
+fn starts(graph: &Graph, request: &Request) -> Result<Vec<NodeId>, Vec<Refusal>> {
+    let mut unknown = Vec::new();
+    let mut starts = Vec::new();
+    for node in &request.from {
+        let found = match node {
+            super::Node::Doc(_) => graph.number(node),
+            super::Node::Place(location) => graph.place(location),
+        };
+        match found {
+            Some(id) => starts.push(id),
+            None => unknown.push(Refusal::UnknownStart(node.clone())),
+        }
+    }
+    if unknown.is_empty() { Ok(starts) } else { Err(unknown) }
+}
+
+fn reference(node: &super::Node) -> Ref {
+    match node {
+        super::Node::Doc(reference) => reference.clone(),
+        super::Node::Place(location) => location.system.clone(),
+    }
+}
+
+fn new_destinations(
+    members: &[super::Member],
+    known: &BTreeMap<Ref, std::collections::BTreeSet<Location>>,
+) -> Vec<Location> {
+    let mut found: Vec<Location> = members
+        .iter()
+        .flat_map(|member| {
+            let known = known.get(&member.credential);
+            let late = member.late.iter().map(|late| &late.destination);
+            member
+                .destinations
+                .iter()
+                .chain(&member.withheld)
+                .chain(late)
+                .map(|destination| &destination.at)
+                .filter(move |at| known.is_none_or(|known| !known.contains(*at)))
+                .cloned()
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}

@@ -1,0 +1,373 @@
+//! From what is reached to members, tasks, exceptions and dirty nodes. Every reached credential ends in exactly one of
+//! the first three.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use remint_contract::{Capabilities, ConfirmGrade, Kind, Kinds, MadeBy, ProofGrade, Ref, Slots, Strategy};
+
+use crate::estate::{Credential, CredentialClass, Estate, Tier};
+use crate::graph::{Graph, NodeId, Reach};
+use crate::step::Path;
+
+use super::access::Walker;
+use super::draft::Draft;
+use super::{Member, Node, PlannedTask, Refusal, Request};
+
+/// What [`choose`] found.
+pub(super) struct Chosen {
+    pub(super) draft: Draft,
+    pub(super) tasks: Vec<PlannedTask>,
+    pub(super) exceptions: Vec<Ref>,
+    pub(super) dirty: BTreeSet<Ref>,
+    pub(super) refusals: Vec<Refusal>,
+    pub(super) capabilities: BTreeMap<Ref, Capabilities>,
+}
+
+/// Sorts what is reached.
+pub(super) fn choose(estate: &Estate, graph: &Graph, reach: &Reach, request: &Request, kinds: &dyn Kinds) -> Chosen {
+    let capabilities = describe(estate, kinds);
+    let mut walker = Walker::new(graph);
+    let mut reached: Vec<NodeId> = reach.order.iter().copied().filter(|&id| graph.credential(id).is_some()).collect();
+    reached.sort_unstable();
+
+    let (mut tasks, mut exceptions, mut numbers, mut undying) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for &id in &reached {
+        let Some((reference, credential)) = credential(estate, graph, id) else { continue };
+        if request.exceptions.contains(reference) {
+            exceptions.push(reference.clone());
+            undying.push(id);
+        } else if let Some(why) = unhandled(estate, credential, &capabilities) {
+            tasks.push(PlannedTask { node: reference.clone(), why });
+            undying.push(id);
+        } else {
+            numbers.push(id);
+        }
+    }
+
+    let dirty = dirty_nodes(graph, reach, request, &undying);
+    let foul = Foul::of(graph, &mut walker, &dirty);
+    let mut draft = empty_draft(&numbers, &mut walker);
+    let mut refusals = Vec::new();
+    for (index, &id) in numbers.iter().enumerate() {
+        let Some((reference, document)) = credential(estate, graph, id) else { continue };
+        let member = member(estate, graph, request, &capabilities, &dirty, &foul, id, reference, document);
+        refusals.extend(refuse(&member, document, &capabilities));
+        draft.members.push(member);
+        draft.parent.push(parent(estate, graph, &draft.index, document, index));
+        draft.issuer.push(document.issued_by.system.clone());
+        draft.acts_at_issuer.push(actor(estate, graph, &draft.index, &document.issued_by.system));
+        let stores: BTreeSet<_> = document.delivered_to.iter().map(|destination| &destination.at.system).collect();
+        draft
+            .acts_at_stores
+            .push(stores.into_iter().filter_map(|system| actor(estate, graph, &draft.index, system)).collect());
+    }
+    mark_actors(estate, graph, &mut draft, &mut refusals);
+    refusals.extend(own_ancestors(&draft));
+    if refusals.is_empty() {
+        contain(estate, &mut draft, request, &foul);
+    }
+    find_trust(estate, graph, &mut draft);
+    let dirty = dirty.iter().filter_map(|&id| document(graph, id)).collect();
+    Chosen { draft, tasks, exceptions, dirty, refusals, capabilities }
+}
+
+/// What dirty nodes read and mint, each with who does.
+struct Foul {
+    places: HashMap<NodeId, Vec<NodeId>>,
+    credentials: HashMap<NodeId, Vec<NodeId>>,
+    mints: HashMap<NodeId, Vec<NodeId>>,
+}
+
+impl Foul {
+    fn of(graph: &Graph, walker: &mut Walker<'_>, dirty: &BTreeSet<NodeId>) -> Self {
+        let mut foul = Self { places: HashMap::new(), credentials: HashMap::new(), mints: HashMap::new() };
+        for &node in dirty {
+            // Only a document or place that exists in this graph can be dirty.
+            debug_assert!(graph.label(node).is_some());
+            let access = walker.access(node);
+            let lists = [
+                (access.places, &mut foul.places),
+                (access.reads, &mut foul.credentials),
+                (access.mints, &mut foul.mints),
+            ];
+            for (list, map) in lists {
+                for target in list {
+                    map.entry(target).or_default().push(node);
+                }
+            }
+        }
+        foul
+    }
+}
+
+fn describe(estate: &Estate, kinds: &dyn Kinds) -> BTreeMap<Ref, Capabilities> {
+    estate
+        .systems
+        .iter()
+        .filter_map(|(reference, system)| {
+            Some((reference.clone(), kinds.kind(&system.connector)?.describe(&system.settings).ok()?))
+        })
+        .collect()
+}
+
+fn unhandled(estate: &Estate, credential: &Credential, capabilities: &BTreeMap<Ref, Capabilities>) -> Option<String> {
+    let issued = &credential.issued_by;
+    let system = &issued.system;
+    if credential.rotation.strategy == Strategy::Manual {
+        return Some(format!("its strategy is manual: replace it at {system} and attest it"));
+    }
+    if credential.class != CredentialClass::Authenticator {
+        return Some(format!("its class is not built yet: replace it at {system} by hand and attest it"));
+    }
+    if !estate.systems.contains_key(system) {
+        return Some(format!("{system} is no longer in the estate: revoke it there by hand and attest it"));
+    }
+    let Some(issuer) = capabilities.get(system).and_then(|found| found.issuer.as_ref()) else {
+        return Some(format!("no connector of this build issues at {system}: replace it by hand and attest it"));
+    };
+    (!issuer.strategies.contains(&credential.rotation.strategy))
+        .then(|| format!("the connector of {system} cannot do its strategy: replace it by hand and attest it"))
+}
+
+/// Starting nodes and reached workloads that are not clean, and reached credentials that nobody kills.
+fn dirty_nodes(graph: &Graph, reach: &Reach, request: &Request, undying: &[NodeId]) -> BTreeSet<NodeId> {
+    let footholds = reach.order.iter().copied().filter(|&id| {
+        let start = reach.path(id).len() == 1;
+        match graph.label(id) {
+            Some(Node::Doc(reference)) => {
+                reference.kind == Kind::Workload || start && reference.kind == Kind::System
+            }
+            Some(Node::Place(_)) => start,
+            None => false,
+        }
+    });
+    footholds
+        .chain(undying.iter().copied())
+        .filter(|&id| graph.label(id).is_some_and(|node| !request.clean.contains(node)))
+        .collect()
+}
+
+fn empty_draft(numbers: &[NodeId], walker: &mut Walker<'_>) -> Draft {
+    Draft {
+        members: Vec::with_capacity(numbers.len()),
+        number: numbers.to_vec(),
+        index: numbers.iter().enumerate().map(|(index, &id)| (id, index)).collect(),
+        access: numbers.iter().map(|&id| walker.access(id)).collect(),
+        parent: Vec::new(),
+        acts_at_issuer: Vec::new(),
+        acts_at_stores: Vec::new(),
+        trusted_by: Vec::new(),
+        issuer: Vec::new(),
+        cuts: Vec::new(),
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one member is made from everything that is known; a struct would only rename it")]
+fn member(
+    estate: &Estate,
+    graph: &Graph,
+    request: &Request,
+    capabilities: &BTreeMap<Ref, Capabilities>,
+    dirty: &BTreeSet<NodeId>,
+    foul: &Foul,
+    id: NodeId,
+    reference: &Ref,
+    credential: &Credential,
+) -> Member {
+    let is_dirty = |workload: &&Ref| graph.document(workload).is_some_and(|id| dirty.contains(&id));
+    let (dirty_consumers, consumers): (Vec<_>, Vec<_>) = credential.consumed_by.iter().partition(is_dirty);
+    let place = |at: &remint_contract::Location| graph.place(at);
+    let everywhere = foul.credentials.contains_key(&id);
+    let (withheld, destinations): (Vec<_>, Vec<_>) = credential.delivered_to.iter().cloned().partition(|destination| {
+        everywhere || place(&destination.at).is_some_and(|place| foul.places.contains_key(&place))
+    });
+    let mut awaits: BTreeSet<Node> = BTreeSet::new();
+    let mut wait = |nodes: Option<&Vec<NodeId>>| {
+        awaits.extend(nodes.into_iter().flatten().filter_map(|&node| graph.label(node).cloned()));
+    };
+    wait(foul.mints.get(&id));
+    // Clean consumers must each find the new value where they read it; else the old one has to stay until then.
+    let starved = consumers.iter().any(|consumer| {
+        let reads = crate::graph::read_by(estate.workloads.get(consumer), credential);
+        !reads.is_empty() && reads.iter().all(|at| withheld.iter().any(|destination| destination.at == **at))
+    });
+    if starved || destinations.is_empty() && !withheld.is_empty() {
+        wait(foul.credentials.get(&id));
+        for destination in &withheld {
+            wait(place(&destination.at).and_then(|place| foul.places.get(&place)));
+        }
+    }
+    let tier = estate.identities.get(&credential.identity).map_or(Tier::Standard, |identity| identity.tier);
+    let privileged = tier == Tier::Privileged;
+    let issuer = capabilities.get(&credential.issued_by.system).and_then(|found| found.issuer.as_ref());
+    Member {
+        credential: reference.clone(),
+        strategy: credential.rotation.strategy,
+        path: Path::Rolling,
+        destinations,
+        withheld,
+        late: Vec::new(),
+        withheld_after: Vec::new(),
+        dark: !awaits.is_empty(),
+        awaits,
+        confirm_within: consumers
+            .iter()
+            .filter_map(|consumer| estate.workloads.get(*consumer))
+            .map(|workload| workload.confirm.within)
+            .max()
+            .unwrap_or(Duration::ZERO),
+        consumers: consumers.into_iter().cloned().collect(),
+        dirty_consumers: dirty_consumers.into_iter().cloned().collect(),
+        endpoints: issuer.map(|issuer| issuer.endpoints.clone()).unwrap_or_default(),
+        exposed_by: None,
+        group: credential.rotation.group.clone(),
+        remint_acts: false,
+        cut: None,
+        // Privileged: one of the first three grades, and a proof with its control. Else what a roll-out can give.
+        least_confirm: if privileged { ConfirmGrade::Served } else { ConfirmGrade::RolledOut },
+        least_proof: if privileged { ProofGrade::Refused } else { ProofGrade::RefusedUncontrolled },
+        outage: credential.rotation.outage,
+        hold: if request.incident { Duration::ZERO } else { credential.rotation.hold.unwrap_or_default() },
+    }
+}
+
+fn refuse(member: &Member, credential: &Credential, capabilities: &BTreeMap<Ref, Capabilities>) -> Option<Refusal> {
+    let name = || member.credential.clone();
+    let issuer = capabilities.get(&credential.issued_by.system)?.issuer.as_ref()?;
+    if member.strategy == Strategy::InPlace && member.outage.is_none() {
+        return Some(Refusal::InPlaceWithoutOutage { credential: name() });
+    }
+    let once = issuer.slots == Slots::One && issuer.made_by == MadeBy::IssuerOnce;
+    (once && member.path == Path::Rolling && member.strategy != Strategy::InPlace)
+        .then(|| Refusal::OneSlotShownOnce { credential: name() })
+}
+
+fn parent(
+    estate: &Estate,
+    graph: &Graph,
+    index: &HashMap<NodeId, usize>,
+    credential: &Credential,
+    own: usize,
+) -> Option<usize> {
+    let issued = &credential.issued_by;
+    let auth = || estate.systems.get(&issued.system).and_then(|system| system.auth.as_ref());
+    let minter = issued.by.as_ref().or_else(auth).filter(|_| issued.dies_with_issuer)?;
+    index.get(&graph.document(minter)?).copied().filter(|&parent| parent != own)
+}
+
+fn actor(estate: &Estate, graph: &Graph, index: &HashMap<NodeId, usize>, system: &Ref) -> Option<usize> {
+    index.get(&graph.document(estate.systems.get(system)?.auth.as_ref()?)?).copied()
+}
+
+fn mark_actors(estate: &Estate, graph: &Graph, draft: &mut Draft, refusals: &mut Vec<Refusal>) {
+    for (reference, system) in &estate.systems {
+        let Some(actor) = system.auth.as_ref().and_then(|_| actor(estate, graph, &draft.index, reference)) else {
+            continue;
+        };
+        let member = &mut draft.members[actor];
+        member.remint_acts = true;
+        if member.destinations.is_empty() && member.withheld.is_empty() {
+            refusals.push(Refusal::LastAccess { credential: member.credential.clone(), system: reference.clone() });
+        }
+    }
+}
+
+fn own_ancestors(draft: &Draft) -> Option<Refusal> {
+    // 0 unseen, 1 on the way, 2 known to end.
+    let mut state = vec![0_u8; draft.members.len()];
+    for start in 0..draft.members.len() {
+        let (mut at, mut way) = (Some(start), Vec::new());
+        while let Some(member) = at.filter(|&member| state[member] != 2) {
+            if state[member] == 1 {
+                return Some(Refusal::DiesWithItself { credential: draft.members[member].credential.clone() });
+            }
+            state[member] = 1;
+            way.push(member);
+            at = draft.parent[member];
+        }
+        way.into_iter().for_each(|member| state[member] = 2);
+    }
+    None
+}
+
+/// Who is killed first: what was asked for, all that dies with it, and what only dirty nodes read.
+fn contain(estate: &Estate, draft: &mut Draft, request: &Request, foul: &Foul) {
+    let count = draft.members.len();
+    let asked: Vec<bool> = draft
+        .members
+        .iter()
+        .map(|member| {
+            let document = estate.credentials.get(&member.credential);
+            let selected = |selector: &super::Selector| document.is_some_and(|found| selector.matches(estate, found));
+            request.contain.as_ref().is_some_and(selected)
+        })
+        .collect();
+    let minted_by_dirty: Vec<bool> = draft.number.iter().map(|id| foul.mints.contains_key(id)).collect();
+    // A parent with a child that somebody clean needs cannot be killed for the dirty alone.
+    let mut needed: Vec<bool> = draft.members.iter().map(|member| !member.consumers.is_empty()).collect();
+    let order = deepest_first(draft);
+    for &member in &order {
+        if let Some(parent) = draft.parent[member] {
+            needed[parent] |= needed[member];
+        }
+    }
+    let mut contained = vec![false; count];
+    for &member in order.iter().rev() {
+        let this = &draft.members[member];
+        let only_dirty = this.dark && !needed[member];
+        let with_parent = draft.parent[member].is_some_and(|parent| contained[parent]);
+        // What Remint acts through is replaced and confirmed first, in every mode; what a dirty node can mint anew is
+        // not dead after its sweep, so it waits whole.
+        let able = !this.remint_acts && !minted_by_dirty[member];
+        contained[member] = with_parent || able && (asked[member] || only_dirty);
+    }
+    for (member, contained) in draft.members.iter_mut().zip(contained) {
+        if contained {
+            member.path = Path::Contain;
+        }
+    }
+}
+
+fn deepest_first(draft: &Draft) -> Vec<usize> {
+    let count = draft.members.len();
+    let mut children = vec![0_usize; count];
+    draft.parent.iter().flatten().for_each(|&parent| children[parent] += 1);
+    let mut order: Vec<usize> = (0..count).filter(|&member| children[member] == 0).collect();
+    let mut at = 0;
+    while let Some(&member) = order.get(at) {
+        at += 1;
+        if let Some(parent) = draft.parent[member] {
+            children[parent] -= 1;
+            if children[parent] == 0 {
+                order.push(parent);
+            }
+        }
+    }
+    order
+}
+
+fn find_trust(estate: &Estate, graph: &Graph, draft: &mut Draft) {
+    let trusted = |member: &Member| {
+        let document = estate.credentials.get(&member.credential);
+        let places = document.map(|found| found.trusted_by.as_slice()).unwrap_or_default();
+        places
+            .iter()
+            .filter_map(|location| graph.place(location))
+            .flat_map(|place| graph.edges.targets(place).iter())
+            .filter_map(|id| draft.index.get(id).copied())
+            .collect::<Vec<_>>()
+    };
+    draft.trusted_by = draft.members.iter().map(trusted).collect();
+}
+
+fn credential<'a>(estate: &'a Estate, graph: &Graph, id: NodeId) -> Option<(&'a Ref, &'a Credential)> {
+    estate.credentials.get_key_value(graph.credential(id)?)
+}
+
+fn document(graph: &Graph, id: NodeId) -> Option<Ref> {
+    match graph.label(id)? {
+        Node::Doc(reference) => Some(reference.clone()),
+        Node::Place(place) => Some(place.system.clone()),
+    }
+}

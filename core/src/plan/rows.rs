@@ -1,0 +1,208 @@
+//! The order table (architecture, section 5): each row one function from a draft to precedences.
+//!
+//! *activate* is the end of `verify`, *dead* the end of the first `sweep`. Where a row would need an edge between every
+//! pair of thousands (groups, cuts) one of the members is the hub that the others wait for, so edges stay linear.
+
+use crate::step::{Path, Step};
+
+use super::draft::Draft;
+use super::{Precedence, Row};
+
+/// The rows in force. All of them, except in a test that shows what a row is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rows(u16);
+
+impl Rows {
+    pub const ALL: Self = Self(u16::MAX);
+
+    #[must_use]
+    pub const fn without(self, row: Row) -> Self {
+        Self(self.0 & !(1 << row as u16))
+    }
+
+    const fn has(self, row: Row) -> bool {
+        self.0 & (1 << row as u16) != 0
+    }
+}
+
+/// Every precedence, ascending, each once.
+pub(super) fn derive(draft: &Draft, rows: Rows, readers: &Readers) -> Vec<Precedence> {
+    let mut found = Found { list: Vec::new(), rows };
+    read(draft, readers, &mut found);
+    minter(draft, &mut found);
+    dies_with(draft, &mut found);
+    every_below(draft, &mut found);
+    outlives(draft, &mut found);
+    remint_acts(draft, &mut found);
+    trust(draft, &mut found);
+    group(draft, &mut found);
+    cut(draft, &mut found);
+    found.list.sort_unstable();
+    found.list.dedup();
+    found.list
+}
+
+/// Who reads what: per member, pairs of (reader, index of the destination among on-time ones, late ones and withheld ones).
+pub(super) type Readers = Vec<Vec<(usize, remint_contract::Location)>>;
+
+struct Found {
+    list: Vec<Precedence>,
+    rows: Rows,
+}
+
+impl Found {
+    fn add(&mut self, row: Row, before: (usize, Step), after: (usize, Step)) {
+        if self.rows.has(row) {
+            self.list.push(Precedence { before, after, row });
+        }
+    }
+
+    /// All of `before` end before any of `after` begins.
+    fn barrier(&mut self, row: Row, before: &[(usize, Step)], after: &[(usize, Step)]) {
+        let add = |found: &mut Self, one: (usize, Step), other: (usize, Step)| {
+            if one.0 != other.0 {
+                found.add(row, one, other);
+            }
+        };
+        if before.len() <= SMALL {
+            for &one in before {
+                after.iter().for_each(|&other| add(self, one, other));
+            }
+        } else if let Some(&hub) = after.first() {
+            before.iter().for_each(|&one| add(self, one, hub));
+            after.iter().for_each(|&other| add(self, hub, other));
+        }
+    }
+}
+
+/// U can read a place where D lies: dead(U) before deliver(D.new) there.
+fn read(draft: &Draft, readers: &Readers, found: &mut Found) {
+    for (member, its_readers) in readers.iter().enumerate() {
+        let this = &draft.members[member];
+        for (reader, place) in its_readers {
+            let on_time = this.destinations.iter().any(|destination| destination.at.whole() == *place)
+                || this.dark && this.withheld.iter().any(|destination| destination.at.whole() == *place);
+            let kept = *reader == member || this.exposed_by.is_none();
+            if on_time && kept && !draft.same_cut(*reader, member) {
+                found.add(Row::Read, (*reader, Step::Sweep), (member, Step::Deliver));
+            }
+        }
+    }
+}
+
+/// U can mint D, in any way: dead(U) before dead(D).
+fn minter(draft: &Draft, found: &mut Found) {
+    for (minter, minted) in mints(draft) {
+        if !draft.same_cut(minter, minted) {
+            found.add(Row::Minter, (minter, Step::Sweep), (minted, Step::Sweep));
+        }
+    }
+}
+
+/// D dies with U: activate(U.new) before mint(D.new).
+fn dies_with(draft: &Draft, found: &mut Found) {
+    for (member, parent) in draft.parent.iter().enumerate() {
+        if let Some(parent) = *parent {
+            found.add(Row::DiesWith, (parent, Step::Verify), (member, Step::Mint));
+        }
+    }
+}
+
+/// ... and confirm(X.new) before the old U is stopped, for every X below U, however deep.
+fn every_below(draft: &Draft, found: &mut Found) {
+    for below in 0..draft.members.len() {
+        // What is contained has no consumer to protect; what is cut is off together.
+        if draft.members[below].path == Path::Contain {
+            continue;
+        }
+        let mut above = draft.parent[below];
+        while let Some(parent) = above {
+            if !draft.same_cut(parent, below) && draft.members[parent].path != Path::Contain {
+                found.add(Row::EveryBelow, (below, Step::Confirm), (parent, draft.kill(parent)));
+            }
+            above = draft.parent[parent];
+        }
+    }
+}
+
+/// D outlives U: dead(U) before mint(D.new), else the old U overwrites it.
+fn outlives(draft: &Draft, found: &mut Found) {
+    for (minter, minted) in mints(draft) {
+        if draft.parent[minted] != Some(minter) && !draft.same_cut(minter, minted) {
+            found.add(Row::Outlives, (minter, Step::Sweep), (minted, Step::Mint));
+        }
+    }
+}
+
+/// Remint acts through U: U.new is confirmed before any other step there. Inside a cut Remint acts with the verified
+/// U.new out of escrow.
+fn remint_acts(draft: &Draft, found: &mut Found) {
+    for member in 0..draft.members.len() {
+        if let Some(actor) = draft.acts_at_issuer[member].filter(|&actor| actor != member) {
+            if draft.same_cut(actor, member) {
+                found.add(Row::RemintActs, (actor, Step::Verify), (member, Step::Disable));
+            } else {
+                found.add(Row::RemintActs, (actor, Step::Confirm), (member, draft.first_act(member)));
+            }
+        }
+        for &actor in draft.acts_at_stores[member].iter().filter(|&&actor| actor != member) {
+            if !draft.same_cut(actor, member) {
+                found.add(Row::RemintActs, (actor, Step::Confirm), (member, Step::Deliver));
+            }
+        }
+    }
+}
+
+/// Trusted everywhere before it is activated.
+fn trust(draft: &Draft, found: &mut Found) {
+    for (member, bundles) in draft.trusted_by.iter().enumerate() {
+        for &bundle in bundles.iter().filter(|&&bundle| bundle != member) {
+            found.add(Row::Trust, (bundle, Step::Promote), (member, Step::Verify));
+        }
+    }
+}
+
+/// All of a group delivered before any of it is promoted. What waits for a clean node holds up nobody.
+fn group(draft: &Draft, found: &mut Found) {
+    let mut groups: std::collections::BTreeMap<&str, Vec<usize>> = std::collections::BTreeMap::new();
+    for (index, member) in draft.members.iter().enumerate().filter(|(_, member)| !member.dark) {
+        if let Some(name) = &member.group {
+            groups.entry(name).or_default().push(index);
+        }
+    }
+    for members in groups.values() {
+        found.barrier(Row::Group, &at(members, Step::Deliver), &at(members, Step::Promote));
+    }
+}
+
+/// All of a cut verified before any is disabled, all disabled before any is swept, all swept before any is delivered.
+fn cut(draft: &Draft, found: &mut Found) {
+    for unit in &draft.cuts {
+        let (cut, contained): (Vec<usize>, Vec<usize>) =
+            unit.members.iter().partition(|&&member| draft.members[member].path == Path::Cut);
+        let disable = at(&unit.members, Step::Disable);
+        let sweep = at(&unit.members, Step::Sweep);
+        found.barrier(Row::Cut, &at(&cut, Step::Verify), &at(&cut, Step::Disable));
+        found.barrier(Row::Cut, &disable, &sweep);
+        found.barrier(Row::Cut, &sweep, &[at(&cut, Step::Deliver), at(&contained, Step::Mint)].concat());
+    }
+}
+
+fn at(members: &[usize], step: Step) -> Vec<(usize, Step)> {
+    members.iter().map(|&member| (member, step)).collect()
+}
+
+/// Pairs of (minter, minted), never a member with itself.
+fn mints(draft: &Draft) -> impl Iterator<Item = (usize, usize)> + '_ {
+    draft.access.iter().enumerate().flat_map(move |(minter, access)| {
+        access
+            .mints
+            .iter()
+            .filter_map(|node| draft.index.get(node).copied())
+            .filter(move |&minted| minted != minter)
+            .map(move |minted| (minter, minted))
+    })
+}
+
+/// Up to this many members every pair has its own edge, which lets them run side by side.
+const SMALL: usize = 8;
