@@ -1,1 +1,54 @@
-fn main() {}
+//! What developers and CI run: `cargo xtask test`, `cargo xtask servers up|down|list`, `cargo xtask bench NAME`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person at a terminal")]
+
+mod bench;
+mod postgres;
+mod servers;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An error is a sentence for the person at the terminal.
+type Outcome<T> = Result<T, String>;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tests, test servers and benchmarks of Remint")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Start throw-away servers, run every test of the workspace against them, stop them.
+    Test {
+        /// Passed on to `cargo test --workspace`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Throw-away servers that stay up between test runs.
+    Servers {
+        #[command(subcommand)]
+        action: servers::Action,
+    },
+    /// Run one benchmark.
+    Bench {
+        name: String,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Test { arguments } => test::run(&arguments),
+        Task::Servers { action } => servers::run(&action).map(|()| ExitCode::SUCCESS),
+        Task::Bench { name, arguments } => bench::run(&name, &arguments),
+    };
+    outcome.unwrap_or_else(|sentence| {
+        eprintln!("error: {sentence}");
+        ExitCode::FAILURE
+    })
+}
