@@ -14,6 +14,7 @@ use rand::{Rng as _, SeedableRng as _};
 use remint_contract::{Clock, SecretValue, SystemClock, VersionId};
 use tokio::task::JoinSet;
 
+pub mod attacker;
 mod caller;
 pub mod counts;
 pub mod fault;
@@ -23,6 +24,7 @@ pub mod service;
 pub mod store;
 pub mod traffic;
 
+pub use attacker::{Attacker, Loot};
 pub use counts::{Counts, Tally};
 pub use fault::{Fault, FaultId, Trouble};
 pub use host::{Holding, Host, HostSpec, WorkloadSpec};

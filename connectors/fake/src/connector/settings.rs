@@ -13,6 +13,7 @@ use serde_json::Value;
 /// What a System document says below `fake:`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key that a person writes true or false")]
 pub struct Settings {
     pub role: Role,
     /// The addresses, first the one that takes changes.

@@ -213,6 +213,12 @@ impl Issuer {
         lock(&self.lag).insert(endpoint, by);
     }
 
+    /// Kills a version behind everybody's back; an unknown one is dead already.
+    pub fn kill(&self, version: &VersionId) {
+        let now = self.service.now();
+        let _ = lock(&self.versions).revoke(&version.0, now, None);
+    }
+
     /// Makes a revoked version accepted again.
     ///
     /// # Errors
@@ -426,7 +432,7 @@ fn allow(versions: &Versions, asked: &Asked, target: Option<&str>) -> Result<Opt
 fn allow_version(versions: &Versions, asked: &Asked, version: &str) -> Result<(), Answer> {
     let target = versions.version(version).map(|version| version.target.as_str());
     allow(versions, asked, target)?;
-    if target.is_some() { Ok(()) } else { Err(refusal(&No::NoVersion)) }
+    if target.is_some() { Ok(()) } else { Err(refusal(&No::Version)) }
 }
 
 fn denied() -> Answer {
@@ -439,8 +445,8 @@ fn forbidden() -> Answer {
 
 fn refusal(no: &No) -> Answer {
     match no {
-        No::NoTarget => Answer::refuse(404, "no-target", "there is no such target"),
-        No::NoVersion => Answer::refuse(404, "no-version", "there is no such version"),
+        No::Target => Answer::refuse(404, "no-target", "there is no such target"),
+        No::Version => Answer::refuse(404, "no-version", "there is no such version"),
         No::Full => Answer::refuse(409, "full", "every slot is taken"),
         No::MadeBefore => Answer::refuse(409, "made-before", "this operation made a version whose secret is not shown"),
         No::RefusedValue => Answer::refuse(422, "refused-value", "the value is too short"),

@@ -265,8 +265,8 @@ impl Access {
 
 fn refuse(no: &No) -> Answer {
     match no {
-        No::NoPath => Answer::refuse(404, "no-path", "there is nothing at this path"),
-        No::NoVersion => Answer::refuse(404, "no-version", "there is no such version at this path"),
+        No::Path => Answer::refuse(404, "no-path", "there is nothing at this path"),
+        No::Version => Answer::refuse(404, "no-version", "there is no such version at this path"),
         No::Changed => Answer::refuse(409, "changed", "another version is current"),
         No::Current => Answer::refuse(409, "current", "the current version cannot be destroyed"),
     }

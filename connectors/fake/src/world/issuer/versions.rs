@@ -30,7 +30,6 @@ pub(crate) struct Version {
 
 struct Session {
     version: String,
-    token: String,
     created: Timestamp,
     ended: Option<Timestamp>,
 }
@@ -48,8 +47,10 @@ pub(crate) struct NewVersion<'a> {
 /// Why an issuer says no.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum No {
-    NoTarget,
-    NoVersion,
+    /// No such target.
+    Target,
+    /// No such version.
+    Version,
     /// Every slot is taken.
     Full,
     /// The operation made a version before, and its secret cannot be shown again.
@@ -65,13 +66,15 @@ pub(crate) enum No {
 pub(crate) struct Versions {
     pub(crate) spec: IssuerSpec,
     targets: BTreeMap<String, TargetSpec>,
-    versions: HashMap<String, Version>,
+    by_id: HashMap<String, Version>,
     by_fingerprint: HashMap<String, String>,
     by_target: HashMap<String, Vec<String>>,
     by_operation: HashMap<String, String>,
     children: HashMap<String, Vec<String>>,
     /// By id.
     sessions: BTreeMap<String, Session>,
+    /// The fingerprint of a token → the session's id.
+    tokens: HashMap<String, String>,
     next: u64,
 }
 
@@ -81,12 +84,13 @@ impl Versions {
         Self {
             spec,
             targets,
-            versions: HashMap::new(),
+            by_id: HashMap::new(),
             by_fingerprint: HashMap::new(),
             by_target: HashMap::new(),
             by_operation: HashMap::new(),
             children: HashMap::new(),
             sessions: BTreeMap::new(),
+            tokens: HashMap::new(),
             next: 1,
         }
     }
@@ -100,7 +104,7 @@ impl Versions {
     }
 
     pub(crate) fn version(&self, id: &str) -> Option<&Version> {
-        self.versions.get(id)
+        self.by_id.get(id)
     }
 
     /// Makes a version, or finds the one that the same operation made before.
@@ -114,7 +118,7 @@ impl Versions {
             let same = ask.proposed.as_ref().is_some_and(|proposed| *proposed == found.1.secret);
             return if same || self.spec.made_by == MadeBy::Issuer { Ok(found) } else { Err(No::MadeBefore) };
         }
-        let target = self.targets.get(ask.target).ok_or(No::NoTarget)?.clone();
+        let target = self.targets.get(ask.target).ok_or(No::Target)?.clone();
         let secret = match (self.spec.made_by, ask.proposed) {
             (MadeBy::Remint, Some(proposed)) if proposed.expose().len() < SHORTEST_SECRET => {
                 return Err(No::RefusedValue);
@@ -162,25 +166,25 @@ impl Versions {
             uses: Vec::new(),
             history: vec![(now, VersionState::Live)],
         };
-        self.versions.insert(id.clone(), version);
+        self.by_id.insert(id.clone(), version);
         Ok((id, material))
     }
 
     /// What an operation made.
     pub(crate) fn find(&self, operation: &str) -> Option<(String, Material)> {
         let id = self.by_operation.get(operation)?;
-        Some((id.clone(), self.versions.get(id)?.material.clone()))
+        Some((id.clone(), self.by_id.get(id)?.material.clone()))
     }
 
     /// The version that this value is (or that the session came from), when it is accepted as things stood at `at`.
     pub(crate) fn accepts(&self, presented: &Material, at: Timestamp) -> Option<&str> {
         let fingerprint = Material::of(presented.secret.clone()).fingerprint();
         if let Some(id) = self.by_fingerprint.get(&fingerprint) {
-            let version = self.versions.get(id)?;
+            let version = self.by_id.get(id)?;
             let named = version.material.username.is_none() || version.material.username == presented.username;
             return (named && self.lives(id, at)).then_some(id.as_str());
         }
-        let session = self.sessions.values().find(|session| session.token == fingerprint)?;
+        let session = self.sessions.get(self.tokens.get(&fingerprint)?)?;
         let lives = session.created <= at && session.ended.is_none_or(|ended| ended > at);
         lives.then_some(session.version.as_str())
     }
@@ -189,7 +193,7 @@ impl Versions {
     pub(crate) fn lives(&self, id: &str, at: Timestamp) -> bool {
         let mut next = Some(id);
         while let Some(id) = next {
-            let Some(version) = self.versions.get(id) else { return false };
+            let Some(version) = self.by_id.get(id) else { return false };
             if version.state(at) != Some(VersionState::Live) {
                 return false;
             }
@@ -200,7 +204,7 @@ impl Versions {
 
     /// What a version is, its own word only.
     pub(crate) fn state(&self, id: &str, at: Timestamp) -> Result<VersionState, No> {
-        self.versions.get(id).and_then(|version| version.state(at)).ok_or(No::NoVersion)
+        self.by_id.get(id).and_then(|version| version.state(at)).ok_or(No::Version)
     }
 
     /// Every version of a target that is not revoked, oldest first.
@@ -219,7 +223,7 @@ impl Versions {
     /// Disables or enables. What is so already is done.
     pub(crate) fn switch(&mut self, id: &str, to: VersionState, now: Timestamp) -> Result<(), No> {
         let reversible = self.spec.reversible_disable;
-        let version = self.versions.get_mut(id).ok_or(No::NoVersion)?;
+        let version = self.by_id.get_mut(id).ok_or(No::Version)?;
         match version.state(now) {
             Some(VersionState::Revoked) if to == VersionState::Disabled => Ok(()),
             Some(VersionState::Revoked) | None => Err(No::NotReversible),
@@ -233,12 +237,12 @@ impl Versions {
 
     /// Kills a version and all that dies with it, however deep; with `resurrect` it comes back after that long.
     pub(crate) fn revoke(&mut self, id: &str, now: Timestamp, resurrect: Option<Duration>) -> Result<(), No> {
-        if !self.versions.contains_key(id) {
-            return Err(No::NoVersion);
+        if !self.by_id.contains_key(id) {
+            return Err(No::Version);
         }
         let mut open = vec![id.to_owned()];
         while let Some(id) = open.pop() {
-            if let Some(version) = self.versions.get_mut(&id)
+            if let Some(version) = self.by_id.get_mut(&id)
                 && version.state(now) != Some(VersionState::Revoked)
             {
                 version.history.retain(|(since, _)| *since <= now);
@@ -246,7 +250,7 @@ impl Versions {
             }
             open.extend(self.children.get(&id).into_iter().flatten().cloned());
         }
-        if let (Some(after), Some(version)) = (resurrect, self.versions.get_mut(id)) {
+        if let (Some(after), Some(version)) = (resurrect, self.by_id.get_mut(id)) {
             version.history.push((now.saturating_add(after).unwrap_or(now), VersionState::Live));
         }
         Ok(())
@@ -254,19 +258,19 @@ impl Versions {
 
     /// Makes a revoked version accepted again.
     pub(crate) fn resurrect(&mut self, id: &str, now: Timestamp) -> Result<(), No> {
-        let version = self.versions.get_mut(id).ok_or(No::NoVersion)?;
+        let version = self.by_id.get_mut(id).ok_or(No::Version)?;
         version.history.push((now, VersionState::Live));
         Ok(())
     }
 
     pub(crate) fn widen(&mut self, id: &str, scope: &str) -> Result<(), No> {
-        self.versions.get_mut(id).ok_or(No::NoVersion)?.scopes.push(scope.to_owned());
+        self.by_id.get_mut(id).ok_or(No::Version)?.scopes.push(scope.to_owned());
         Ok(())
     }
 
     /// Remembers a use: the last few of every version.
     pub(crate) fn note_use(&mut self, id: &str, source: &str, now: Timestamp) {
-        if let Some(version) = self.versions.get_mut(id) {
+        if let Some(version) = self.by_id.get_mut(id) {
             version.uses.retain(|(_, other)| other != source);
             if version.uses.len() >= MOST_SOURCES {
                 version.uses.remove(0);
@@ -279,8 +283,8 @@ impl Versions {
     pub(crate) fn open_session(&mut self, version: &str, token: &SecretValue, now: Timestamp) -> String {
         let id = format!("session-{}", self.next);
         self.next += 1;
-        let token = Material::of(token.clone()).fingerprint();
-        self.sessions.insert(id.clone(), Session { version: version.to_owned(), token, created: now, ended: None });
+        self.tokens.insert(Material::of(token.clone()).fingerprint(), id.clone());
+        self.sessions.insert(id.clone(), Session { version: version.to_owned(), created: now, ended: None });
         id
     }
 
@@ -309,7 +313,7 @@ impl Versions {
         if !self.targets.values().any(|target| target.admin) {
             return true;
         }
-        let Some(own) = bearer.and_then(|id| self.versions.get(id)).and_then(|version| self.target(&version.target))
+        let Some(own) = bearer.and_then(|id| self.by_id.get(id)).and_then(|version| self.target(&version.target))
         else {
             return false;
         };
@@ -323,7 +327,7 @@ impl Versions {
 
     /// Who the bearer of a version speaks for.
     pub(crate) fn principal(&self, id: &str) -> String {
-        let target = self.versions.get(id).map_or("", |version| version.target.as_str());
+        let target = self.by_id.get(id).map_or("", |version| version.target.as_str());
         self.target(target).and_then(|spec| spec.principal.clone()).unwrap_or_else(|| target.to_owned())
     }
 }

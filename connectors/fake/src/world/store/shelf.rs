@@ -9,8 +9,10 @@ pub(crate) type Fields = BTreeMap<String, SecretValue>;
 /// Why a store says no.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum No {
-    NoPath,
-    NoVersion,
+    /// Nothing at that path.
+    Path,
+    /// No such version.
+    Version,
     /// Another version is current than was expected.
     Changed,
     /// The current version cannot be destroyed.
@@ -68,12 +70,12 @@ impl Shelf {
         keep: bool,
         operation: Option<String>,
     ) -> Result<(), No> {
-        let place = self.paths.get_mut(path).ok_or(No::NoPath)?;
-        let version: u64 = version.parse().map_err(|_| No::NoVersion)?;
+        let place = self.paths.get_mut(path).ok_or(No::Path)?;
+        let version: u64 = version.parse().map_err(|_| No::Version)?;
         if place.versions.contains_key(&version) {
             return if place.current == Some(version) { Ok(()) } else { Err(No::Changed) };
         }
-        let fields = place.staged.remove(&version).ok_or(No::NoVersion)?;
+        let fields = place.staged.remove(&version).ok_or(No::Version)?;
         let mut merged = place.current.and_then(|current| place.versions.get(&current)).cloned().unwrap_or_default();
         merged.extend(fields);
         if !keep {
@@ -89,25 +91,25 @@ impl Shelf {
 
     /// What readers see, or an old version that is still there.
     pub(crate) fn read(&self, path: &str, version: Option<&str>) -> Result<(u64, &Fields), No> {
-        let place = self.paths.get(path).ok_or(No::NoPath)?;
+        let place = self.paths.get(path).ok_or(No::Path)?;
         let version = match version {
-            Some(version) => version.parse().map_err(|_| No::NoVersion)?,
-            None => place.current.ok_or(No::NoPath)?,
+            Some(version) => version.parse().map_err(|_| No::Version)?,
+            None => place.current.ok_or(No::Path)?,
         };
-        place.versions.get(&version).map(|fields| (version, fields)).ok_or(No::NoVersion)
+        place.versions.get(&version).map(|fields| (version, fields)).ok_or(No::Version)
     }
 
     /// What can be read at a path: the current version first, then the newest.
     pub(crate) fn versions(&self, path: &str) -> Result<Vec<u64>, No> {
-        let place = self.paths.get(path).ok_or(No::NoPath)?;
+        let place = self.paths.get(path).ok_or(No::Path)?;
         let old = place.versions.keys().rev().filter(|&&version| Some(version) != place.current);
         Ok(place.current.into_iter().chain(old.copied()).collect())
     }
 
     /// Destroys an old or staged version; one that is gone already is done.
     pub(crate) fn destroy(&mut self, path: &str, version: &str) -> Result<(), No> {
-        let place = self.paths.get_mut(path).ok_or(No::NoPath)?;
-        let version: u64 = version.parse().map_err(|_| No::NoVersion)?;
+        let place = self.paths.get_mut(path).ok_or(No::Path)?;
+        let version: u64 = version.parse().map_err(|_| No::Version)?;
         if place.current == Some(version) {
             return Err(No::Current);
         }
@@ -159,7 +161,7 @@ mod tests {
         assert_eq!(shelf.read("p", Some("1")).unwrap().1, &fields(&[("v", "one")]));
         assert_eq!(shelf.destroy("p", "2"), Err(No::Current));
         shelf.destroy("p", "1").unwrap();
-        assert_eq!(shelf.read("p", Some("1")), Err(No::NoVersion));
+        assert_eq!(shelf.read("p", Some("1")), Err(No::Version));
         assert_eq!(shelf.destroy("p", "1"), Ok(()));
     }
 
