@@ -257,7 +257,9 @@ async fn lost_answer(suite: &mut Suite<'_>, strategy: Strategy) -> Outcome {
         Recovered::Done(Some(minted)) => life.verify(suite, &minted.material).await.map(drop),
         Recovered::Orphan(version) => {
             life.revoke(suite, &version).await?;
-            life.everywhere(suite, &old.material, &Verdict::Accepted, "the old value beside an orphan").await
+            // In place the orphan took the old value's place; otherwise the old one is as it was.
+            let beside = if strategy == Strategy::InPlace { Verdict::Denied } else { Verdict::Accepted };
+            life.everywhere(suite, &old.material, &beside, "the old value beside an orphan").await
         }
         Recovered::Done(None) => {
             hold(life.declared.made_by != MadeBy::IssuerOnce, "a mint without its value is an orphan")

