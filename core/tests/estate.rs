@@ -1,5 +1,6 @@
 //! The estate as its users meet it: text in, typed documents or problems out.
 
+#[cfg(test)]
 mod estate {
     mod crafted;
     mod examples;

@@ -36,6 +36,7 @@ pub(super) struct Document {
 }
 
 /// A document that could be read.
+#[allow(clippy::large_enum_variant, reason = "it lives from its decoder to its map")]
 pub(super) enum Typed {
     System(System, Option<Capabilities>),
     Identity(Identity),

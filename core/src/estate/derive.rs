@@ -34,7 +34,7 @@ pub fn derive_remint(estate: &mut Estate) {
         reload: Reload { how: "none".into(), settings: serde_json::Value::Null },
         confirm: Confirm {
             how: ConfirmHow(ConfirmGrade::SelfReported),
-            within: Duration::from_secs(60),
+            within: Duration::from_mins(1),
             source: None,
             settings: serde_json::Value::Null,
         },

@@ -111,7 +111,7 @@ impl fmt::Display for EstateDiff {
                 Change::DocumentRemoved => write!(f, "- {document}")?,
                 Change::Field { path, before: None, after: Some(after) } => write!(f, "+ {document} {path}: {after}")?,
                 Change::Field { path, before: Some(before), after: None } => {
-                    write!(f, "- {document} {path}: {before}")?
+                    write!(f, "- {document} {path}: {before}")?;
                 }
                 Change::Field { path, before, after } => {
                     let show = |value: &Option<String>| value.clone().unwrap_or_default();

@@ -144,13 +144,13 @@ impl Decoder<'_, '_> {
 
     pub(super) fn count<T: TryFrom<i64>>(&mut self, node: &Node, what: &str) -> Option<T> {
         match node.value {
-            Value::Whole(value) if value > 0 => match T::try_from(value) {
-                Ok(value) => Some(value),
-                Err(_) => {
+            Value::Whole(value) if value > 0 => {
+                let fits = T::try_from(value).ok();
+                if fits.is_none() {
                     self.error(node.span, format!("`{what}` is too large"), "write a smaller number");
-                    None
                 }
-            },
+                fits
+            }
             Value::Whole(_) => {
                 self.error(node.span, format!("`{what}` is below 1"), "write a whole number from 1");
                 None
@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn durations_have_one_number_and_one_unit() {
         assert_eq!(duration("30s"), Some(Duration::from_secs(30)));
-        assert_eq!(duration("7d"), Some(Duration::from_secs(7 * 86_400)));
+        assert_eq!(duration("7d"), Some(Duration::from_hours(7 * 24)));
         for bad in ["", "s", "30", "1h30m", "-1s", "1.5h", "99999999999999999999s", "18446744073709551615d"] {
             assert_eq!(duration(bad), None, "{bad}");
         }

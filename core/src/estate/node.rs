@@ -112,7 +112,8 @@ fn read(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Spanned<Raw>, 
             max_aliases: 0,
             max_anchors: 0,
             max_depth: DEPTH,
-            flow_nesting_limit: DEPTH,
+            // The scanner looks ahead of the depth that counts; it does not recurse, so it needs no limit of its own.
+            flow_nesting_limit: usize::MAX,
             max_documents: 1,
             max_total_scalar_bytes: SCALAR_BYTES,
         },
@@ -150,10 +151,6 @@ fn explain(error: &serde_yaml::Error) -> (String, &'static str) {
             plain("the document has more than 20,000 values", "split it into several documents")
         }
         E::Budget { .. } => plain("the document is too large", "split it into several documents"),
-        E::ExternalMessage { msg, .. } if msg.contains("nesting") || msg.contains("recursion") => plain(
-            "the document is nested more than 32 deep",
-            "no document of an estate needs that; look for a stray bracket",
-        ),
         _ => plain(
             "this is not YAML",
             "look here and just above for wrong indentation, a missing quote or bracket, or text that needs quotes",

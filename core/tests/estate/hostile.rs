@@ -1,5 +1,6 @@
 //! Text made to hurt: it is refused, quickly, and nothing falls over.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -16,6 +17,11 @@ fn refused_quickly(name: &str, text: impl Into<Vec<u8>>) -> String {
     problems
 }
 
+/// `before`, a number, `after`, again and again.
+fn numbered(count: usize, before: &str, after: &str) -> String {
+    (0..count).fold(String::new(), |text, number| text + before + &number.to_string() + after)
+}
+
 #[test]
 fn nesting_of_any_form_is_refused() {
     let deep = 10_000;
@@ -23,7 +29,7 @@ fn nesting_of_any_form_is_refused() {
         let problems = refused_quickly(piece, piece.repeat(deep));
         assert_eq!(problems.lines().count(), 1, "{piece}: {problems}");
     }
-    let stairs: String = (0..1000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let stairs = (0..1000).fold(String::new(), |text, depth| text + &" ".repeat(depth) + "a:\n");
     for (name, text) in [("stairs", stairs), ("brackets", "[".repeat(deep))] {
         let problems = refused_quickly(name, text);
         assert!(problems.contains("nested more than 32 deep"), "{name}: {problems}");
@@ -36,7 +42,7 @@ fn an_alias_bomb_is_refused_at_its_first_anchor() {
     let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     for level in 1..30 {
         let item = format!("*a{}, ", level - 1);
-        text += &format!("a{level}: &a{level} [{}]\n", item.repeat(9));
+        let _ = writeln!(text, "a{level}: &a{level} [{}]", item.repeat(9));
     }
     assert!(refused_quickly("bomb", text).contains("anchors and aliases (`&`, `*`) are not taken"));
 }
@@ -47,7 +53,7 @@ fn great_numbers_of_anything_are_refused_or_read_quickly() {
     for (name, text) in [
         ("documents", "---\na\n".repeat(size / 6)),
         ("scalars", "- a\n".repeat(size / 4)),
-        ("keys", (0..100_000).map(|key| format!("k{key}: 1\n")).collect()),
+        ("keys", numbered(100_000, "k", ": 1\n")),
         ("one long line", "a".repeat(2 * size)),
         ("one long quote", format!("\"{}\"", "\\n".repeat(size))),
         ("anchors", "- &a b\n".repeat(size / 8)),
@@ -65,7 +71,7 @@ fn great_numbers_of_anything_are_refused_or_read_quickly() {
 
 #[test]
 fn a_thousand_wrong_keys_are_a_thousand_problems() {
-    let keys: String = (0..1000).map(|key| format!("  wrong{key}: 1\n")).collect();
+    let keys = numbered(1000, "  wrong", ": 1\n");
     let problems = bad(document(
         "Identity",
         "one",
@@ -92,7 +98,7 @@ fn a_long_circle_is_found_without_recursion() {
 
 #[test]
 fn thousands_of_references_that_lead_nowhere_end_quickly() {
-    let names: String = (0..15_000).map(|index| format!("nobody-{index}, ")).collect();
+    let names = numbered(15_000, "nobody-", ", ");
     let spec = format!("{{type: key, identity: app, issuedBy: {{system: issuer, target: t}}, consumedBy: [{names}]}}");
     let mut text = ground() + &document("Credential", "key", &spec);
     for index in 0..1_000 {

@@ -9,7 +9,7 @@ use crate::estate::fields::Decoder;
 use crate::estate::model::{Confirm, ConfirmHow, Meta, Reload, RunsOn, Workload};
 use crate::estate::node::{Node, Value};
 
-const WITHIN: Duration = Duration::from_secs(300);
+const WITHIN: Duration = Duration::from_mins(5);
 const RELOADS: [(&str, &str); 5] =
     [("none", "none"), ("signal", "signal"), ("http", "http"), ("command", "command"), ("rollout", "rollout")];
 
