@@ -26,6 +26,7 @@
 //! dark         --cleaned----------> waiting       rebuilt, isolated or cut off: on to mint
 //! dark         --superseded-------> superseded
 //! settled      --reproved---------> settled       refused again; after the last one it is final
+//! settled      --delivered--------> settled       a place that was held back got the value
 //! settled      --resurrected------> parked        the old value was accepted again
 //! rolled-back  --retry------------> waiting       forward: from the mint on, with a third version
 //! rolled-back  --superseded-------> superseded
@@ -42,7 +43,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
-use remint_contract::{ConfirmGrade, ProofGrade, Ref, ResetId, VersionId};
+use remint_contract::{ConfirmGrade, Location, ProofGrade, Ref, ResetId, VersionId};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Member;
@@ -121,6 +122,7 @@ pub enum Event {
     Retry,
     Cleaned,
     Reproved { last: bool },
+    Delivered { places: BTreeSet<Location> },
     Resurrected { endpoints: Vec<String> },
     RolledBack,
     Superseded { by: ResetId },
@@ -135,6 +137,9 @@ pub enum Done {
     },
     Minted {
         new: Version,
+    },
+    Promoted {
+        places: BTreeSet<Location>,
     },
     Confirmed {
         consumers: BTreeMap<Ref, ConfirmGrade>,
@@ -175,6 +180,9 @@ pub struct Version {
 pub struct Facts {
     pub old: Option<Version>,
     pub new: Option<Version>,
+    /// Places where readers see the new version.
+    #[serde(default)]
+    pub delivered: BTreeSet<Location>,
     pub confirmed: BTreeMap<Ref, ConfirmGrade>,
     pub proof: Option<ProofGrade>,
     /// Steps that ended.
@@ -260,6 +268,10 @@ impl Rotation {
                 next.state = State::Settled { last: *last };
                 if *last { vec![Effect::Release] } else { vec![Effect::ScheduleReproof] }
             }
+            (State::Settled { .. }, Event::Delivered { places }) => {
+                next.facts.delivered.extend(places.iter().cloned());
+                Vec::new()
+            }
             (State::Settled { .. }, Event::Resurrected { endpoints }) => {
                 // The old version is killed and proven again, from the step that kills it on this path.
                 for step in
@@ -316,6 +328,7 @@ impl Rotation {
         match facts {
             Done::Captured { old } => self.facts.old.clone_from(old),
             Done::Minted { new } => self.facts.new = Some(new.clone()),
+            Done::Promoted { places } => self.facts.delivered.clone_from(places),
             Done::Confirmed { consumers } => {
                 self.facts.confirmed.clone_from(consumers);
                 let seen =
@@ -364,6 +377,7 @@ impl Done {
         match self {
             Self::Captured { .. } => step == Step::Capture,
             Self::Minted { .. } => step == Step::Mint,
+            Self::Promoted { .. } => step == Step::Promote,
             Self::Confirmed { .. } => step == Step::Confirm,
             Self::Proved { .. } => matches!(step, Step::Prove | Step::FinalProve),
             Self::Swept { .. } => matches!(step, Step::Sweep | Step::FinalSweep),
@@ -374,7 +388,6 @@ impl Done {
                         step,
                         Step::Verify
                             | Step::Deliver
-                            | Step::Promote
                             | Step::Reload
                             | Step::Hold
                             | Step::Disable
@@ -457,6 +470,7 @@ impl Event {
             Self::Retry => "retry",
             Self::Cleaned => "cleaned",
             Self::Reproved { .. } => "reproved",
+            Self::Delivered { .. } => "delivered",
             Self::Resurrected { .. } => "resurrected",
             Self::RolledBack => "rolled-back",
             Self::Superseded { .. } => "superseded",

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use remint_contract::{OperationId, Ref, ResetId, Verb};
 use remint_core::machine::{Rotation, State};
+use remint_core::plan::Member;
 use remint_evidence_format::ledger::Ledger;
 use serde_json::{Value, json};
 

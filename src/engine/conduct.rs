@@ -114,9 +114,16 @@ impl Engine {
                 run.news.lock().unwrap_or_else(PoisonError::into_inner).insert(member.credential.clone(), new.clone());
             }
         }
+        for (index, rotation) in
+            rotations.iter().enumerate().filter(|(_, rotation)| rotation.facts.ended.contains(&Step::Sweep))
+        {
+            tracing::trace!(index, state = %rotation.state, "dead already");
+            run.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
+        }
         let mut conductor = Conductor::new(self.clone(), Arc::clone(&run), rotations);
         conductor.start().await?;
         conductor.finish().await?;
+        conductor.held_back().await?;
         let rotations = conductor.rotations;
         self.sum_up(&run, &rotations).await
     }
@@ -245,6 +252,41 @@ impl Conductor {
         }
     }
 
+    /// Settled members whose held-back places may be written by now get them, and what reads there is reloaded.
+    async fn held_back(&mut self) -> Result<(), EngineError> {
+        for index in 0..self.rotations.len() {
+            let member = &self.run.members[index];
+            let missing = |rotation: &Rotation| {
+                self.run.places(member).iter().any(|place| !rotation.facts.delivered.contains(&place.at))
+            };
+            if !matches!(self.rotations[index].state, State::Settled { .. }) || !missing(&self.rotations[index]) {
+                continue;
+            }
+            let mut task = Task::new(Arc::clone(&self.run), index, self.rotations[index].facts.clone());
+            let places = match step::held_back(&mut task).await {
+                Ok(places) => places,
+                Err(Stop::Broken(error)) => return Err(error),
+                // It stays held back, and the reset open; the next run tries again.
+                Err(stop) => {
+                    tracing::warn!(credential = %member.credential, ?stop, "a held-back place could not be written");
+                    continue;
+                }
+            };
+            if let Err(Stop::Broken(error)) = step::restart(&mut task, member.dirty_consumers.clone()).await {
+                return Err(error);
+            }
+            let body = json!({ "places": places.iter().map(ToString::to_string).collect::<Vec<_>>() });
+            let (next, _) = self.rotations[index].on(member, &Event::Delivered { places })?;
+            let mut change = std::mem::take(&mut task.pending);
+            change.puts.push(record(&self.run, index, &next)?);
+            let now = self.run.context.clock.now();
+            change.entries.push(entry("held-back.delivered", now, Some(&self.run.id), Some(&member.credential), &body));
+            self.run.commit(change).await?;
+            self.rotations[index] = next;
+        }
+        Ok(())
+    }
+
     /// True when more members are parked than the plan allows before the next wave.
     fn over_budget(&self) -> bool {
         let budget = self.run.reset.lock().unwrap_or_else(PoisonError::into_inner).plan.limits.failure_budget;
@@ -262,6 +304,9 @@ impl Conductor {
         self.rotations[index] = rotation;
         self.tell(index);
         for step in ended {
+            if step == Step::Sweep {
+                self.run.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
+            }
             for next in self.after.remove(&(index, step)).unwrap_or_default() {
                 if let Some(count) = self.before.get_mut(&next) {
                     *count = count.saturating_sub(1);
@@ -286,7 +331,10 @@ impl Conductor {
 
     /// Begins the step when nothing must come before it any more.
     async fn wait(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
-        if self.before.get(&(index, step)).copied().unwrap_or(0) == 0 {
+        let member = &self.run.members[index];
+        // On the rolling path the old value lives on meanwhile; on the contain path this is what `dark` is.
+        let awaits = step == Step::Mint && member.dark && !self.run.clean(member);
+        if !awaits && self.before.get(&(index, step)).copied().unwrap_or(0) == 0 {
             self.clear(index, step)
         } else {
             self.held.insert(index);
@@ -441,6 +489,7 @@ fn established(facts: &Done) -> serde_json::Value {
         Done::Swept { undecided } | Done::Contained { undecided, .. } => {
             json!({ "undecided": undecided.iter().map(|version| version.0.clone()).collect::<Vec<_>>() })
         }
+        Done::Promoted { places } => json!({ "places": places.iter().map(ToString::to_string).collect::<Vec<_>>() }),
         Done::Plain { .. } => json!({}),
     }
 }

@@ -1,13 +1,13 @@
 //! What the steps of one running reset share: the plan, the estate it was made from, the values in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use remint_contract::{CredentialId, Error, Live, Location, Material, OperationId, Ref, SecretValue, Target, Verb};
 use remint_core::estate::{Credential, Destination, Estate, System};
 use remint_core::machine::Version;
-use remint_core::plan::Member;
+use remint_core::plan::{Member, Node};
 
 use crate::context::Context;
 use crate::engine::host::{Ask, Host};
@@ -34,6 +34,8 @@ pub struct Run {
     values: Mutex<HashMap<String, SecretValue>>,
     /// The new versions of members, for what is minted with them.
     pub news: Mutex<HashMap<CredentialId, Version>>,
+    /// Members whose old versions are dead: proven, and swept.
+    pub swept: Mutex<BTreeSet<usize>>,
     /// Staged writes, by member and place; what is not here is staged again.
     pub staged: Mutex<HashMap<(usize, Location), String>>,
     places: Mutex<HashMap<Location, Arc<tokio::sync::Mutex<()>>>>,
@@ -73,6 +75,7 @@ impl Run {
             intents: Mutex::default(),
             values: Mutex::default(),
             news: Mutex::default(),
+            swept: Mutex::default(),
             staged: Mutex::default(),
             places: Mutex::default(),
             sweeps: Mutex::default(),
@@ -131,22 +134,40 @@ impl Run {
         Ok(self.host.material(by).await.map(Some)?)
     }
 
-    /// True when no node that could read this member's withheld places, and none it started from, is dirty any more.
+    /// True when what had to be clean for this member is: what it awaits, or, for places that were withheld, every dirty
+    /// node of the plan.
     pub fn clean(&self, member: &Member) -> bool {
         let reset = self.reset.lock().unwrap_or_else(PoisonError::into_inner);
-        member
-            .dirty_consumers
-            .iter()
-            .all(|workload| reset.cleaned.contains(workload) || !reset.plan.dirty.contains(workload))
-            && reset.plan.from.iter().all(|node| reset.cleaned.contains(node) || !reset.plan.dirty.contains(node))
+        let cleaned = |node: &Ref| reset.cleaned.contains(node);
+        if member.awaits.is_empty() {
+            return reset.plan.dirty.iter().all(cleaned);
+        }
+        member.awaits.iter().all(|node| match node {
+            Node::Doc(node) => cleaned(node),
+            Node::Place(place) => cleaned(&place.system),
+        })
     }
 
-    /// Where the new value goes now: withheld places too, once they are clean.
+    /// Where the new value may go now: withheld places once their readers are clean and swept, late ones once the old
+    /// values that could read them are dead.
     pub fn places(&self, member: &Member) -> Vec<Destination> {
+        let swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let dead = |members: &[usize]| members.iter().all(|index| swept.contains(index));
+        let mut places = member.destinations.clone();
+        if self.clean(member) && dead(&member.withheld_after) {
+            places.extend(member.withheld.iter().cloned());
+        }
+        places.extend(member.late.iter().filter(|late| dead(&late.after)).map(|late| late.destination.clone()));
+        places
+    }
+
+    /// Where the new value will go in the end, as far as nothing more has to be cleaned.
+    pub fn eventual(&self, member: &Member) -> Vec<Destination> {
         let mut places = member.destinations.clone();
         if self.clean(member) {
             places.extend(member.withheld.iter().cloned());
         }
+        places.extend(member.late.iter().map(|late| late.destination.clone()));
         places
     }
 
@@ -168,7 +189,12 @@ impl Run {
     pub fn shared(&self, place: &Location, credential: &Ref) -> bool {
         self.members.iter().any(|other| {
             other.credential != *credential
-                && other.destinations.iter().chain(&other.withheld).any(|there| there.at.whole() == place.whole())
+                && other
+                    .destinations
+                    .iter()
+                    .chain(&other.withheld)
+                    .chain(other.late.iter().map(|late| &late.destination))
+                    .any(|there| there.at.whole() == place.whole())
         })
     }
 

@@ -22,6 +22,9 @@ fn member(path: Path, dark: bool) -> Member {
         endpoints: vec!["e".into()],
         exposed_by: None,
         dark,
+        late: Vec::new(),
+        withheld_after: Vec::new(),
+        awaits: BTreeSet::new(),
         group: None,
         remint_acts: false,
         cut: None,
@@ -55,6 +58,7 @@ fn done(step: Step, dark: bool) -> Done {
         Step::Confirm => {
             Done::Confirmed { consumers: BTreeMap::from([("Workload/w".parse().unwrap(), ConfirmGrade::IssuerSeen)]) }
         }
+        Step::Promote => Done::Promoted { places: BTreeSet::new() },
         Step::Prove | Step::FinalProve => Done::Proved { grade: ProofGrade::Refused },
         Step::Sweep if dark => Done::Contained { undecided: Vec::new(), now: now() },
         Step::Sweep | Step::FinalSweep => Done::Swept { undecided: Vec::new() },
@@ -113,6 +117,7 @@ fn all_events() -> Vec<Event> {
         Event::Cleaned,
         Event::Reproved { last: false },
         Event::Reproved { last: true },
+        Event::Delivered { places: BTreeSet::new() },
         Event::Resurrected { endpoints: vec!["e".into()] },
         Event::RolledBack,
         Event::Superseded { by: ResetId("r".into()) },

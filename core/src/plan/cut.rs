@@ -96,9 +96,7 @@ pub(super) fn step_graph(draft: &Draft, precedences: &[Precedence]) -> Csr {
             edges.push((step_number((index, pair[0])), step_number((index, pair[1])), UnlockVerb::Use));
         }
     }
-    edges.extend(
-        precedences.iter().map(|edge| (step_number(edge.before), step_number(edge.after), UnlockVerb::Use)),
-    );
+    edges.extend(precedences.iter().map(|edge| (step_number(edge.before), step_number(edge.after), UnlockVerb::Use)));
     Csr::new(u32::try_from(draft.members.len()).unwrap_or(u32::MAX / WIDTH) * WIDTH, edges)
 }
 
@@ -131,11 +129,8 @@ fn hold_late(estate: &Estate, draft: &mut Draft, cycle: &[usize], readers: &Read
         if this.path != Path::Rolling || this.dark {
             continue;
         }
-        let read: BTreeSet<&Location> = readers[member]
-            .iter()
-            .filter(|(reader, _)| inside.contains(reader))
-            .map(|(_, place)| place)
-            .collect();
+        let read: BTreeSet<&Location> =
+            readers[member].iter().filter(|(reader, _)| inside.contains(reader)).map(|(_, place)| place).collect();
         let is_read = |at: &Location| read.contains(&at.whole());
         let some = this.destinations.iter().any(|destination| is_read(&destination.at));
         let rest = this.destinations.iter().any(|destination| !is_read(&destination.at));
@@ -153,8 +148,7 @@ fn hold_late(estate: &Estate, draft: &mut Draft, cycle: &[usize], readers: &Read
             this.destinations.iter().cloned().partition(|destination| is_read(&destination.at));
         let late = late.into_iter().map(|destination| {
             let at = destination.at.whole();
-            let after =
-                readers[member].iter().filter(|(_, place)| *place == at).map(|(reader, _)| *reader).collect();
+            let after = readers[member].iter().filter(|(_, place)| *place == at).map(|(reader, _)| *reader).collect();
             Late { destination, after }
         });
         let late: Vec<_> = late.collect();

@@ -19,8 +19,15 @@ use crate::store::Rule;
 
 /// Makes every consumer read again. Remint itself switches to the new value here.
 pub(super) async fn reload(task: &mut Task) -> Result<Done, Stop> {
+    let consumers = task.run.consumers(task.member());
+    restart(task, consumers).await?;
+    Ok(Done::Plain { step: Step::Reload })
+}
+
+/// Makes these workloads read again.
+pub async fn restart(task: &mut Task, consumers: Vec<Ref>) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
-    for consumer in run.consumers(task.member()) {
+    for consumer in consumers {
         if is_remint(&consumer) {
             if let Some(new) = &task.facts.new
                 && let Some(material) = run.material(new).await?
@@ -46,7 +53,7 @@ pub(super) async fn reload(task: &mut Task) -> Result<Done, Stop> {
         })
         .await?;
     }
-    Ok(Done::Plain { step: Step::Reload })
+    Ok(())
 }
 
 /// Polls every consumer until it is seen on the new version, or its time is over.

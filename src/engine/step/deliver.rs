@@ -1,6 +1,6 @@
 //! Deliver and promote: the new value is written, then seen, in every clean destination.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 use remint_contract::{Location, OperationId, SecretValue, Verb, WriteRequest};
@@ -30,8 +30,24 @@ pub(super) async fn deliver(task: &mut Task) -> Result<Done, Stop> {
 
 /// Makes readers see the value.
 pub(super) async fn promote(task: &mut Task) -> Result<Done, Stop> {
+    let values = values(task).await?;
+    let places = values.iter().map(|(place, _)| place.clone()).collect();
+    show_all(task, values).await?;
+    Ok(Done::Promoted { places })
+}
+
+/// Writes what was held back when the member was promoted, and may be written now.
+pub async fn held_back(task: &mut Task) -> Result<BTreeSet<Location>, Stop> {
+    let mut values = values(task).await?;
+    values.retain(|(place, _)| !task.facts.delivered.contains(place));
+    let places = values.iter().map(|(place, _)| place.clone()).collect();
+    show_all(task, values).await?;
+    Ok(places)
+}
+
+async fn show_all(task: &mut Task, values: Vec<(Location, BTreeMap<String, SecretValue>)>) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
-    for (place, fields) in values(task).await? {
+    for (place, fields) in values {
         let staged = run.host.connector(&place.system)?.describe().store.is_some_and(|store| store.staged);
         let lock = run.place(&place);
         let _writer = lock.lock().await;
@@ -62,7 +78,7 @@ pub(super) async fn promote(task: &mut Task) -> Result<Done, Stop> {
             return Err(stop);
         }
     }
-    Ok(Done::Plain { step: Step::Promote })
+    Ok(())
 }
 
 /// What goes where.

@@ -48,7 +48,7 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
         }
         return Ok(minted(task, version));
     }
-    let places = run.places(&member);
+    let places = run.eventual(&member);
     if places.is_empty() {
         return Err(park(
             "nowhere to deliver a new value, so nothing was minted; give it a destination, or `remint clean` what reads it",
@@ -157,7 +157,7 @@ pub(super) async fn verify(task: &mut Task) -> Result<Done, Stop> {
     let Some(material) = run.material(&new).await? else {
         return Err(park("the new value is not in escrow any more; retry mints another"));
     };
-    let fields = rendered(&run.places(&member), &material)?;
+    let fields = rendered(&run.eventual(&member), &material)?;
     for (place, fields) in &fields {
         run.host.connector(&place.system)?.fits(&place.path, fields)?;
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use remint_contract::{Live, Verb, VersionId};
 use remint_core::machine::Done;
 use remint_core::plan::Member;
-use remint_core::step::Step;
+use remint_core::step::{Path, Step};
 use serde_json::json;
 
 use crate::engine::EngineError;
@@ -52,10 +52,7 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
             }
         }
     }
-    if undecided.is_empty()
-        && task.facts.new.is_some()
-        && !matches!((step, member.path), (Step::Sweep, remint_core::step::Path::Cut))
-    {
+    if undecided.is_empty() && task.facts.new.is_some() && !matches!((step, member.path), (Step::Sweep, Path::Cut)) {
         let left = residue(task).await?;
         if !left.is_empty() {
             let now = run.context.clock.now();
@@ -63,7 +60,7 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
             task.pending.entries.push(entry("residue.left", now, Some(&run.id), Some(&member.credential), &body));
         }
     }
-    Ok(if member.dark && step == Step::Sweep {
+    Ok(if member.dark && step == Step::Sweep && member.path == Path::Contain && !run.clean(&member) {
         Done::Contained { undecided, now: run.context.clock.now() }
     } else {
         Done::Swept { undecided }
