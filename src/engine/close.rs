@@ -20,8 +20,16 @@ impl Engine {
     /// After a run: strangers at the issuers, the reset's status, and the due re-proofs.
     pub(crate) async fn sum_up(&self, run: &Run, rotations: &[Rotation]) -> Result<Reset, EngineError> {
         let mut change = Change::default();
-        let settled =
-            rotations.iter().all(|rotation| matches!(rotation.state, State::Settled { .. } | State::Superseded { .. }));
+        let delivered = |member: &Member, rotation: &Rotation| {
+            let late = member.late.iter().map(|late| &late.destination);
+            let mut places = member.destinations.iter().chain(&member.withheld).chain(late);
+            places.all(|place| rotation.facts.delivered.contains(&place.at))
+        };
+        let settled = run.members.iter().zip(rotations).all(|(member, rotation)| match rotation.state {
+            State::Settled { .. } => delivered(member, rotation),
+            State::Superseded { .. } => true,
+            _ => false,
+        });
         if settled {
             self.strangers(run, &mut change).await?;
         }

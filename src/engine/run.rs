@@ -121,8 +121,8 @@ impl Run {
         Ok(Some(Material { username: version.username.clone(), secret: self.open(sealed).await? }))
     }
 
-    /// What a credential is minted and killed with: the version of its minter that lives, the new one when there is one;
-    /// `None` leaves it to the system's own `auth`.
+    /// What a credential is minted with: the version of its minter that lives, the new one when there is one; `None`
+    /// leaves it to the system's own `auth`.
     pub async fn minter(&self, credential: &Credential) -> Result<Option<Arc<Material>>, EngineError> {
         let Some(by) = &credential.issued_by.by else { return Ok(None) };
         let new = self.news.lock().unwrap_or_else(PoisonError::into_inner).get(by).cloned();
@@ -132,6 +132,12 @@ impl Run {
             return Ok(Some(Arc::new(material)));
         }
         Ok(self.host.material(by).await.map(Some)?)
+    }
+
+    /// What a credential's versions are listed, tried and killed with: the system's own `auth` where it has one, else the
+    /// credential that mints them.
+    pub async fn manager(&self, credential: &Credential) -> Result<Option<Arc<Material>>, EngineError> {
+        if self.system(&credential.issued_by.system)?.auth.is_some() { Ok(None) } else { self.minter(credential).await }
     }
 
     /// True when what had to be clean for this member is: what it awaits, or, for places that were withheld, every dirty

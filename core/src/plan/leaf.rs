@@ -17,6 +17,12 @@ struct Leaf<'a> {
 }
 
 impl Plan {
+    /// The digest that this plan must have: equal to [`Plan::digest`] unless somebody edited it.
+    #[must_use]
+    pub fn recompute(&self) -> Digest {
+        root(self)
+    }
+
     /// The digest of one member's leaf.
     #[must_use]
     pub fn leaf(&self, member: usize) -> Digest {

@@ -138,7 +138,7 @@ async fn seen_by_issuer(
     let operation = OperationId("confirm".into());
     // The consumer may have read the value as soon as it was promoted, so a little before this step began.
     let since = began - task.run.settings.escrow_keeps.min(Duration::from_secs(600));
-    let actor = task.run.minter(document).await?;
+    let actor = task.run.manager(document).await?;
     let ask = Ask { system: &document.issued_by.system, verb: Verb::LastUsed, operation: &operation, actor };
     let uses = task
         .run

@@ -196,7 +196,7 @@ pub(super) async fn verify(task: &mut Task) -> Result<Done, Stop> {
         new.id.clone(),
     ) && old != id
     {
-        let actor = run.minter(document).await?;
+        let actor = run.manager(document).await?;
         let ask = Ask { system, verb: Verb::CompareRights, operation: &operation, actor };
         change = run
             .host
@@ -226,7 +226,7 @@ async fn destroy(task: &mut Task, new: &Version, why: String) -> Result<Done, St
             verb: Verb::Revoke,
             about: id.0.clone(),
             version: Some(id),
-            actor: run.minter(document).await?,
+            actor: run.manager(document).await?,
             seal: None,
         };
         let target = &document.issued_by.target;

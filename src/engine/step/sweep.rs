@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use remint_contract::{Live, Verb, VersionId};
-use remint_core::machine::Done;
+use remint_core::machine::{Done, Version};
 use remint_core::plan::Member;
 use remint_core::step::{Path, Step};
 use serde_json::json;
@@ -29,8 +29,9 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
         let findings = findings(task).await?;
         for _ in 0..3 {
             undecided.clear();
-            let live = run.enumerate(&system, run.minter(document).await?).await?;
-            let strangers: Vec<Live> = live.iter().filter(|live| stranger(task, &member, live)).cloned().collect();
+            let live = run.enumerate(&system, run.manager(document).await?).await?;
+            let strangers: Vec<Live> =
+                live.iter().filter(|live| stranger(task, &member, step, live)).cloned().collect();
             let mut killed = false;
             for stranger in &strangers {
                 let id = finding_id(&run.id.0, &system.to_string(), &stranger.version);
@@ -67,11 +68,13 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
     })
 }
 
-/// Alive, of this target, and not what this reset made.
-fn stranger(task: &Task, member: &Member, live: &Live) -> bool {
+/// Listed, of this target, and neither what this reset made nor, before its final death, what it disabled.
+fn stranger(task: &Task, member: &Member, step: Step, live: &Live) -> bool {
     let Ok(document) = task.run.document(&member.credential) else { return false };
-    live.target.as_deref() == Some(document.issued_by.target.name.as_str())
-        && task.facts.new.as_ref().and_then(|new| new.id.as_ref()) != Some(&live.version)
+    let is =
+        |version: &Option<Version>| version.as_ref().and_then(|version| version.id.as_ref()) == Some(&live.version);
+    let disabled = step == Step::Sweep && member.path != Path::Rolling && is(&task.facts.old);
+    live.target.as_deref() == Some(document.issued_by.target.name.as_str()) && !is(&task.facts.new) && !disabled
 }
 
 async fn findings(task: &Task) -> Result<Vec<Finding>, Stop> {
@@ -108,7 +111,7 @@ async fn revoke(task: &mut Task, version: &VersionId) -> Result<(), Stop> {
         verb: Verb::Revoke,
         about: version.0.clone(),
         version: Some(version),
-        actor: run.minter(document).await?,
+        actor: run.manager(document).await?,
         seal: None,
     };
     let target = &document.issued_by.target;
