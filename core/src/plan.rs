@@ -24,7 +24,7 @@ mod rows;
 mod waves;
 
 pub use make::{plan, plan_with};
-pub use render::{render_plan, render_reach, to_json};
+pub use render::{reach_to_json, render_plan, render_reach, to_json};
 pub use request::{Refusal, Request, Selector, SelectorError};
 pub use rows::Rows;
 

@@ -340,7 +340,7 @@ fn run(estate: &Estate, plan: &Plan, request: &Request, dice: &mut Dice) -> Resu
         }
         let state = &world.state[&member.credential];
         if !state.works(Value::New) {
-            return Err(format!("the new value of {} does not work", member.credential));
+            return Err(format!("the new value of {} does not work: {state:?} {:?} {:?} cut {:?} awaits {:?}; minted by {:?}", member.credential, member.path, dies_with(estate, &member.credential), member.cut, member.awaits, estate.credentials.keys().filter(|c| direct(estate, &Node::Doc((*c).clone())).1.contains(&member.credential)).map(|c| plan.members.iter().find(|m| m.credential == *c).map(|m| (m.credential.to_string(), m.path, m.cut))).collect::<Vec<_>>()));
         }
         for place in estate.credentials[&member.credential].delivered_to.iter().map(|d| d.at.whole()) {
             if world.places[&place].1 != Value::New {

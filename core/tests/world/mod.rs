@@ -1,5 +1,5 @@
 //! Estates made from a seed, and connector kinds that only describe themselves.
-#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
