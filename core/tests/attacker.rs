@@ -264,7 +264,12 @@ impl<'a> World<'a> {
             Step::Sweep | Step::FinalSweep => {
                 let unit = this.cut.map_or_else(|| vec![member], |cut| self.plan.cuts[cut].members.clone());
                 for swept in unit {
-                    self.state.get_mut(&self.plan.members[swept].credential).unwrap().foreign = false;
+                    let name = &self.plan.members[swept].credential;
+                    self.state.get_mut(name).unwrap().foreign = false;
+                    // The sweep of a cut tries what lies in escrow, too: an overwritten value is killed and made anew.
+                    if this.cut.is_some() && self.state[name].tampered {
+                        self.mint(name);
+                    }
                 }
             }
             _ => {}
