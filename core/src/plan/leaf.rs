@@ -26,7 +26,8 @@ impl Plan {
 
     fn leaf_bytes(&self, member: usize, after: &[super::Precedence]) -> Vec<u8> {
         let Some(this) = self.members.get(member) else { return Vec::new() };
-        let name = |index: usize| self.members.get(index).map(|member| member.credential.to_string()).unwrap_or_default();
+        let name =
+            |index: usize| self.members.get(index).map(|member| member.credential.to_string()).unwrap_or_default();
         let mut after: Vec<_> =
             after.iter().map(|edge| (name(edge.before.0), edge.before.1, edge.after.1, edge.row)).collect();
         after.sort_unstable();

@@ -135,9 +135,7 @@ fn dirty_nodes(graph: &Graph, reach: &Reach, request: &Request, undying: &[NodeI
     let footholds = reach.order.iter().copied().filter(|&id| {
         let start = reach.path(id).len() == 1;
         match graph.label(id) {
-            Some(Node::Doc(reference)) => {
-                reference.kind == Kind::Workload || start && reference.kind == Kind::System
-            }
+            Some(Node::Doc(reference)) => reference.kind == Kind::Workload || start && reference.kind == Kind::System,
             Some(Node::Place(_)) => start,
             None => false,
         }
@@ -163,7 +161,10 @@ fn empty_draft(numbers: &[NodeId], walker: &mut Walker<'_>) -> Draft {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one member is made from everything that is known; a struct would only rename it")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one member is made from everything that is known; a struct would only rename it"
+)]
 fn member(
     estate: &Estate,
     graph: &Graph,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remint_contract::*;
-use remint_core::estate::*;
 use remint_core::estate::Workload;
+use remint_core::estate::*;
 
 pub struct Kinds2;
 
