@@ -63,9 +63,14 @@ pub(super) fn resolve(
             announce(draft, &precedences);
             return Ok(precedences);
         }
+        let was: Vec<Option<usize>> = draft.members.iter().map(|member| member.cut).collect();
         for cycle in cycles {
+            // A cycle that lay whole inside one unit before this round would come back for ever.
+            if was[cycle[0]].is_some() && cycle.iter().all(|&member| was[member] == was[cycle[0]]) {
+                return Err(Refusal::Uncuttable(names(draft, &cycle)));
+            }
             if !hold_late(estate, draft, &cycle, readers) {
-                cut(draft, cycle, &precedences)?;
+                cut(draft, cycle, &precedences);
             }
         }
     }
@@ -161,7 +166,7 @@ fn hold_late(estate: &Estate, draft: &mut Draft, cycle: &[usize], readers: &Read
 }
 
 /// Makes one unit of the cycle and of every unit that it touches.
-fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) -> Result<(), Refusal> {
+fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) {
     let touched: BTreeSet<usize> = members.iter().filter_map(|&member| draft.members[member].cut).collect();
     let before = members.len();
     let mut because = BTreeSet::new();
@@ -171,10 +176,6 @@ fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) -
     }
     members.sort_unstable();
     members.dedup();
-    // A cycle that lies whole inside one unit would come back for ever.
-    if touched.len() == 1 && members.iter().all(|&member| draft.members[member].cut.is_some()) {
-        return Err(Refusal::Uncuttable(names(draft, &members)));
-    }
     debug_assert!(before <= members.len());
     let inside: BTreeSet<usize> = members.iter().copied().collect();
     because.extend(
@@ -201,7 +202,6 @@ fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) -
     } else {
         draft.cuts[unit] = cut;
     }
-    Ok(())
 }
 
 /// Drops units that were merged into others, and says who is without a working value for how long.

@@ -187,13 +187,15 @@ fn member(
     let mut wait = |nodes: Option<&Vec<NodeId>>| {
         awaits.extend(nodes.into_iter().flatten().filter_map(|&node| graph.label(node).cloned()));
     };
+    let minted = foul.mints.contains_key(&id);
     wait(foul.mints.get(&id));
     // Clean consumers must each find the new value where they read it; else the old one has to stay until then.
     let starved = consumers.iter().any(|consumer| {
         let reads = crate::graph::read_by(estate.workloads.get(consumer), credential);
         !reads.is_empty() && reads.iter().all(|at| withheld.iter().any(|destination| destination.at == **at))
     });
-    if starved || destinations.is_empty() && !withheld.is_empty() {
+    // Whoever waits at all waits for every dirty reader, because then the withheld places are written with the others.
+    if minted || starved || destinations.is_empty() && !withheld.is_empty() {
         wait(foul.credentials.get(&id));
         for destination in &withheld {
             wait(place(&destination.at).and_then(|place| foul.places.get(&place)));
