@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -15,7 +14,7 @@ use remint_core::plan::{Node, Plan as Planned, Request, plan, render_plan, rende
 use serde_json::json;
 
 use crate::app::{App, load_paths};
-use crate::cli::output::{data, json, next, say};
+use crate::cli::output::{counted, data, json, next, say};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
 
@@ -114,7 +113,8 @@ impl Reach {
         }
         data(&render_reach(&reached));
         let credentials = reached.iter().filter(|one| one.node.to_string().starts_with("Credential/")).count();
-        say(&format!("{} nodes reached, {credentials} credentials among them.", reached.len()));
+        let among = format!("reached; credentials among them: {credentials}");
+        say(&counted(reached.len(), &format!("node {among}"), &format!("nodes {among}")));
         next(&format!(
             "remint plan PATH {}",
             self.from.iter().map(|from| format!("--from {from}")).collect::<Vec<_>>().join(" ")
@@ -238,7 +238,6 @@ impl Plan {
             return Ok(Exit::Done);
         }
         data(&render_plan(&plan, &estate));
-        say(&format!("Expected to take about {}.", spoken(plan.eta)));
         next(&match &self.out {
             Some(out) => format!("remint reset --plan {} --reason … --watch", out.display()),
             None => "read it, then remint reset PATH --from … --reason … --watch".to_owned(),
@@ -271,17 +270,6 @@ fn starts(graph: &Built, names: &[String]) -> Result<Vec<u32>, Failure> {
                 .ok_or_else(|| Failure::usage(format!("{node} is not in the estate; `remint graph` shows what is")))
         })
         .collect()
-}
-
-/// A length of time for people.
-#[must_use]
-pub fn spoken(duration: Duration) -> String {
-    match duration.as_secs() {
-        0 => "a second".to_owned(),
-        seconds @ 1..120 => format!("{seconds} seconds"),
-        seconds @ 120..7200 => format!("{} minutes", seconds / 60),
-        seconds => format!("{} hours", seconds / 3600),
-    }
 }
 
 mod draw {

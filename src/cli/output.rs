@@ -2,8 +2,8 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, LineStyle, Table};
 use serde::Serialize;
 
 use crate::cli::exit::Failure;
@@ -31,6 +31,11 @@ pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// A number and what it counts, as a sentence.
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}.", if count == 1 { one } else { many })
+}
+
 /// The last words of a run.
 pub fn next(text: &str) {
     say(&format!("\nWhat to do now: {text}"));
@@ -52,13 +57,17 @@ pub fn complain(error: &(dyn std::error::Error + 'static)) {
 #[must_use]
 pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(LINED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header);
     for row in rows {
         table.add_row(row);
     }
-    table.to_string()
+    // Nothing but the columns between them is padded.
+    table.to_string().lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
+
+/// A line below the header and no other: rows are for reading, and for `grep`.
+const LINED: comfy_table::TableStyle = NOTHING.header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// True when a person watches.
 #[must_use]

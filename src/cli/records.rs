@@ -6,7 +6,7 @@ use remint_core::machine::State;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::cli::output::{data, json, table};
+use crate::cli::output::{data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
 use crate::engine::record::RotationRecord;
@@ -57,7 +57,13 @@ impl Get {
             What::Resets => resets(session, &app).await?,
             What::Rotations => {
                 let shown = rotations(&app, id.as_ref()).await?;
-                if session.json() { json(&shown)? } else { data(&rotation_table(&shown)) }
+                if session.json() {
+                    json(&shown)?;
+                } else {
+                    data(&rotation_table(&shown));
+                    let open = shown.iter().find_map(|one| one.next_action.as_deref());
+                    next(open.unwrap_or("nothing: no rotation is open"));
+                }
             }
             What::Credentials => credentials(session, &app).await?,
             What::Tasks => {
@@ -107,6 +113,11 @@ async fn resets(session: &Session, app: &App) -> Result<(), Failure> {
     let resets = app.engine.resets().await?;
     if session.json() {
         return json(&resets);
+    }
+    if resets.is_empty() {
+        say("No reset was ever asked for here.");
+        next("remint plan --from REF, and then remint reset --from REF --reason …");
+        return Ok(());
     }
     let rows = resets.iter().map(|reset| {
         let from = reset.plan.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

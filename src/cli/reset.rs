@@ -81,7 +81,7 @@ impl Reset {
             return Err(Failure::new(
                 Exit::Refused,
                 format!(
-                    "the plan replaces privileged credentials ({names}) and no governance watches over this state; say --privileged to mean it"
+                    "the plan replaces privileged credentials ({names}) and no governance watches over this state; nothing was asked for. To mean it, say --privileged"
                 ),
             ));
         }

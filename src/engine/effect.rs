@@ -51,6 +51,7 @@ impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         match error.retry() {
             Retry::AskTarget if changes(error.verb) => Self::Lost,
+            Retry::After(_) => Self::Park(Reason::Unreachable { what: chain(&error) }),
             _ => Self::Park(Reason::Failed { what: chain(&error) }),
         }
     }

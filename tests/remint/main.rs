@@ -1,9 +1,12 @@
 //! Everything that is tested through the library's own doors, in one program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+mod cli;
 mod engine;
 mod escrow;
 mod evidence;
 mod harden;
+mod leak;
 mod rig;
 mod store;
+mod tidy;
