@@ -422,6 +422,7 @@ async fn work(run: Arc<Run>, index: usize, rotation: Rotation, step: Step) -> Re
         Ok(facts) => Event::Done { facts },
         Err(Stop::Park(reason)) => Event::Failed { reason },
         Err(Stop::Lost) => Event::Lost,
+        Err(Stop::Spoiled) => Event::Spoiled,
         Err(Stop::Broken(error)) => return Err(error),
     };
     // What is confirmed depends on who is clean by now; the machine judges by the member it is given.

@@ -216,27 +216,46 @@ pub(super) async fn verify(task: &mut Task) -> Result<Done, Stop> {
     }
 }
 
+/// Is the new value accepted still? One that is not is killed, and another is minted.
+pub(super) async fn still_good(task: &mut Task) -> Result<(), Stop> {
+    match verify(task).await {
+        Ok(_) => Ok(()),
+        Err(Stop::Park(Reason::Failed { .. } | Reason::Rights { .. })) => {
+            let new = task.facts.new.clone();
+            if let Some(new) = &new {
+                kill_new(task, new).await?;
+            }
+            task.run.news.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.credential());
+            Err(Stop::Spoiled)
+        }
+        Err(stop) => Err(stop),
+    }
+}
+
 /// A version with more than the old one had, or of somebody else, is killed before anybody sees it.
 async fn destroy(task: &mut Task, new: &Version, why: String) -> Result<Done, Stop> {
+    kill_new(task, new).await?;
+    Err(Stop::Park(Reason::Rights { change: format!("{why}; it was destroyed") }))
+}
+
+async fn kill_new(task: &mut Task, new: &Version) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
-    if let Some(id) = &new.id {
-        let effect = Effect {
-            system: &document.issued_by.system,
-            verb: Verb::Revoke,
-            about: id.0.clone(),
-            version: Some(id),
-            actor: run.manager(document).await?,
-            seal: None,
-        };
-        let target = &document.issued_by.target;
-        task.effect(effect, |connector, call| {
-            let (target, id) = (target.clone(), id.clone());
-            async move { connector.revoke(&call, &target, &id).await }
-        })
-        .await?;
-    }
-    Err(Stop::Park(Reason::Rights { change: format!("{why}; it was destroyed") }))
+    let Some(id) = &new.id else { return Ok(()) };
+    let effect = Effect {
+        system: &document.issued_by.system,
+        verb: Verb::Revoke,
+        about: id.0.clone(),
+        version: Some(id),
+        actor: run.manager(document).await?,
+        seal: None,
+    };
+    let target = &document.issued_by.target;
+    task.effect(effect, |connector, call| {
+        let (target, id) = (target.clone(), id.clone());
+        async move { connector.revoke(&call, &target, &id).await }
+    })
+    .await
 }
 
 /// The fields of each destination for a material.
