@@ -1,5 +1,7 @@
 //! The connector against a real PostgreSQL, given by `REMINT_TEST_POSTGRES` (see `cargo xtask test`).
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test program; what its tests share is test code too")]
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
