@@ -54,6 +54,9 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
             "nowhere to deliver a new value, so nothing was minted; give it a destination, or `remint clean` what reads it",
         ));
     }
+    run.rights(system, run.manager(document).await?)
+        .await
+        .map_err(|error| park(&format!("{system} would not let Remint finish, so nothing was minted: {}", chain(&error))))?;
     let operation = OperationId("check".into());
     for place in &places {
         let ask = Ask { system: &place.at.system, verb: Verb::Check, operation: &operation, actor: None };
