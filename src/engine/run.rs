@@ -1,13 +1,13 @@
 //! What the steps of one running reset share: the plan, the estate it was made from, the values in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use remint_contract::{CredentialId, Error, Live, Location, Material, OperationId, Ref, SecretValue, Target, Verb};
 use remint_core::estate::{Credential, Destination, Estate, System};
 use remint_core::machine::Version;
-use remint_core::plan::Member;
+use remint_core::plan::{Late, Member, Node};
 
 use crate::context::Context;
 use crate::engine::host::{Ask, Host};
@@ -36,6 +36,8 @@ pub struct Run {
     pub news: Mutex<HashMap<CredentialId, Version>>,
     /// Staged writes, by member and place; what is not here is staged again.
     pub staged: Mutex<HashMap<(usize, Location), String>>,
+    /// Members of which no version but the new one is alive: their sweep has ended.
+    pub dead: Mutex<BTreeSet<usize>>,
     places: Mutex<HashMap<Location, Arc<tokio::sync::Mutex<()>>>>,
     sweeps: Mutex<HashMap<Ref, Arc<Sweep>>>,
 }
@@ -74,6 +76,7 @@ impl Run {
             values: Mutex::default(),
             news: Mutex::default(),
             staged: Mutex::default(),
+            dead: Mutex::default(),
             places: Mutex::default(),
             sweeps: Mutex::default(),
         }
@@ -131,32 +134,44 @@ impl Run {
         Ok(self.host.material(by).await.map(Some)?)
     }
 
-    /// True when no node that could read this member's withheld places, and none it started from, is dirty any more.
+    /// True when no dirty node of the scope is left, as far as this member is concerned: all that it waits for, and any
+    /// that could read what is withheld.
     pub fn clean(&self, member: &Member) -> bool {
         let reset = self.reset.lock().unwrap_or_else(PoisonError::into_inner);
-        member
-            .dirty_consumers
-            .iter()
-            .all(|workload| reset.cleaned.contains(workload) || !reset.plan.dirty.contains(workload))
-            && reset.plan.from.iter().all(|node| reset.cleaned.contains(node) || !reset.plan.dirty.contains(node))
+        let awaited = member.awaits.iter().filter_map(|node| match node {
+            Node::Doc(reference) => Some(reference),
+            // A place is as dirty as what reads it.
+            Node::Place(_) => None,
+        });
+        reset.plan.dirty.iter().chain(awaited).all(|node| reset.cleaned.contains(node))
     }
 
-    /// Where the new value goes now: withheld places too, once they are clean.
-    pub fn places(&self, member: &Member) -> Vec<Destination> {
-        let mut places = member.destinations.clone();
-        if self.clean(member) {
-            places.extend(member.withheld.iter().cloned());
+    /// The member as things are now: withheld is what dirty nodes can still read, late is what somebody who is not dead
+    /// yet can read; everything else is a destination.
+    pub fn present(&self, index: usize) -> Member {
+        let mut member = self.members[index].clone();
+        let dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.clean(&member) {
+            member.consumers.append(&mut member.dirty_consumers);
+            if member.withheld_after.iter().all(|reader| dead.contains(reader)) {
+                member.destinations.append(&mut member.withheld);
+            }
         }
-        places
+        let (due, late) = member.late.into_iter().partition(|late| late.after.iter().all(|reader| dead.contains(reader)));
+        member.late = late;
+        let due: Vec<Late> = due;
+        member.destinations.extend(due.into_iter().map(|late| late.destination));
+        member
+    }
+
+    /// Where the new value goes now.
+    pub fn places(&self, index: usize) -> Vec<Destination> {
+        self.present(index).destinations
     }
 
     /// Who must be seen on the new value now.
-    pub fn consumers(&self, member: &Member) -> Vec<Ref> {
-        let mut consumers = member.consumers.clone();
-        if self.clean(member) {
-            consumers.extend(member.dirty_consumers.iter().cloned());
-        }
-        consumers
+    pub fn consumers(&self, index: usize) -> Vec<Ref> {
+        self.present(index).consumers
     }
 
     /// One writer at a time for a place.
@@ -168,7 +183,7 @@ impl Run {
     pub fn shared(&self, place: &Location, credential: &Ref) -> bool {
         self.members.iter().any(|other| {
             other.credential != *credential
-                && other.destinations.iter().chain(&other.withheld).any(|there| there.at.whole() == place.whole())
+                && other.places().any(|there| there.at.whole() == place.whole())
         })
     }
 

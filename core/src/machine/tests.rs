@@ -17,6 +17,9 @@ fn member(path: Path, dark: bool) -> Member {
         path,
         destinations: Vec::new(),
         withheld: Vec::new(),
+        late: Vec::new(),
+        withheld_after: Vec::new(),
+        awaits: BTreeSet::new(),
         consumers: vec!["Workload/w".parse().unwrap()],
         dirty_consumers: Vec::new(),
         endpoints: vec!["e".into()],
@@ -108,6 +111,7 @@ fn all_events() -> Vec<Event> {
         Event::FoundDone,
         Event::FoundUndone,
         Event::Failed { reason: Reason::Failed { what: "x".into() } },
+        Event::Destroyed { change: "x".into() },
         Event::Drifted { what: "x".into() },
         Event::Retry,
         Event::Cleaned,
@@ -134,8 +138,9 @@ fn table() -> BTreeSet<(String, String, String)> {
         for dark in [false, true] {
             let member = member(path, dark);
             for state in all_states() {
-                for event in all_events() {
-                    let rotation = Rotation { state: state.clone(), facts: Facts::default() };
+                for (event, withheld) in all_events().into_iter().flat_map(|event| [(event.clone(), 0), (event, 1)]) {
+                    let facts = Facts { withheld, ..Facts::default() };
+                    let rotation = Rotation { state: state.clone(), facts };
                     if let Ok((next, _)) = rotation.on(&member, &event) {
                         edges.insert((state.name().into(), event.name().into(), next.state.name().into()));
                     }
@@ -269,6 +274,59 @@ fn a_resurrected_value_reopens_and_is_killed_and_proven_again() {
     assert_eq!(reopened.facts.proof, None);
     let (again, _) = reopened.on(&member, &Event::Retry).unwrap();
     assert_eq!(again.state, State::Waiting { step: Step::Revoke });
+}
+
+#[test]
+fn a_retry_repeats_what_the_parked_step_only_looked_at() {
+    let alive = || Reason::Alive { endpoints: vec!["e".into()] };
+    let failed = || Reason::Failed { what: "x".into() };
+    for (path, step, reason, again) in [
+        (Path::Rolling, Step::Confirm, failed(), Step::Reload),
+        (Path::Rolling, Step::Prove, alive(), Step::Revoke),
+        (Path::Rolling, Step::Prove, failed(), Step::Prove),
+        (Path::Contain, Step::Prove, alive(), Step::Disable),
+        (Path::Contain, Step::FinalProve, alive(), Step::Revoke),
+        (Path::Cut, Step::Sweep, alive(), Step::Disable),
+        (Path::Rolling, Step::Mint, failed(), Step::Mint),
+    ] {
+        let mut rotation = Rotation { state: State::Parked { step, reason }, facts: Facts::default() };
+        rotation.facts.ended.extend(path.steps().iter().take_while(|&&other| other != step));
+        let (next, _) = rotation.on(&member(path, false), &Event::Retry).unwrap();
+        assert_eq!(next.state, State::Waiting { step: again }, "{path} {step}");
+        assert!(!next.facts.ended.contains(&again), "{path} {step}");
+    }
+}
+
+#[test]
+fn a_version_that_was_destroyed_is_minted_anew() {
+    let member = member(Path::Rolling, false);
+    let mut rotation = Rotation { state: State::Doing { step: Step::Verify }, facts: Facts::default() };
+    rotation.facts.new = Some(version());
+    rotation.facts.ended.extend([Step::Capture, Step::Mint]);
+    let (parked, _) = rotation.on(&member, &Event::Destroyed { change: "x".into() }).unwrap();
+    assert!(matches!(parked.state, State::Parked { reason: Reason::Rights { .. }, .. }));
+    assert_eq!(parked.facts.new, None);
+    assert_eq!(parked.on(&member, &Event::Retry).unwrap().0.state, State::Waiting { step: Step::Mint });
+}
+
+#[test]
+fn what_was_withheld_is_delivered_after_cleaned_and_nothing_is_killed_again() {
+    let mut member = member(Path::Rolling, false);
+    let place = remint_contract::Location::parse_in(&remint_contract::Name::default_namespace(), "s:p").unwrap();
+    member.withheld =
+        vec![crate::estate::Destination { at: place, fields: BTreeMap::new(), source: false }];
+    let (settled, _) = run(&member);
+    assert_eq!(settled.facts.withheld, 1);
+    let (mut rotation, effects) = settled.on(&member, &Event::Cleaned).unwrap();
+    assert_eq!(effects, [Effect::Await(Step::Deliver)]);
+    member.withheld.clear();
+    for step in [Step::Deliver, Step::Promote, Step::Reload, Step::Confirm] {
+        assert_eq!(rotation.state, State::Waiting { step });
+        rotation = rotation.on(&member, &Event::Cleared).unwrap().0;
+        rotation = rotation.on(&member, &Event::Done { facts: done(step, false) }).unwrap().0;
+    }
+    assert_eq!(rotation.state, State::Settled { last: false });
+    assert!(rotation.on(&member, &Event::Cleaned).is_err());
 }
 
 proptest! {

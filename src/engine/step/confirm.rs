@@ -7,12 +7,13 @@ use std::time::Duration;
 use remint_contract::{ConfirmGrade, Expected, OperationId, Ref, Seen, Verb, Workload as Host};
 use remint_core::estate::{Credential, Workload};
 use remint_core::machine::{Done, Version};
-use remint_core::step::Step;
+use remint_core::step::{Path, Step};
 use serde_json::json;
 
 use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::host::Ask;
 use crate::engine::record::{kind, put};
+use crate::engine::step::deliver::residue;
 use crate::engine::step::mint::park;
 use crate::engine::{EngineError, is_remint};
 use crate::store::Rule;
@@ -20,7 +21,7 @@ use crate::store::Rule;
 /// Makes every consumer read again. Remint itself switches to the new value here.
 pub(super) async fn reload(task: &mut Task) -> Result<Done, Stop> {
     let run = Arc::clone(&task.run);
-    for consumer in run.consumers(task.member()) {
+    for consumer in run.consumers(task.index) {
         if is_remint(&consumer) {
             if let Some(new) = &task.facts.new
                 && let Some(material) = run.material(new).await?
@@ -57,7 +58,7 @@ pub(super) async fn confirm(task: &mut Task) -> Result<Done, Stop> {
     let new = task.facts.new.clone().ok_or_else(|| park("there is no new version to be seen"))?;
     let began = run.context.clock.now();
     let mut confirmed = BTreeMap::new();
-    let mut waiting = run.consumers(&member);
+    let mut waiting = run.consumers(task.index);
     let mut poll = run.settings.poll;
     let within = |workload: &Ref| {
         run.estate.workloads.get(workload).map_or(member.confirm_within, |workload| workload.confirm.within)
@@ -76,6 +77,10 @@ pub(super) async fn confirm(task: &mut Task) -> Result<Done, Stop> {
         let waited = run.context.clock.now().duration_since(began).unsigned_abs();
         // Whoever still has time keeps the others company; when nobody has, the machine parks by name.
         if !waiting.iter().any(|workload| waited < within(workload)) {
+            // Delivered where it was withheld: what lay there before goes now, the sweep is over.
+            if task.facts.ended.contains(&Step::Sweep) && member.path == Path::Rolling {
+                residue(task).await?;
+            }
             return Ok(Done::Confirmed { consumers: confirmed });
         }
         run.context.clock.sleep(poll).await;

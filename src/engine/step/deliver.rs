@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
-use remint_contract::{Location, OperationId, SecretValue, Verb, WriteRequest};
+use remint_contract::{ErrorKind, Location, OperationId, SecretValue, Verb, WriteRequest};
 use remint_core::machine::Done;
 use remint_core::step::Step;
 
-use crate::engine::effect::{Effect, Stop, Task, chain};
+use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::host::Ask;
 use crate::engine::step::mint::{park, rendered};
 
@@ -54,7 +54,8 @@ pub(super) async fn promote(task: &mut Task) -> Result<Done, Stop> {
                     last = None;
                     break;
                 }
-                Err(Stop::Park(reason)) => last = Some(Stop::Park(reason)),
+                // Somebody else changed the document between the look and the write.
+                Err(stop @ Stop::Failed { kind: ErrorKind::Conflict | ErrorKind::Missing, .. }) => last = Some(stop),
                 Err(stop) => return Err(stop),
             }
         }
@@ -72,7 +73,7 @@ async fn values(task: &Task) -> Result<Vec<(Location, BTreeMap<String, SecretVal
     let Some(material) = run.material(&new).await? else {
         return Err(park("the new value is not in escrow any more; retry mints another"));
     };
-    rendered(&run.places(task.member()), &material)
+    rendered(&run.places(task.index), &material)
 }
 
 /// The version that readers see now, for stores with compare-and-set.
@@ -140,7 +141,7 @@ async fn show(task: &mut Task, place: &Location, version: &str) -> Result<(), St
 pub(super) async fn residue(task: &mut Task) -> Result<Vec<String>, Stop> {
     let run = Arc::clone(&task.run);
     let mut left = Vec::new();
-    for place in run.places(task.member()) {
+    for place in run.places(task.index) {
         let capabilities = run.host.connector(&place.at.system)?.describe();
         if !capabilities.store.is_some_and(|store| store.versioned) {
             continue;
@@ -167,11 +168,13 @@ pub(super) async fn residue(task: &mut Task) -> Result<Vec<String>, Stop> {
             let done = task
                 .effect(effect, |connector, call| {
                     let (path, version) = (path.clone(), version.clone());
-                    async move { Ok(connector.destroy_version(&call, &path, &version).await) }
+                    async move { connector.destroy_version(&call, &path, &version).await }
                 })
-                .await?;
-            if let Err(error) = done {
-                left.push(format!("{}@{version}: {}", place.at, chain(&error)));
+                .await;
+            match done {
+                Ok(()) => {}
+                Err(Stop::Failed { what, .. }) => left.push(format!("{}@{version}: {what}", place.at)),
+                Err(stop) => return Err(stop),
             }
         }
     }

@@ -9,7 +9,7 @@ use remint_contract::{ErrorKind, MadeBy, Material, MintRequest, Minted, Operatio
 use remint_core::machine::{Done, Reason, Version};
 use remint_core::step::Step;
 
-use crate::engine::EngineError;
+use crate::engine::{EngineError, names};
 use crate::engine::effect::{Effect, Stop, Task, chain};
 use crate::engine::host::Ask;
 use crate::engine::record::{IntentOutcome, IntentRecord};
@@ -48,7 +48,10 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
         }
         return Ok(minted(task, version));
     }
-    let places = run.places(&member);
+    if member.dark && !run.clean(&member) {
+        return Err(Stop::Park(Reason::Task { what: cleaning(&run) }));
+    }
+    let places = run.places(task.index);
     if places.is_empty() {
         return Err(park(
             "nowhere to deliver a new value, so nothing was minted; give it a destination, or `remint clean` what reads it",
@@ -100,28 +103,24 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
         let answer = task
             .effect(effect, |connector, call| {
                 let request = request.clone();
-                async move { Ok(connector.mint(&call, &request).await.map_err(RefusedOr::from)) }
+                async move { connector.mint(&call, &request).await }
             })
-            .await?;
+            .await;
         match answer {
             Ok(made) => return keep(task, made).await,
-            Err(RefusedOr::Refused(why)) => refused = why,
-            Err(RefusedOr::Other(error)) => return Err(error.into()),
+            // A refused value is an answer: another one may do.
+            Err(Stop::Failed { kind: ErrorKind::RefusedValue, what }) => refused = what,
+            Err(stop) => return Err(stop),
         }
     }
     Err(park(&format!("the target refused {VALUES} values: {refused}; look at `generate` and the target's rules")))
 }
 
-/// A refused value is an answer, not a failure of the call.
-enum RefusedOr {
-    Refused(String),
-    Other(remint_contract::Error),
-}
-
-impl From<remint_contract::Error> for RefusedOr {
-    fn from(error: remint_contract::Error) -> Self {
-        if error.kind == ErrorKind::RefusedValue { Self::Refused(chain(&error)) } else { Self::Other(error) }
-    }
+/// What a dark credential waits for.
+fn cleaning(run: &crate::engine::run::Run) -> String {
+    let reset = run.reset.lock().unwrap_or_else(PoisonError::into_inner);
+    let dirty = reset.plan.dirty.difference(&reset.cleaned).cloned().collect();
+    format!("nothing is minted for it while it could be read by {}; rebuild it, then `remint clean`", names(&dirty))
 }
 
 /// What was made is sealed before anything else starts, unless its value was sealed before it was sent.
@@ -154,10 +153,13 @@ pub(super) async fn verify(task: &mut Task) -> Result<Done, Stop> {
     let connector = run.host.connector(system)?;
     let capabilities = connector.describe();
     let new = task.facts.new.clone().ok_or_else(|| park("there is no new version to verify"))?;
+    if new.id.as_ref().is_some_and(|id| task.intent(Verb::Revoke, &id.0).is_some()) {
+        return destroy(task, &new, "its rights were not the old one's".to_owned()).await;
+    }
     let Some(material) = run.material(&new).await? else {
         return Err(park("the new value is not in escrow any more; retry mints another"));
     };
-    let fields = rendered(&run.places(&member), &material)?;
+    let fields = rendered(&run.places(task.index), &material)?;
     for (place, fields) in &fields {
         run.host.connector(&place.system)?.fits(&place.path, fields)?;
     }
@@ -236,7 +238,8 @@ async fn destroy(task: &mut Task, new: &Version, why: String) -> Result<Done, St
         })
         .await?;
     }
-    Err(Stop::Park(Reason::Rights { change: format!("{why}; it was destroyed") }))
+    run.news.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.credential());
+    Err(Stop::Destroyed { change: format!("{why}; it was destroyed") })
 }
 
 /// The fields of each destination for a material.

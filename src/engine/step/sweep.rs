@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use remint_contract::{Live, Verb, VersionId};
-use remint_core::machine::Done;
+use remint_core::machine::{Done, Reason};
 use remint_core::plan::Member;
 use remint_core::step::Step;
 use serde_json::json;
@@ -30,6 +30,11 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
         for _ in 0..3 {
             undecided.clear();
             let live = run.enumerate(&system, run.minter(document).await?).await?;
+            let old = task.facts.old.as_ref().and_then(|old| old.id.as_ref());
+            // What is only disabled is still listed; what was revoked must not be.
+            if !disabled(&member, step) && live.iter().any(|live| Some(&live.version) == old) {
+                return Err(Stop::Park(Reason::Alive { endpoints: vec![format!("{system}, by its own list")] }));
+            }
             let strangers: Vec<Live> = live.iter().filter(|live| stranger(task, &member, live)).cloned().collect();
             let mut killed = false;
             for stranger in &strangers {
@@ -63,18 +68,24 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
             task.pending.entries.push(entry("residue.left", now, Some(&run.id), Some(&member.credential), &body));
         }
     }
-    Ok(if member.dark && step == Step::Sweep {
+    Ok(if member.dark && step == Step::Sweep && task.facts.new.is_none() {
         Done::Contained { undecided, now: run.context.clock.now() }
     } else {
         Done::Swept { undecided }
     })
 }
 
-/// Alive, of this target, and not what this reset made.
+/// True while the old version is only stopped, and not yet killed for good.
+fn disabled(member: &Member, step: Step) -> bool {
+    member.path != remint_core::step::Path::Rolling && step == Step::Sweep
+}
+
+/// Alive, of this target, and neither what this reset made nor what it replaces.
 fn stranger(task: &Task, member: &Member, live: &Live) -> bool {
     let Ok(document) = task.run.document(&member.credential) else { return false };
+    let ours = [&task.facts.new, &task.facts.old].into_iter().flatten();
     live.target.as_deref() == Some(document.issued_by.target.name.as_str())
-        && task.facts.new.as_ref().and_then(|new| new.id.as_ref()) != Some(&live.version)
+        && ours.filter_map(|version| version.id.as_ref()).all(|id| *id != live.version)
 }
 
 async fn findings(task: &Task) -> Result<Vec<Finding>, Stop> {
