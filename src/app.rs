@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use remint_contract::{HostRules, Kinds, Ref};
-use remint_core::estate::{Era, Estate, History, HistoryError, Loaded, Problems, SourceFile, load};
+use remint_core::estate::history::HistoryError;
+use remint_core::estate::{Era, Estate, History, Loaded, Problems, SourceFile, load};
 use remint_evidence_format::note::SigningKey;
 use serde::{Deserialize, Serialize};
 use serde_json::json;

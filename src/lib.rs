@@ -1,8 +1,14 @@
 //! Remint: the daemon, its command line, and what composes them.
 
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod context;
+pub mod demo;
 pub mod engine;
 pub mod escrow;
 pub mod evidence;
 pub mod harden;
+pub mod registry;
 pub mod store;
+pub mod watch;

@@ -9,11 +9,8 @@ impl Registry {
     /// What this build has.
     #[must_use]
     pub fn new() -> Self {
-        let mut kinds: Vec<Box<dyn ConnectorKind>> = vec![
-            Box::new(remint_fake::kind()),
-            Box::new(remint_file::kind()),
-            Box::new(remint_sql::kind()),
-        ];
+        let mut kinds: Vec<Box<dyn ConnectorKind>> =
+            vec![Box::new(remint_fake::FakeKind), Box::new(remint_file::kind()), Box::new(remint_sql::kind())];
         kinds.sort_by_key(|kind| kind.name());
         Self(kinds)
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use remint_contract::ResetId;
 use remint_core::machine::State;
 use remint_core::step::Step;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -107,7 +107,13 @@ impl Board {
         let settled = self.states.values().filter(|(_, state)| matches!(state, State::Settled { .. })).count();
         let width = 40;
         let filled = settled * width / all;
-        let _ = write!(text, "[{}{}] {settled}/{} settled", "█".repeat(filled), "·".repeat(width - filled), self.states.len());
+        let _ = write!(
+            text,
+            "[{}{}] {settled}/{} settled",
+            "█".repeat(filled),
+            "·".repeat(width - filled),
+            self.states.len()
+        );
         if let Some((number, of)) = self.wave {
             let _ = write!(text, "   wave {} of {of}", number + 1);
         }
@@ -123,7 +129,8 @@ impl Board {
         }
         let steps = steps.iter().map(|(step, count)| format!("{step} {count}")).collect::<Vec<_>>().join("  ");
         let _ = writeln!(text, "doing  {}", if steps.is_empty() { "-" } else { &steps });
-        let stuck = self.states.values().filter(|(_, state)| matches!(state, State::Parked { .. } | State::Dark { .. }));
+        let stuck =
+            self.states.values().filter(|(_, state)| matches!(state, State::Parked { .. } | State::Dark { .. }));
         for (name, state) in stuck.take(8) {
             let _ = writeln!(text, "  {name}: {}", phrase(state));
         }

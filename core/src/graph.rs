@@ -16,9 +16,9 @@ mod components;
 mod csr;
 mod reach;
 
+pub(crate) use build::read_by;
 pub use components::components;
 pub use csr::Csr;
-pub(crate) use build::read_by;
 pub use reach::{Reach, reach};
 
 /// A node, by number.

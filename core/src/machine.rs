@@ -27,8 +27,8 @@
 //! dark         --cleaned----------> waiting       rebuilt, isolated or cut off: on to mint
 //! dark         --superseded-------> superseded
 //! settled      --reproved---------> settled       refused again; after the last one it is final
+//! settled      --delivered--------> settled       a place that was held back got the value
 //! settled      --resurrected------> parked        the old value was accepted again
-//! settled      --cleaned----------> waiting       on to deliver, where the new value was withheld until now
 //! rolled-back  --retry------------> waiting       forward: from the mint on, with a third version
 //! rolled-back  --superseded-------> superseded
 //! ```
@@ -38,14 +38,13 @@
 //!   below the least grade, parks;
 //! - **dead means proven**: `done(prove)` below the least grade parks; `done(sweep)` with an undecided version parks;
 //! - **a dark credential mints nothing** before `cleaned`;
-//! - what was withheld is delivered after `cleaned`, without killing or proving anything again;
 //! - what was revoked is not rolled back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
-use remint_contract::{ConfirmGrade, ProofGrade, Ref, ResetId, VersionId};
+use remint_contract::{ConfirmGrade, Location, ProofGrade, Ref, ResetId, VersionId};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Member;
@@ -126,6 +125,7 @@ pub enum Event {
     Retry,
     Cleaned,
     Reproved { last: bool },
+    Delivered { places: BTreeSet<Location> },
     Resurrected { endpoints: Vec<String> },
     RolledBack,
     Superseded { by: ResetId },
@@ -140,6 +140,9 @@ pub enum Done {
     },
     Minted {
         new: Version,
+    },
+    Promoted {
+        places: BTreeSet<Location>,
     },
     Confirmed {
         consumers: BTreeMap<Ref, ConfirmGrade>,
@@ -180,13 +183,13 @@ pub struct Version {
 pub struct Facts {
     pub old: Option<Version>,
     pub new: Option<Version>,
+    /// Places where readers see the new version.
+    #[serde(default)]
+    pub delivered: BTreeSet<Location>,
     pub confirmed: BTreeMap<Ref, ConfirmGrade>,
     pub proof: Option<ProofGrade>,
     /// Steps that ended.
     pub ended: BTreeSet<Step>,
-    /// In how many places the new value was not written yet, because somebody who must not have it could read it there.
-    #[serde(default)]
-    pub withheld: usize,
 }
 
 /// A rotation: where it stands and what is known.
@@ -269,13 +272,13 @@ impl Rotation {
             }
             (State::RolledBack, Event::Retry) => next.wait(Step::Mint),
             (State::Dark { .. }, Event::Cleaned) => next.wait(Step::Mint),
-            (State::Settled { last: false }, Event::Cleaned) if self.facts.withheld > 0 => {
-                next.forget(member.path, Step::Deliver, Step::Confirm);
-                next.wait(Step::Deliver)
-            }
             (State::Settled { last: false }, Event::Reproved { last }) => {
                 next.state = State::Settled { last: *last };
                 if *last { vec![Effect::Release] } else { vec![Effect::ScheduleReproof] }
+            }
+            (State::Settled { .. }, Event::Delivered { places }) => {
+                next.facts.delivered.extend(places.iter().cloned());
+                Vec::new()
             }
             (State::Settled { .. }, Event::Resurrected { endpoints }) => {
                 // The old version is killed and proven again, from the step that kills it for good on this path.
@@ -358,6 +361,7 @@ impl Rotation {
         match facts {
             Done::Captured { old } => self.facts.old.clone_from(old),
             Done::Minted { new } => self.facts.new = Some(new.clone()),
+            Done::Promoted { places } => self.facts.delivered.clone_from(places),
             Done::Confirmed { consumers } => {
                 self.facts.confirmed.clone_from(consumers);
                 let seen =
@@ -379,7 +383,6 @@ impl Rotation {
             Done::Swept { undecided } | Done::Contained { undecided, .. } if !undecided.is_empty() => {
                 return self.park(step, Reason::Foreign { versions: undecided.clone() });
             }
-            Done::Plain { step: Step::Deliver } => self.facts.withheld = member.withheld.len() + member.late.len(),
             Done::Swept { .. } | Done::Contained { .. } | Done::Plain { .. } => {}
         }
         self.facts.ended.insert(step);
@@ -412,6 +415,7 @@ impl Done {
         match self {
             Self::Captured { .. } => step == Step::Capture,
             Self::Minted { .. } => step == Step::Mint,
+            Self::Promoted { .. } => step == Step::Promote,
             Self::Confirmed { .. } => step == Step::Confirm,
             Self::Proved { .. } => matches!(step, Step::Prove | Step::FinalProve),
             Self::Swept { .. } => matches!(step, Step::Sweep | Step::FinalSweep),
@@ -422,7 +426,6 @@ impl Done {
                         step,
                         Step::Verify
                             | Step::Deliver
-                            | Step::Promote
                             | Step::Reload
                             | Step::Hold
                             | Step::Disable
@@ -506,6 +509,7 @@ impl Event {
             Self::Retry => "retry",
             Self::Cleaned => "cleaned",
             Self::Reproved { .. } => "reproved",
+            Self::Delivered { .. } => "delivered",
             Self::Resurrected { .. } => "resurrected",
             Self::RolledBack => "rolled-back",
             Self::Superseded { .. } => "superseded",

@@ -24,7 +24,7 @@ mod rows;
 mod waves;
 
 pub use make::{plan, plan_with};
-pub use render::{render_plan, render_reach, to_json};
+pub use render::{reach_to_json, render_plan, render_reach, to_json};
 pub use request::{Refusal, Request, Selector, SelectorError};
 pub use rows::Rows;
 
@@ -177,6 +177,9 @@ pub enum Row {
     Cut,
 }
 
+/// A sweep of one member sweeps the whole unit, and verifies again what lies in escrow: a new value that an old minter
+/// overwrote counts as foreign, is killed, and is minted anew. Without that the attacker keeps it under our own version id.
+///
 /// A cycle that was cut: the rolling rule is given up for these, with an announced outage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {

@@ -174,7 +174,10 @@ impl Task {
                     json(&tasks)?;
                 } else {
                     let rows = tasks.iter().map(|task| {
-                        let by = task.attested.as_ref().map_or_else(|| "open".to_owned(), |attested| format!("by {}", attested.by));
+                        let by = task
+                            .attested
+                            .as_ref()
+                            .map_or_else(|| "open".to_owned(), |attested| format!("by {}", attested.by));
                         [task.id.clone(), task.about.to_string(), task.what.clone(), by]
                     });
                     data(&table(["task", "about", "what", "attested"], rows));
@@ -206,8 +209,15 @@ impl Reprove {
             let rows = outcome
                 .alive
                 .iter()
-                .map(|credential| [credential.to_string(), "ALIVE".to_owned(), "it was accepted again: the reset is open".to_owned()])
-                .chain(outcome.unclear.iter().map(|(credential, why)| [credential.to_string(), "unclear".to_owned(), why.clone()]));
+                .map(|credential| {
+                    [credential.to_string(), "ALIVE".to_owned(), "it was accepted again: the reset is open".to_owned()]
+                })
+                .chain(
+                    outcome
+                        .unclear
+                        .iter()
+                        .map(|(credential, why)| [credential.to_string(), "unclear".to_owned(), why.clone()]),
+                );
             if outcome.alive.is_empty() && outcome.unclear.is_empty() {
                 say(&format!("All {} old values were refused again.", outcome.refused.len()));
             } else {

@@ -84,7 +84,11 @@ impl Init {
                 ["evidence key (public)".to_owned(), key],
             ],
         ));
-        say(if new { "A new state, without governance: its entries say `ungoverned`." } else { "This state was made before; nothing was changed." });
+        say(if new {
+            "A new state, without governance: its entries say `ungoverned`."
+        } else {
+            "This state was made before; nothing was changed."
+        });
         next("keep the evidence key where the state cannot change it, then: remint estate activate PATH");
         Ok(Exit::Done)
     }
@@ -137,7 +141,11 @@ impl Estate {
             }
             return Ok(Exit::Done);
         }
-        if !diff.is_empty() && active != documents::Estate::default() && !yes && !session.asked("Make this the active estate?")? {
+        if !diff.is_empty()
+            && active != documents::Estate::default()
+            && !yes
+            && !session.asked("Make this the active estate?")?
+        {
             return Ok(Exit::Refused);
         }
         let estate = app.activate(loaded.estate, &session.environment.user()).await?;

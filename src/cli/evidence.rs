@@ -9,9 +9,9 @@ use remint_evidence_format::entry;
 use remint_evidence_format::note::VerifierKey;
 use serde_json::json;
 
+use crate::app::App;
 use crate::cli::output::{data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session};
-use crate::app::App;
 use crate::engine::EngineSettings;
 use crate::engine::reset::plan_bytes;
 use crate::evidence::export;
@@ -43,7 +43,8 @@ impl Evidence {
             Self::Export { reset, out } => {
                 let app = session.open(HostRules::default(), EngineSettings::default()).await?;
                 let bundle = bundle(&app, &ResetId(reset)).await?;
-                std::fs::write(&out, &bundle).map_err(|error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", out.display())))?;
+                std::fs::write(&out, &bundle)
+                    .map_err(|error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", out.display())))?;
                 let key = app.key.verifier().to_string();
                 if session.json() {
                     json(&json!({ "bundle": out, "bytes": bundle.len(), "key": key }))?;
@@ -54,13 +55,17 @@ impl Evidence {
                 Ok(Exit::Done)
             }
             Self::Verify { bundle, key } => {
-                let bytes = std::fs::read(&bundle).map_err(|error| Failure::usage(format!("cannot read {}: {error}", bundle.display())))?;
-                let key = key
-                    .map(|key| VerifierKey::parse(&key))
-                    .transpose()
-                    .map_err(|error| Failure::usage(format!("--key is not a public key as `remint init` prints it: {error}")))?;
+                let bytes = std::fs::read(&bundle)
+                    .map_err(|error| Failure::usage(format!("cannot read {}: {error}", bundle.display())))?;
+                let key = key.map(|key| VerifierKey::parse(&key)).transpose().map_err(|error| {
+                    Failure::usage(format!("--key is not a public key as `remint init` prints it: {error}"))
+                })?;
                 let report = verify(&bytes, key.as_ref());
-                if session.json() { json(&report.to_json())? } else { data(&report.render()) }
+                if session.json() {
+                    json(&report.to_json())?
+                } else {
+                    data(&report.render())
+                }
                 Ok(if report.ok { Exit::Done } else { Exit::Failed })
             }
         }
@@ -97,6 +102,10 @@ async fn list(session: &Session, id: ResetId) -> Result<Exit, Failure> {
             ]);
         }
     }
-    if session.json() { json(&values)? } else { data(&table(["no", "at", "what", "about", "detail"], rows)) }
+    if session.json() {
+        json(&values)?
+    } else {
+        data(&table(["no", "at", "what", "about", "detail"], rows))
+    }
     Ok(Exit::Done)
 }

@@ -71,7 +71,9 @@ impl Get {
             What::Exceptions => {
                 let mut all = Vec::new();
                 for reset in app.engine.resets().await? {
-                    all.extend(reset.plan.exceptions.iter().map(|credential| [reset.id.to_string(), credential.to_string()]));
+                    all.extend(
+                        reset.plan.exceptions.iter().map(|credential| [reset.id.to_string(), credential.to_string()]),
+                    );
                 }
                 if session.json() { json(&all)? } else { data(&table(["reset", "credential"], all)) }
             }
@@ -82,7 +84,13 @@ impl Get {
                         || "undecided".to_owned(),
                         |decision| format!("{:?} by {}", decision.word, decision.by).to_lowercase(),
                     );
-                    [finding.id.clone(), finding.system.to_string(), finding.version.0.clone(), finding.label.clone(), decision]
+                    [
+                        finding.id.clone(),
+                        finding.system.to_string(),
+                        finding.version.0.clone(),
+                        finding.label.clone(),
+                        decision,
+                    ]
                 });
                 if session.json() {
                     json(&findings)?;
@@ -175,10 +183,12 @@ fn next_action(record: &RotationRecord) -> Option<String> {
         State::Planned | State::Waiting { .. } | State::Doing { .. } | State::Unknown { .. } => {
             Some(format!("remint retry {reset} (goes on with what was under way)"))
         }
-        State::Parked { reason: remint_core::machine::Reason::Foreign { .. }, .. } => {
-            Some(format!("remint get findings --reset {reset}, then remint decide FINDING revoke|adopt|except --reason …"))
+        State::Parked { reason: remint_core::machine::Reason::Foreign { .. }, .. } => Some(format!(
+            "remint get findings --reset {reset}, then remint decide FINDING revoke|adopt|except --reason …"
+        )),
+        State::Parked { .. } | State::RolledBack => {
+            Some(format!("mend what the reason names, then remint retry {reset} --only {credential}"))
         }
-        State::Parked { .. } | State::RolledBack => Some(format!("mend what the reason names, then remint retry {reset} --only {credential}")),
         State::Dark { .. } => Some("rebuild or cut off what reads it, then remint clean NODE --reason …".to_owned()),
         State::Settled { last: false } => Some(format!("remint reprove {reset}")),
         State::Settled { last: true } | State::Superseded { .. } => None,

@@ -6,8 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use remint_contract::{HostRules, Ref, ResetId};
 use remint_core::estate::{Estate, Tier};
-use remint_core::plan::Plan;
-use remint_core::plan::render::render_plan;
+use remint_core::plan::{Plan, render_plan};
 use serde_json::json;
 
 use crate::app::{App, load_paths};
@@ -16,9 +15,9 @@ use crate::cli::look::Scope;
 use crate::cli::output::{data, json, next, say, watched};
 use crate::cli::records::rotations;
 use crate::cli::{Exit, Failure, Session};
+use crate::engine::EngineSettings;
 use crate::engine::record::{Reset as Record, ResetStatus};
 use crate::engine::reset::Request;
-use crate::engine::EngineSettings;
 use crate::watch::Watch;
 
 #[derive(Debug, Args)]
@@ -81,7 +80,9 @@ impl Reset {
             let names = privileged.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             return Err(Failure::new(
                 Exit::Refused,
-                format!("the plan replaces privileged credentials ({names}) and no governance watches over this state; say --privileged to mean it"),
+                format!(
+                    "the plan replaces privileged credentials ({names}) and no governance watches over this state; say --privileged to mean it"
+                ),
             ));
         }
         let id = match self.request_id {
@@ -106,7 +107,8 @@ impl Reset {
     async fn estate(&self, session: &Session, app: &App, by: &str) -> Result<Estate, Failure> {
         let active = app.engine.active_estate().await?;
         if self.paths.is_empty() {
-            return active.ok_or_else(|| Failure::usage("no estate is active; name a folder, or: remint estate activate PATH"));
+            return active
+                .ok_or_else(|| Failure::usage("no estate is active; name a folder, or: remint estate activate PATH"));
         }
         let loaded = load_paths(&self.paths, &*session.kinds)?;
         let staged = app.staged(loaded.estate.clone()).await?;
@@ -142,9 +144,11 @@ fn privileged(plan: &Plan, estate: &Estate) -> Vec<Ref> {
 }
 
 fn read_plan(file: &Path) -> Result<Plan, Failure> {
-    let text = std::fs::read(file).map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
-    let plan: Plan = serde_json::from_slice(&text)
-        .map_err(|error| Failure::usage(format!("{} is not a plan as `remint plan --out` writes it: {error}", file.display())))?;
+    let text =
+        std::fs::read(file).map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
+    let plan: Plan = serde_json::from_slice(&text).map_err(|error| {
+        Failure::usage(format!("{} is not a plan as `remint plan --out` writes it: {error}", file.display()))
+    })?;
     if plan.recompute() == plan.digest {
         Ok(plan)
     } else {
@@ -173,7 +177,9 @@ pub(super) async fn carry_on(session: &Session, app: &App, id: &ResetId, carry: 
     }
     let records = app.engine.rotations(id).await?;
     if session.json() {
-        json(&json!({ "reset": id.0, "status": reset.status, "due": reset.reproofs, "rotations": rotations(app, Some(id)).await? }))?;
+        json(
+            &json!({ "reset": id.0, "status": reset.status, "due": reset.reproofs, "rotations": rotations(app, Some(id)).await? }),
+        )?;
     } else {
         summary(app, &reset).await?;
     }
@@ -225,7 +231,10 @@ async fn summary(app: &App, reset: &Record) -> Result<(), Failure> {
         }
         _ => {
             let open = shown.iter().filter(|one| one.state != "settled").count();
-            say(&format!("Reset {id} is not complete: {open} rotations are open, {} findings undecided.", undecided.len()));
+            say(&format!(
+                "Reset {id} is not complete: {open} rotations are open, {} findings undecided.",
+                undecided.len()
+            ));
             if let Some(finding) = undecided.first() {
                 next(&format!("remint decide {} revoke --reason …", finding.id));
             } else if let Some(first) = shown.iter().find_map(|one| one.next_action.clone()) {

@@ -19,8 +19,8 @@ impl Engine {
     /// After a run: strangers at the issuers, the reset's status, and the due re-proofs.
     pub(crate) async fn sum_up(&self, run: &Run, rotations: &[Rotation]) -> Result<Reset, EngineError> {
         let mut change = Change::default();
-        let settled = rotations.iter().all(|rotation| match rotation.state {
-            State::Settled { .. } => rotation.facts.withheld == 0,
+        let settled = run.members.iter().zip(rotations).all(|(member, rotation)| match rotation.state {
+            State::Settled { .. } => member.places().all(|place| rotation.facts.delivered.contains(&place.at)),
             State::Superseded { .. } => true,
             _ => false,
         });

@@ -142,9 +142,16 @@ impl Engine {
                 run.news.lock().unwrap_or_else(PoisonError::into_inner).insert(member.credential.clone(), new.clone());
             }
         }
+        for (index, rotation) in
+            rotations.iter().enumerate().filter(|(_, rotation)| rotation.facts.ended.contains(&Step::Sweep))
+        {
+            tracing::trace!(index, state = %rotation.state, "dead already");
+            run.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
+        }
         let mut conductor = Conductor::new(self.clone(), Arc::clone(&run), rotations);
         conductor.start().await?;
         conductor.finish().await?;
+        conductor.held_back().await?;
         self.carry_out_under(&id, Some(&run.fence)).await?;
         let rotations = conductor.rotations;
         self.sum_up(&run, &rotations).await
@@ -217,7 +224,6 @@ impl Conductor {
         let findings = self.engine.findings(Some(&self.run.id)).await?;
         self.decided = findings.into_iter().filter(|found| found.decision.is_some()).map(|found| found.id).collect();
         for index in 0..self.rotations.len() {
-            self.bury(index);
             self.announce(index);
         }
         for index in 0..self.rotations.len() {
@@ -237,7 +243,6 @@ impl Conductor {
             }
             State::Unknown { step } => self.again(index, step).await,
             State::Dark { .. } if self.run.clean(&self.run.members[index]) => self.apply(index, Event::Cleaned).await,
-            State::Settled { .. } if self.due(index) => self.apply(index, Event::Cleaned).await,
             State::Parked { reason, .. } if self.answered(index, &reason) => self.apply(index, Event::Retry).await,
             State::Planned
             | State::Parked { .. }
@@ -248,16 +253,6 @@ impl Conductor {
         }
     }
 
-    /// True when a settled member's new value may go to a place now where it could not.
-    fn due(&self, index: usize) -> bool {
-        let Rotation { state, facts } = &self.rotations[index];
-        let withheld = || {
-            let now = self.run.present(index);
-            now.withheld.len() + now.late.len()
-        };
-        matches!(state, State::Settled { last: false }) && facts.withheld > 0 && withheld() < facts.withheld
-    }
-
     /// True when people said what a parked member waited for.
     fn answered(&self, index: usize, reason: &Reason) -> bool {
         let member = &self.run.members[index];
@@ -266,15 +261,7 @@ impl Conductor {
                 let system = document.issued_by.system.to_string();
                 versions.iter().all(|version| self.decided.contains(&step::finding_id(&self.run.id.0, &system, version)))
             }),
-            Reason::Task { .. } => member.dark && self.run.clean(member),
             _ => false,
-        }
-    }
-
-    /// Whoever's sweep has ended can read nothing any more.
-    fn bury(&self, index: usize) {
-        if self.rotations[index].facts.ended.contains(&Step::Sweep) {
-            self.run.dead.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
         }
     }
 
@@ -325,6 +312,46 @@ impl Conductor {
         }
     }
 
+    /// Settled members whose held-back places may be written by now get them, and what reads there is reloaded.
+    async fn held_back(&mut self) -> Result<(), EngineError> {
+        for index in 0..self.rotations.len() {
+            let member = &self.run.members[index];
+            let missing = |rotation: &Rotation| {
+                self.run.places(member).iter().any(|place| !rotation.facts.delivered.contains(&place.at))
+            };
+            if !matches!(self.rotations[index].state, State::Settled { .. }) || !missing(&self.rotations[index]) {
+                continue;
+            }
+            let mut task = Task::new(Arc::clone(&self.run), index, self.rotations[index].facts.clone());
+            let places = match step::held_back(&mut task).await {
+                Ok(places) => places,
+                Err(Stop::Broken(error)) => return Err(error),
+                // It stays held back, and the reset open; the next run tries again.
+                Err(stop) => {
+                    tracing::warn!(credential = %member.credential, ?stop, "a held-back place could not be written");
+                    continue;
+                }
+            };
+            match step::restart(&mut task, member.dirty_consumers.clone()).await {
+                Ok(()) => task.close_rest(),
+                Err(Stop::Broken(error)) => return Err(error),
+                Err(stop) => {
+                    tracing::warn!(credential = %member.credential, ?stop, "what reads a held-back place was not restarted");
+                    continue;
+                }
+            }
+            let body = json!({ "places": places.iter().map(ToString::to_string).collect::<Vec<_>>() });
+            let (next, _) = self.rotations[index].on(member, &Event::Delivered { places })?;
+            let mut change = std::mem::take(&mut task.pending);
+            change.puts.push(record(&self.run, index, &next)?);
+            let now = self.run.context.clock.now();
+            change.entries.push(entry("held-back.delivered", now, Some(&self.run.id), Some(&member.credential), &body));
+            self.run.commit(change).await?;
+            self.rotations[index] = next;
+        }
+        Ok(())
+    }
+
     /// True when more members are parked than the plan allows before the next wave.
     fn over_budget(&self) -> bool {
         let budget = self.run.reset.lock().unwrap_or_else(PoisonError::into_inner).plan.limits.failure_budget;
@@ -342,12 +369,15 @@ impl Conductor {
         self.rotations[index] = rotation;
         self.tell(index);
         for step in ended {
+            if step == Step::Sweep {
+                self.run.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
+            }
             for next in self.after.remove(&(index, step)).unwrap_or_default() {
                 if let Some(count) = self.before.get_mut(&next) {
                     *count = count.saturating_sub(1);
                     let waits = matches!(self.rotations[next.0].state, State::Waiting { step } if step == next.1);
                     if *count == 0 && waits && self.held.remove(&next.0) {
-                        self.clear(next.0, next.1)?;
+                        self.wait(next.0, next.1).await?;
                     }
                 }
             }
@@ -359,26 +389,15 @@ impl Conductor {
             State::Unknown { step } => self.again(index, step).await?,
             _ => {}
         }
-        self.deliver_due(index).await
-    }
-
-    /// A death, or a settlement, may open places that were closed.
-    async fn deliver_due(&mut self, index: usize) -> Result<(), EngineError> {
-        self.bury(index);
-        if !self.rotations[index].facts.ended.contains(&Step::Sweep) {
-            return Ok(());
-        }
-        for other in 0..self.rotations.len() {
-            if self.due(other) {
-                self.apply(other, Event::Cleaned).await?;
-            }
-        }
         Ok(())
     }
 
     /// Begins the step when nothing must come before it any more.
     async fn wait(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
-        if self.before.get(&(index, step)).copied().unwrap_or(0) == 0 {
+        let member = &self.run.members[index];
+        // On the rolling path the old value lives on meanwhile; on the contain path this is what `dark` is.
+        let awaits = step == Step::Mint && member.dark && !self.run.clean(member);
+        if !awaits && self.before.get(&(index, step)).copied().unwrap_or(0) == 0 {
             self.clear(index, step)
         } else {
             self.held.insert(index);
@@ -481,8 +500,9 @@ async fn work(run: Arc<Run>, index: usize, rotation: Rotation, step: Step) -> Re
     if matches!(event, Event::Done { .. }) {
         task.close_rest();
     }
-    // Where to and for whom depends on who is clean by now; the machine judges by the member it is given.
-    let member = run.present(index);
+    // What is confirmed depends on who is clean by now; the machine judges by the member it is given.
+    let mut member = run.members[index].clone();
+    member.consumers = run.consumers(&member);
     let (next, _) = rotation.on(&member, &event)?;
     let mut change = std::mem::take(&mut task.pending);
     change.puts.push(record(&run, index, &next)?);
@@ -545,6 +565,7 @@ fn established(facts: &Done) -> serde_json::Value {
         Done::Swept { undecided } | Done::Contained { undecided, .. } => {
             json!({ "undecided": undecided.iter().map(|version| version.0.clone()).collect::<Vec<_>>() })
         }
+        Done::Promoted { places } => json!({ "places": places.iter().map(ToString::to_string).collect::<Vec<_>>() }),
         Done::Plain { .. } => json!({}),
     }
 }

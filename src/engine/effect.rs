@@ -259,7 +259,12 @@ impl Task {
                 // Done, with nothing that tells what was made: the issuer says it again to the same operation.
                 Recovered::NotDone | Recovered::Done(None) => {}
                 Recovered::Done(Some(minted)) => {
-                    let sealed = self.seal(&intent.operation.clone(), &minted.material.secret)?;
+                    // What Remint proposed was sealed before it was sent.
+                    let sealed = match &intent.sealed {
+                        Some(sealed) => sealed.clone(),
+                        None => self.seal(&intent.operation.clone(), &minted.material.secret)?,
+                    };
+                    intent.sealed = Some(sealed.clone());
                     intent.outcome = IntentOutcome::Minted(Version {
                         id: Some(minted.version),
                         username: minted.material.username,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use remint_contract::{CredentialId, Error, Live, Location, Material, OperationId, Ref, SecretValue, Target, Verb};
 use remint_core::estate::{Credential, Destination, Estate, System};
 use remint_core::machine::Version;
-use remint_core::plan::{Late, Member, Node};
+use remint_core::plan::{Member, Node};
 
 use crate::context::Context;
 use crate::engine::host::{Ask, Host};
@@ -34,10 +34,10 @@ pub struct Run {
     values: Mutex<HashMap<String, SecretValue>>,
     /// The new versions of members, for what is minted with them.
     pub news: Mutex<HashMap<CredentialId, Version>>,
+    /// Members whose old versions are dead: proven, and swept.
+    pub swept: Mutex<BTreeSet<usize>>,
     /// Staged writes, by member and place; what is not here is staged again.
     pub staged: Mutex<HashMap<(usize, Location), String>>,
-    /// Members of which no version but the new one is alive: their sweep has ended.
-    pub dead: Mutex<BTreeSet<usize>>,
     places: Mutex<HashMap<Location, Arc<tokio::sync::Mutex<()>>>>,
     sweeps: Mutex<HashMap<Ref, Arc<Sweep>>>,
 }
@@ -75,8 +75,8 @@ impl Run {
             intents: Mutex::default(),
             values: Mutex::default(),
             news: Mutex::default(),
+            swept: Mutex::default(),
             staged: Mutex::default(),
-            dead: Mutex::default(),
             places: Mutex::default(),
             sweeps: Mutex::default(),
         }
@@ -121,8 +121,8 @@ impl Run {
         Ok(Some(Material { username: version.username.clone(), secret: self.open(sealed).await? }))
     }
 
-    /// What a credential is minted and killed with: the version of its minter that lives, the new one when there is one;
-    /// `None` leaves it to the system's own `auth`.
+    /// What a credential is minted with: the version of its minter that lives, the new one when there is one; `None`
+    /// leaves it to the system's own `auth`.
     pub async fn minter(&self, credential: &Credential) -> Result<Option<Arc<Material>>, EngineError> {
         let Some(by) = &credential.issued_by.by else { return Ok(None) };
         let new = self.news.lock().unwrap_or_else(PoisonError::into_inner).get(by).cloned();
@@ -134,44 +134,56 @@ impl Run {
         Ok(self.host.material(by).await.map(Some)?)
     }
 
-    /// True when no dirty node of the scope is left, as far as this member is concerned: all that it waits for, and any
-    /// that could read what is withheld.
+    /// What a credential's versions are listed, tried and killed with: the system's own `auth` where it has one, else the
+    /// credential that mints them.
+    pub async fn manager(&self, credential: &Credential) -> Result<Option<Arc<Material>>, EngineError> {
+        if self.system(&credential.issued_by.system)?.auth.is_some() { Ok(None) } else { self.minter(credential).await }
+    }
+
+    /// True when what had to be clean for this member is: what it awaits, or, for places that were withheld, every dirty
+    /// node of the plan.
     pub fn clean(&self, member: &Member) -> bool {
         let reset = self.reset.lock().unwrap_or_else(PoisonError::into_inner);
-        let awaited = member.awaits.iter().filter_map(|node| match node {
-            Node::Doc(reference) => Some(reference),
-            // A place is as dirty as what reads it.
-            Node::Place(_) => None,
-        });
-        reset.plan.dirty.iter().chain(awaited).all(|node| reset.cleaned.contains(node))
-    }
-
-    /// The member as things are now: withheld is what dirty nodes can still read, late is what somebody who is not dead
-    /// yet can read; everything else is a destination.
-    pub fn present(&self, index: usize) -> Member {
-        let mut member = self.members[index].clone();
-        let dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.clean(&member) {
-            member.consumers.append(&mut member.dirty_consumers);
-            if member.withheld_after.iter().all(|reader| dead.contains(reader)) {
-                member.destinations.append(&mut member.withheld);
-            }
+        let cleaned = |node: &Ref| reset.cleaned.contains(node);
+        if member.awaits.is_empty() {
+            return reset.plan.dirty.iter().all(cleaned);
         }
-        let (due, late) = member.late.into_iter().partition(|late| late.after.iter().all(|reader| dead.contains(reader)));
-        member.late = late;
-        let due: Vec<Late> = due;
-        member.destinations.extend(due.into_iter().map(|late| late.destination));
-        member
+        member.awaits.iter().all(|node| match node {
+            Node::Doc(node) => cleaned(node),
+            Node::Place(place) => cleaned(&place.system),
+        })
     }
 
-    /// Where the new value goes now.
-    pub fn places(&self, index: usize) -> Vec<Destination> {
-        self.present(index).destinations
+    /// Where the new value may go now: withheld places once their readers are clean and swept, late ones once the old
+    /// values that could read them are dead.
+    pub fn places(&self, member: &Member) -> Vec<Destination> {
+        let swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let dead = |members: &[usize]| members.iter().all(|index| swept.contains(index));
+        let mut places = member.destinations.clone();
+        if self.clean(member) && dead(&member.withheld_after) {
+            places.extend(member.withheld.iter().cloned());
+        }
+        places.extend(member.late.iter().filter(|late| dead(&late.after)).map(|late| late.destination.clone()));
+        places
+    }
+
+    /// Where the new value will go in the end, as far as nothing more has to be cleaned.
+    pub fn eventual(&self, member: &Member) -> Vec<Destination> {
+        let mut places = member.destinations.clone();
+        if self.clean(member) {
+            places.extend(member.withheld.iter().cloned());
+        }
+        places.extend(member.late.iter().map(|late| late.destination.clone()));
+        places
     }
 
     /// Who must be seen on the new value now.
-    pub fn consumers(&self, index: usize) -> Vec<Ref> {
-        self.present(index).consumers
+    pub fn consumers(&self, member: &Member) -> Vec<Ref> {
+        let mut consumers = member.consumers.clone();
+        if self.clean(member) {
+            consumers.extend(member.dirty_consumers.iter().cloned());
+        }
+        consumers
     }
 
     /// One writer at a time for a place.

@@ -13,6 +13,8 @@ mod mint;
 mod prove;
 mod sweep;
 
+pub use confirm::restart;
+pub use deliver::held_back;
 pub use prove::{Tried, try_old};
 pub use sweep::finding_id;
 

@@ -191,8 +191,8 @@ async fn a_contained_reset_survives_a_crash_around_every_commit() {
 }
 
 #[tokio::test]
-async fn containment_survives_with_one_slot_and_with_values_shown_once() {
-    let shape = Shape { made_by: MadeBy::IssuerOnce, slots: Slots::One, staged: false, ..Shape::default() };
+async fn containment_survives_where_the_value_is_shown_once() {
+    let shape = Shape { made_by: MadeBy::IssuerOnce, slots: Slots::Two, staged: false, ..Shape::default() };
     crash_everywhere(shape, Path::Contain).await;
 }
 

@@ -13,7 +13,8 @@ use remint::escrow::{Escrow, Kek, SystemRandomness};
 use remint::store::Store;
 use remint::store::sqlite::SqliteStore;
 use remint_contract::{
-    ConfirmGrade, ConnectorKind, HostRules, Kinds, MadeBy, Material, ProofGrade, Ref, ResetId, Slots,
+    Clock, ConfirmGrade, ConnectorKind, HostRules, Kinds, MadeBy, Material, ProofGrade, Ref, ResetId, Slots,
+    TestClock,
 };
 use remint_core::digest::Digest;
 use remint_core::estate::{Estate, SourceFile, load};
@@ -52,6 +53,8 @@ pub struct Shape {
     /// The budget of every system.
     pub concurrency: u32,
     pub latency: Duration,
+    /// The world's own clock; the engine has the machine's.
+    pub clock: Option<Arc<TestClock>>,
 }
 
 impl Default for Shape {
@@ -65,6 +68,7 @@ impl Default for Shape {
             staged: true,
             concurrency: 64,
             latency: Duration::ZERO,
+            clock: None,
         }
     }
 }
@@ -87,7 +91,10 @@ impl Rig {
     }
 
     pub async fn with(shape: Shape) -> Self {
-        let mut world = World::start().await.unwrap();
+        let mut world = match &shape.clock {
+            Some(clock) => World::with(Arc::clone(clock) as Arc<dyn Clock>, 0).unwrap(),
+            None => World::start().await.unwrap(),
+        };
         let mut spec = IssuerSpec::new("bank").with(TargetSpec::admin("root"));
         spec.made_by = shape.made_by;
         spec.slots = shape.slots;
@@ -177,14 +184,14 @@ impl Rig {
                 path: Path::Rolling,
                 destinations: credential.delivered_to.clone(),
                 withheld: Vec::new(),
-                late: Vec::new(),
-                withheld_after: Vec::new(),
-                awaits: BTreeSet::new(),
                 consumers: credential.consumed_by.iter().cloned().collect(),
                 dirty_consumers: Vec::new(),
                 endpoints: self.issuer.urls(),
                 exposed_by: None,
                 dark: false,
+                late: Vec::new(),
+                withheld_after: Vec::new(),
+                awaits: BTreeSet::new(),
                 group: None,
                 remint_acts: false,
                 cut: None,

@@ -17,14 +17,14 @@ fn member(path: Path, dark: bool) -> Member {
         path,
         destinations: Vec::new(),
         withheld: Vec::new(),
-        late: Vec::new(),
-        withheld_after: Vec::new(),
-        awaits: BTreeSet::new(),
         consumers: vec!["Workload/w".parse().unwrap()],
         dirty_consumers: Vec::new(),
         endpoints: vec!["e".into()],
         exposed_by: None,
         dark,
+        late: Vec::new(),
+        withheld_after: Vec::new(),
+        awaits: BTreeSet::new(),
         group: None,
         remint_acts: false,
         cut: None,
@@ -58,6 +58,7 @@ fn done(step: Step, dark: bool) -> Done {
         Step::Confirm => {
             Done::Confirmed { consumers: BTreeMap::from([("Workload/w".parse().unwrap(), ConfirmGrade::IssuerSeen)]) }
         }
+        Step::Promote => Done::Promoted { places: BTreeSet::new() },
         Step::Prove | Step::FinalProve => Done::Proved { grade: ProofGrade::Refused },
         Step::Sweep if dark => Done::Contained { undecided: Vec::new(), now: now() },
         Step::Sweep | Step::FinalSweep => Done::Swept { undecided: Vec::new() },
@@ -117,6 +118,7 @@ fn all_events() -> Vec<Event> {
         Event::Cleaned,
         Event::Reproved { last: false },
         Event::Reproved { last: true },
+        Event::Delivered { places: BTreeSet::new() },
         Event::Resurrected { endpoints: vec!["e".into()] },
         Event::RolledBack,
         Event::Superseded { by: ResetId("r".into()) },
@@ -138,9 +140,8 @@ fn table() -> BTreeSet<(String, String, String)> {
         for dark in [false, true] {
             let member = member(path, dark);
             for state in all_states() {
-                for (event, withheld) in all_events().into_iter().flat_map(|event| [(event.clone(), 0), (event, 1)]) {
-                    let facts = Facts { withheld, ..Facts::default() };
-                    let rotation = Rotation { state: state.clone(), facts };
+                for event in all_events() {
+                    let rotation = Rotation { state: state.clone(), facts: Facts::default() };
                     if let Ok((next, _)) = rotation.on(&member, &event) {
                         edges.insert((state.name().into(), event.name().into(), next.state.name().into()));
                     }
@@ -307,26 +308,6 @@ fn a_version_that_was_destroyed_is_minted_anew() {
     assert!(matches!(parked.state, State::Parked { reason: Reason::Rights { .. }, .. }));
     assert_eq!(parked.facts.new, None);
     assert_eq!(parked.on(&member, &Event::Retry).unwrap().0.state, State::Waiting { step: Step::Mint });
-}
-
-#[test]
-fn what_was_withheld_is_delivered_after_cleaned_and_nothing_is_killed_again() {
-    let mut member = member(Path::Rolling, false);
-    let place = remint_contract::Location::parse_in(&remint_contract::Name::default_namespace(), "s:p").unwrap();
-    member.withheld =
-        vec![crate::estate::Destination { at: place, fields: BTreeMap::new(), source: false }];
-    let (settled, _) = run(&member);
-    assert_eq!(settled.facts.withheld, 1);
-    let (mut rotation, effects) = settled.on(&member, &Event::Cleaned).unwrap();
-    assert_eq!(effects, [Effect::Await(Step::Deliver)]);
-    member.withheld.clear();
-    for step in [Step::Deliver, Step::Promote, Step::Reload, Step::Confirm] {
-        assert_eq!(rotation.state, State::Waiting { step });
-        rotation = rotation.on(&member, &Event::Cleared).unwrap().0;
-        rotation = rotation.on(&member, &Event::Done { facts: done(step, false) }).unwrap().0;
-    }
-    assert_eq!(rotation.state, State::Settled { last: false });
-    assert!(rotation.on(&member, &Event::Cleaned).is_err());
 }
 
 proptest! {

@@ -63,9 +63,14 @@ pub(super) fn resolve(
             announce(draft, &precedences);
             return Ok(precedences);
         }
+        let was: Vec<Option<usize>> = draft.members.iter().map(|member| member.cut).collect();
         for cycle in cycles {
+            // A cycle that lay whole inside one unit before this round would come back for ever.
+            if was[cycle[0]].is_some() && cycle.iter().all(|&member| was[member] == was[cycle[0]]) {
+                return Err(Refusal::Uncuttable(names(draft, &cycle)));
+            }
             if !hold_late(estate, draft, &cycle, readers) {
-                cut(draft, cycle, &precedences)?;
+                cut(draft, cycle, &precedences);
             }
         }
     }
@@ -96,9 +101,7 @@ pub(super) fn step_graph(draft: &Draft, precedences: &[Precedence]) -> Csr {
             edges.push((step_number((index, pair[0])), step_number((index, pair[1])), UnlockVerb::Use));
         }
     }
-    edges.extend(
-        precedences.iter().map(|edge| (step_number(edge.before), step_number(edge.after), UnlockVerb::Use)),
-    );
+    edges.extend(precedences.iter().map(|edge| (step_number(edge.before), step_number(edge.after), UnlockVerb::Use)));
     Csr::new(u32::try_from(draft.members.len()).unwrap_or(u32::MAX / WIDTH) * WIDTH, edges)
 }
 
@@ -131,11 +134,8 @@ fn hold_late(estate: &Estate, draft: &mut Draft, cycle: &[usize], readers: &Read
         if this.path != Path::Rolling || this.dark {
             continue;
         }
-        let read: BTreeSet<&Location> = readers[member]
-            .iter()
-            .filter(|(reader, _)| inside.contains(reader))
-            .map(|(_, place)| place)
-            .collect();
+        let read: BTreeSet<&Location> =
+            readers[member].iter().filter(|(reader, _)| inside.contains(reader)).map(|(_, place)| place).collect();
         let is_read = |at: &Location| read.contains(&at.whole());
         let some = this.destinations.iter().any(|destination| is_read(&destination.at));
         let rest = this.destinations.iter().any(|destination| !is_read(&destination.at));
@@ -153,8 +153,7 @@ fn hold_late(estate: &Estate, draft: &mut Draft, cycle: &[usize], readers: &Read
             this.destinations.iter().cloned().partition(|destination| is_read(&destination.at));
         let late = late.into_iter().map(|destination| {
             let at = destination.at.whole();
-            let after =
-                readers[member].iter().filter(|(_, place)| *place == at).map(|(reader, _)| *reader).collect();
+            let after = readers[member].iter().filter(|(_, place)| *place == at).map(|(reader, _)| *reader).collect();
             Late { destination, after }
         });
         let late: Vec<_> = late.collect();
@@ -167,7 +166,7 @@ fn hold_late(estate: &Estate, draft: &mut Draft, cycle: &[usize], readers: &Read
 }
 
 /// Makes one unit of the cycle and of every unit that it touches.
-fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) -> Result<(), Refusal> {
+fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) {
     let touched: BTreeSet<usize> = members.iter().filter_map(|&member| draft.members[member].cut).collect();
     let before = members.len();
     let mut because = BTreeSet::new();
@@ -177,10 +176,6 @@ fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) -
     }
     members.sort_unstable();
     members.dedup();
-    // A cycle that lies whole inside one unit would come back for ever.
-    if touched.len() == 1 && members.iter().all(|&member| draft.members[member].cut.is_some()) {
-        return Err(Refusal::Uncuttable(names(draft, &members)));
-    }
     debug_assert!(before <= members.len());
     let inside: BTreeSet<usize> = members.iter().copied().collect();
     because.extend(
@@ -207,7 +202,6 @@ fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) -
     } else {
         draft.cuts[unit] = cut;
     }
-    Ok(())
 }
 
 /// Drops units that were merged into others, and says who is without a working value for how long.

@@ -17,6 +17,12 @@ struct Leaf<'a> {
 }
 
 impl Plan {
+    /// The digest that this plan must have: equal to [`Plan::digest`] unless somebody edited it.
+    #[must_use]
+    pub fn recompute(&self) -> Digest {
+        root(self)
+    }
+
     /// The digest of one member's leaf.
     #[must_use]
     pub fn leaf(&self, member: usize) -> Digest {
@@ -26,7 +32,8 @@ impl Plan {
 
     fn leaf_bytes(&self, member: usize, after: &[super::Precedence]) -> Vec<u8> {
         let Some(this) = self.members.get(member) else { return Vec::new() };
-        let name = |index: usize| self.members.get(index).map(|member| member.credential.to_string()).unwrap_or_default();
+        let name =
+            |index: usize| self.members.get(index).map(|member| member.credential.to_string()).unwrap_or_default();
         let mut after: Vec<_> =
             after.iter().map(|edge| (name(edge.before.0), edge.before.1, edge.after.1, edge.row)).collect();
         after.sort_unstable();

@@ -135,9 +135,7 @@ fn dirty_nodes(graph: &Graph, reach: &Reach, request: &Request, undying: &[NodeI
     let footholds = reach.order.iter().copied().filter(|&id| {
         let start = reach.path(id).len() == 1;
         match graph.label(id) {
-            Some(Node::Doc(reference)) => {
-                reference.kind == Kind::Workload || start && reference.kind == Kind::System
-            }
+            Some(Node::Doc(reference)) => reference.kind == Kind::Workload || start && reference.kind == Kind::System,
             Some(Node::Place(_)) => start,
             None => false,
         }
@@ -163,7 +161,10 @@ fn empty_draft(numbers: &[NodeId], walker: &mut Walker<'_>) -> Draft {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one member is made from everything that is known; a struct would only rename it")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one member is made from everything that is known; a struct would only rename it"
+)]
 fn member(
     estate: &Estate,
     graph: &Graph,
@@ -186,13 +187,15 @@ fn member(
     let mut wait = |nodes: Option<&Vec<NodeId>>| {
         awaits.extend(nodes.into_iter().flatten().filter_map(|&node| graph.label(node).cloned()));
     };
+    let minted = foul.mints.contains_key(&id);
     wait(foul.mints.get(&id));
     // Clean consumers must each find the new value where they read it; else the old one has to stay until then.
     let starved = consumers.iter().any(|consumer| {
         let reads = crate::graph::read_by(estate.workloads.get(consumer), credential);
         !reads.is_empty() && reads.iter().all(|at| withheld.iter().any(|destination| destination.at == **at))
     });
-    if starved || destinations.is_empty() && !withheld.is_empty() {
+    // Whoever waits at all waits for every dirty reader, because then the withheld places are written with the others.
+    if minted || starved || destinations.is_empty() && !withheld.is_empty() {
         wait(foul.credentials.get(&id));
         for destination in &withheld {
             wait(place(&destination.at).and_then(|place| foul.places.get(&place)));

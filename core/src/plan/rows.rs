@@ -139,7 +139,10 @@ fn outlives(draft: &Draft, found: &mut Found) {
 fn remint_acts(draft: &Draft, found: &mut Found) {
     for member in 0..draft.members.len() {
         if let Some(actor) = draft.acts_at_issuer[member].filter(|&actor| actor != member) {
-            if draft.same_cut(actor, member) {
+            if draft.same_cut(actor, member) && draft.members[actor].path == Path::Contain {
+                // It dies with a contained parent: it is used for the last time before it is stopped.
+                found.add(Row::RemintActs, (member, Step::Disable), (actor, Step::Disable));
+            } else if draft.same_cut(actor, member) {
                 found.add(Row::RemintActs, (actor, Step::Verify), (member, Step::Disable));
             } else {
                 found.add(Row::RemintActs, (actor, Step::Confirm), (member, draft.first_act(member)));

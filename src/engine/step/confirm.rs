@@ -7,21 +7,27 @@ use std::time::Duration;
 use remint_contract::{ConfirmGrade, Expected, OperationId, Ref, Seen, Verb, Workload as Host};
 use remint_core::estate::{Credential, Workload};
 use remint_core::machine::{Done, Version};
-use remint_core::step::{Path, Step};
+use remint_core::step::Step;
 use serde_json::json;
 
 use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::host::Ask;
 use crate::engine::record::{kind, put};
-use crate::engine::step::deliver::residue;
 use crate::engine::step::mint::park;
 use crate::engine::{EngineError, is_remint};
 use crate::store::Rule;
 
 /// Makes every consumer read again. Remint itself switches to the new value here.
 pub(super) async fn reload(task: &mut Task) -> Result<Done, Stop> {
+    let consumers = task.run.consumers(task.member());
+    restart(task, consumers).await?;
+    Ok(Done::Plain { step: Step::Reload })
+}
+
+/// Makes these workloads read again.
+pub async fn restart(task: &mut Task, consumers: Vec<Ref>) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
-    for consumer in run.consumers(task.index) {
+    for consumer in consumers {
         if is_remint(&consumer) {
             if let Some(new) = &task.facts.new
                 && let Some(material) = run.material(new).await?
@@ -47,7 +53,7 @@ pub(super) async fn reload(task: &mut Task) -> Result<Done, Stop> {
         })
         .await?;
     }
-    Ok(Done::Plain { step: Step::Reload })
+    Ok(())
 }
 
 /// Polls every consumer until it is seen on the new version, or its time is over.
@@ -58,7 +64,7 @@ pub(super) async fn confirm(task: &mut Task) -> Result<Done, Stop> {
     let new = task.facts.new.clone().ok_or_else(|| park("there is no new version to be seen"))?;
     let began = run.context.clock.now();
     let mut confirmed = BTreeMap::new();
-    let mut waiting = run.consumers(task.index);
+    let mut waiting = run.consumers(&member);
     let mut poll = run.settings.poll;
     let within = |workload: &Ref| {
         run.estate.workloads.get(workload).map_or(member.confirm_within, |workload| workload.confirm.within)
@@ -77,10 +83,6 @@ pub(super) async fn confirm(task: &mut Task) -> Result<Done, Stop> {
         let waited = run.context.clock.now().duration_since(began).unsigned_abs();
         // Whoever still has time keeps the others company; when nobody has, the machine parks by name.
         if !waiting.iter().any(|workload| waited < within(workload)) {
-            // Delivered where it was withheld: what lay there before goes now, the sweep is over.
-            if task.facts.ended.contains(&Step::Sweep) && member.path == Path::Rolling {
-                residue(task).await?;
-            }
             return Ok(Done::Confirmed { consumers: confirmed });
         }
         run.context.clock.sleep(poll).await;
@@ -136,7 +138,7 @@ async fn seen_by_issuer(
     let operation = OperationId("confirm".into());
     // The consumer may have read the value as soon as it was promoted, so a little before this step began.
     let since = began - task.run.settings.escrow_keeps.min(Duration::from_secs(600));
-    let actor = task.run.minter(document).await?;
+    let actor = task.run.manager(document).await?;
     let ask = Ask { system: &document.issued_by.system, verb: Verb::LastUsed, operation: &operation, actor };
     let uses = task
         .run

@@ -1,6 +1,6 @@
 //! Deliver and promote: the new value is written, then seen, in every clean destination.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 use remint_contract::{ErrorKind, Location, OperationId, SecretValue, Verb, WriteRequest};
@@ -30,8 +30,24 @@ pub(super) async fn deliver(task: &mut Task) -> Result<Done, Stop> {
 
 /// Makes readers see the value.
 pub(super) async fn promote(task: &mut Task) -> Result<Done, Stop> {
+    let values = values(task).await?;
+    let places = values.iter().map(|(place, _)| place.clone()).collect();
+    show_all(task, values).await?;
+    Ok(Done::Promoted { places })
+}
+
+/// Writes what was held back when the member was promoted, and may be written now.
+pub async fn held_back(task: &mut Task) -> Result<BTreeSet<Location>, Stop> {
+    let mut values = values(task).await?;
+    values.retain(|(place, _)| !task.facts.delivered.contains(place));
+    let places = values.iter().map(|(place, _)| place.clone()).collect();
+    show_all(task, values).await?;
+    Ok(places)
+}
+
+async fn show_all(task: &mut Task, values: Vec<(Location, BTreeMap<String, SecretValue>)>) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
-    for (place, fields) in values(task).await? {
+    for (place, fields) in values {
         let staged = run.host.connector(&place.system)?.describe().store.is_some_and(|store| store.staged);
         let lock = run.place(&place);
         let _writer = lock.lock().await;
@@ -63,7 +79,7 @@ pub(super) async fn promote(task: &mut Task) -> Result<Done, Stop> {
             return Err(stop);
         }
     }
-    Ok(Done::Plain { step: Step::Promote })
+    Ok(())
 }
 
 /// What goes where.
@@ -73,7 +89,7 @@ async fn values(task: &Task) -> Result<Vec<(Location, BTreeMap<String, SecretVal
     let Some(material) = run.material(&new).await? else {
         return Err(park("the new value is not in escrow any more; retry mints another"));
     };
-    rendered(&run.places(task.index), &material)
+    rendered(&run.places(task.member()), &material)
 }
 
 /// The version that readers see now, for stores with compare-and-set.
@@ -141,7 +157,7 @@ async fn show(task: &mut Task, place: &Location, version: &str) -> Result<(), St
 pub(super) async fn residue(task: &mut Task) -> Result<Vec<String>, Stop> {
     let run = Arc::clone(&task.run);
     let mut left = Vec::new();
-    for place in run.places(task.index) {
+    for place in run.places(task.member()) {
         let capabilities = run.host.connector(&place.at.system)?.describe();
         if !capabilities.store.is_some_and(|store| store.versioned) {
             continue;

@@ -48,7 +48,7 @@ async fn kill(task: &mut Task, verb: Verb) -> Result<(), Stop> {
         verb,
         about: id.0.clone(),
         version: Some(&id),
-        actor: run.minter(document).await?,
+        actor: run.manager(document).await?,
         seal: None,
     };
     let target = &document.issued_by.target;
@@ -82,7 +82,7 @@ pub(super) async fn end_derived(task: &mut Task) -> Result<Done, Stop> {
             verb: Verb::EndDerived,
             about: id.0.clone(),
             version: Some(&id),
-            actor: run.minter(document).await?,
+            actor: run.manager(document).await?,
             seal: None,
         };
         let ended = task
@@ -99,7 +99,7 @@ pub(super) async fn end_derived(task: &mut Task) -> Result<Done, Stop> {
             };
         }
         let operation = OperationId("list-derived".into());
-        let ask = Ask { system, verb: Verb::ListDerived, operation: &operation, actor: run.minter(document).await? };
+        let ask = Ask { system, verb: Verb::ListDerived, operation: &operation, actor: run.manager(document).await? };
         let left = run
             .host
             .call(ask, |connector, call| {

@@ -9,7 +9,7 @@ use remint_contract::{ErrorKind, MadeBy, Material, MintRequest, Minted, Operatio
 use remint_core::machine::{Done, Reason, Version};
 use remint_core::step::Step;
 
-use crate::engine::{EngineError, names};
+use crate::engine::EngineError;
 use crate::engine::effect::{Effect, Stop, Task, chain};
 use crate::engine::host::Ask;
 use crate::engine::record::{IntentOutcome, IntentRecord};
@@ -48,10 +48,7 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
         }
         return Ok(minted(task, version));
     }
-    if member.dark && !run.clean(&member) {
-        return Err(Stop::Park(Reason::Task { what: cleaning(&run) }));
-    }
-    let places = run.places(task.index);
+    let places = run.eventual(&member);
     if places.is_empty() {
         return Err(park(
             "nowhere to deliver a new value, so nothing was minted; give it a destination, or `remint clean` what reads it",
@@ -116,13 +113,6 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
     Err(park(&format!("the target refused {VALUES} values: {refused}; look at `generate` and the target's rules")))
 }
 
-/// What a dark credential waits for.
-fn cleaning(run: &crate::engine::run::Run) -> String {
-    let reset = run.reset.lock().unwrap_or_else(PoisonError::into_inner);
-    let dirty = reset.plan.dirty.difference(&reset.cleaned).cloned().collect();
-    format!("nothing is minted for it while it could be read by {}; rebuild it, then `remint clean`", names(&dirty))
-}
-
 /// What was made is sealed before anything else starts, unless its value was sealed before it was sent.
 async fn keep(task: &mut Task, made: Minted) -> Result<Done, Stop> {
     let run = Arc::clone(&task.run);
@@ -159,7 +149,7 @@ pub(super) async fn verify(task: &mut Task) -> Result<Done, Stop> {
     let Some(material) = run.material(&new).await? else {
         return Err(park("the new value is not in escrow any more; retry mints another"));
     };
-    let fields = rendered(&run.places(task.index), &material)?;
+    let fields = rendered(&run.eventual(&member), &material)?;
     for (place, fields) in &fields {
         run.host.connector(&place.system)?.fits(&place.path, fields)?;
     }
@@ -198,7 +188,7 @@ pub(super) async fn verify(task: &mut Task) -> Result<Done, Stop> {
         new.id.clone(),
     ) && old != id
     {
-        let actor = run.minter(document).await?;
+        let actor = run.manager(document).await?;
         let ask = Ask { system, verb: Verb::CompareRights, operation: &operation, actor };
         change = run
             .host
@@ -228,7 +218,7 @@ async fn destroy(task: &mut Task, new: &Version, why: String) -> Result<Done, St
             verb: Verb::Revoke,
             about: id.0.clone(),
             version: Some(id),
-            actor: run.minter(document).await?,
+            actor: run.manager(document).await?,
             seal: None,
         };
         let target = &document.issued_by.target;

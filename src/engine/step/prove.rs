@@ -124,7 +124,7 @@ async fn absent(task: &mut Task, old: Option<Version>) -> Result<Done, Stop> {
     if !run.host.connector(system)?.describe().verbs.contains(&Verb::Enumerate) {
         return Err(park("the old value is not known and the issuer lists nothing: a person has to attest its death"));
     }
-    let live = run.enumerate(system, run.minter(document).await?).await?;
+    let live = run.enumerate(system, run.manager(document).await?).await?;
     let alive: BTreeSet<&str> = live.iter().map(|live| live.version.0.as_str()).collect();
     if let Some(id) = old.as_ref().and_then(|old| old.id.as_ref())
         && alive.contains(id.0.as_str())

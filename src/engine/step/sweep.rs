@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use remint_contract::{Live, Verb, VersionId};
-use remint_core::machine::{Done, Reason};
+use remint_core::machine::{Done, Reason, Version};
 use remint_core::plan::Member;
-use remint_core::step::Step;
+use remint_core::step::{Path, Step};
 use serde_json::json;
 
 use crate::engine::EngineError;
@@ -29,10 +29,8 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
         let findings = findings(task).await?;
         for _ in 0..3 {
             undecided.clear();
-            let live = run.enumerate(&system, run.minter(document).await?).await?;
-            let old = task.facts.old.as_ref().and_then(|old| old.id.as_ref());
-            // What is only disabled is still listed; what was revoked must not be.
-            if !disabled(&member, step) && live.iter().any(|live| Some(&live.version) == old) {
+            let live = run.enumerate(&system, run.manager(document).await?).await?;
+            if !disabled(&member, step) && live.iter().any(|live| is(&task.facts.old, live)) {
                 return Err(Stop::Park(Reason::Alive { endpoints: vec![format!("{system}, by its own list")] }));
             }
             let strangers: Vec<Live> = live.iter().filter(|live| stranger(task, &member, live)).cloned().collect();
@@ -57,10 +55,7 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
             }
         }
     }
-    if undecided.is_empty()
-        && task.facts.new.is_some()
-        && !matches!((step, member.path), (Step::Sweep, remint_core::step::Path::Cut))
-    {
+    if undecided.is_empty() && task.facts.new.is_some() && !matches!((step, member.path), (Step::Sweep, Path::Cut)) {
         let left = residue(task).await?;
         if !left.is_empty() {
             let now = run.context.clock.now();
@@ -68,24 +63,28 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
             task.pending.entries.push(entry("residue.left", now, Some(&run.id), Some(&member.credential), &body));
         }
     }
-    Ok(if member.dark && step == Step::Sweep && task.facts.new.is_none() {
+    Ok(if member.dark && step == Step::Sweep && member.path == Path::Contain && !run.clean(&member) {
         Done::Contained { undecided, now: run.context.clock.now() }
     } else {
         Done::Swept { undecided }
     })
 }
 
-/// True while the old version is only stopped, and not yet killed for good.
+/// True while the old version is only stopped, and still listed.
 fn disabled(member: &Member, step: Step) -> bool {
-    member.path != remint_core::step::Path::Rolling && step == Step::Sweep
+    member.path != Path::Rolling && step == Step::Sweep
 }
 
-/// Alive, of this target, and neither what this reset made nor what it replaces.
+/// Listed, of this target, and neither what this reset made nor what it replaces.
 fn stranger(task: &Task, member: &Member, live: &Live) -> bool {
     let Ok(document) = task.run.document(&member.credential) else { return false };
-    let ours = [&task.facts.new, &task.facts.old].into_iter().flatten();
     live.target.as_deref() == Some(document.issued_by.target.name.as_str())
-        && ours.filter_map(|version| version.id.as_ref()).all(|id| *id != live.version)
+        && !is(&task.facts.new, live)
+        && !is(&task.facts.old, live)
+}
+
+fn is(version: &Option<Version>, live: &Live) -> bool {
+    version.as_ref().and_then(|version| version.id.as_ref()) == Some(&live.version)
 }
 
 async fn findings(task: &Task) -> Result<Vec<Finding>, Stop> {
@@ -122,7 +121,7 @@ async fn revoke(task: &mut Task, version: &VersionId) -> Result<(), Stop> {
         verb: Verb::Revoke,
         about: version.0.clone(),
         version: Some(version),
-        actor: run.minter(document).await?,
+        actor: run.manager(document).await?,
         seal: None,
     };
     let target = &document.issued_by.target;
