@@ -6,4 +6,5 @@ mod escrow;
 mod evidence;
 mod harden;
 mod rig;
+mod serve;
 mod store;

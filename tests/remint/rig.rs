@@ -23,7 +23,7 @@ use remint_fake::world::{
 };
 
 /// The fake kind and no other.
-pub struct OnlyFake(FakeKind);
+pub struct OnlyFake(pub FakeKind);
 
 impl Kinds for OnlyFake {
     fn kind(&self, name: &str) -> Option<&dyn ConnectorKind> {
@@ -187,7 +187,8 @@ impl Rig {
     }
 }
 
-fn documents(count: usize, world: &World) -> String {
+/// The documents of the estate, as a folder would hold them.
+pub fn documents(count: usize, world: &World) -> String {
     let urls = |service: &str| serde_json::to_string(&world.service(service).unwrap().urls()).unwrap();
     let mut text = format!(
         "apiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: bank}}\nspec:\n  fake: {{role: issuer, endpoints: {}}}\n  auth: {{credential: root}}\n  budget: {{concurrency: 64}}\n\

@@ -36,10 +36,7 @@ pub(super) struct Activate {
     digest: Digest,
 }
 
-pub(super) async fn activate(
-    State(api): State<Arc<Api>>,
-    Body(asked): Body<Activate>,
-) -> Result<Json<Value>, Problem> {
+pub(super) async fn activate(State(api): State<Arc<Api>>, Body(asked): Body<Activate>) -> Result<Json<Value>, Problem> {
     let active = api.folder.activate(asked.digest, &api.by).await?;
     Ok(Json(json!({ "active": active })))
 }

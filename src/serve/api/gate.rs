@@ -110,7 +110,9 @@ mod tests {
         for host in ["localhost", "LOCALHOST:80", "127.0.0.1:8443", "[::1]:1", "[::1]", "127.9.9.9"] {
             assert!(named(host), "{host}");
         }
-        for host in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.1", "[::2]:1", "1"] {
+        for host in
+            ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.1", "[::2]:1", "1"]
+        {
             assert!(!named(host), "{host}");
         }
     }

@@ -31,10 +31,7 @@ struct Versions {
     new: Option<String>,
 }
 
-pub(super) async fn list(
-    State(api): State<Arc<Api>>,
-    Path(id): Path<String>,
-) -> Result<Json<Vec<Shown>>, Problem> {
+pub(super) async fn list(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<Vec<Shown>>, Problem> {
     let id = ResetId(id);
     api.app.engine.reset(&id).await?;
     Ok(Json(api.app.engine.rotations(&id).await?.iter().map(shown).collect()))
