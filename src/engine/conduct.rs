@@ -95,7 +95,7 @@ impl Engine {
         let renewing = self.keep_renewing(fence.clone());
         let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
         let result = self.conduct(reset.clone(), estate, fence.clone()).await;
-        renewing.abort();
+        drop(renewing);
         reset = result?;
         self.store.release(&fence).await?;
         Ok(reset)
@@ -107,16 +107,19 @@ impl Engine {
     }
 
     /// Renews the lease for as long as the run lasts; when it is lost, every later commit of the run is refused.
-    fn keep_renewing(&self, fence: Fence) -> tokio::task::JoinHandle<()> {
+    fn keep_renewing(&self, fence: Fence) -> JoinSet<()> {
         let engine = self.clone();
-        tokio::spawn(async move {
+        // A set ends its tasks when it is dropped: a run that is given up must not hold its lease for ever.
+        let mut renewing = JoinSet::new();
+        renewing.spawn(async move {
             loop {
                 tokio::time::sleep(engine.settings.lease / 3).await;
                 if !matches!(engine.take(&fence.lease).await, Ok(Some(held)) if held == fence) {
                     return;
                 }
             }
-        })
+        });
+        renewing
     }
 
     async fn conduct(&self, reset: Reset, estate: Arc<Estate>, fence: Fence) -> Result<Reset, EngineError> {

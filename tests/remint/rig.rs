@@ -26,7 +26,7 @@ use remint_fake::world::{
 };
 
 /// The fake kind and no other.
-pub struct OnlyFake(FakeKind);
+pub struct OnlyFake(pub FakeKind);
 
 impl Kinds for OnlyFake {
     fn kind(&self, name: &str) -> Option<&dyn ConnectorKind> {
@@ -242,7 +242,8 @@ impl Rig {
     }
 }
 
-fn documents(shape: &Shape, world: &World) -> String {
+/// The documents of the estate, as a folder would hold them.
+pub fn documents(shape: &Shape, world: &World) -> String {
     let urls = |service: &str| serde_json::to_string(&world.service(service).unwrap().urls()).unwrap();
     let made_by = serde_json::to_string(&shape.made_by).unwrap();
     let slots = serde_json::to_string(&shape.slots).unwrap();
