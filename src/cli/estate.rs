@@ -28,7 +28,8 @@ impl Validate {
                     json(&json!({ "valid": false, "problems": problems.0 }))?;
                 } else {
                     data(&problems.to_string());
-                    let count = counted(problems.0.len(), "problem; nothing was changed", "problems; nothing was changed");
+                    let count =
+                        counted(problems.0.len(), "problem; nothing was changed", "problems; nothing was changed");
                     say(&format!("\n{count}"));
                     next("correct the documents at the lines above, then validate again");
                 }

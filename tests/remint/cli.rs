@@ -31,7 +31,9 @@ impl User {
     /// Runs a command line of words, where `~` is the home.
     fn run(&self, line: &str) -> Output {
         let home = self.home.path().display().to_string();
-        let words = line.split_whitespace().map(|word| if word.starts_with('~') { word.replacen('~', &home, 1) } else { word.to_owned() });
+        let words = line
+            .split_whitespace()
+            .map(|word| if word.starts_with('~') { word.replacen('~', &home, 1) } else { word.to_owned() });
         Command::new(env!("CARGO_BIN_EXE_remint"))
             .args(words)
             .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -2,11 +2,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 mod cli;
+mod confirm;
+mod crash;
+mod dark;
 mod engine;
 mod escrow;
 mod evidence;
+mod foreign;
 mod harden;
 mod leak;
+mod lies;
+mod owner;
 mod rig;
+mod rights;
+mod serve;
 mod store;
 mod tidy;

@@ -18,10 +18,23 @@ const LONG: [(&str, &str); 2] = [
 const LAYERS: [(&str, &[&str]); 4] = [
     (
         "core/src",
-        &["tokio", "std::fs", "std::net", "std::env", "std::process", "rand::", "SystemTime", "Instant::now", "Timestamp::now"],
+        &[
+            "tokio",
+            "std::fs",
+            "std::net",
+            "std::env",
+            "std::process",
+            "rand::",
+            "SystemTime",
+            "Instant::now",
+            "Timestamp::now",
+        ],
     ),
     ("evidence-format/src", &["tokio", "std::fs", "std::net", "SystemTime", "Timestamp::now", "remint_core"]),
-    ("src/engine", &["crate::cli", "crate::app", "crate::demo", "crate::serve", "crate::registry", "rusqlite", "clap::"]),
+    (
+        "src/engine",
+        &["crate::cli", "crate::app", "crate::demo", "crate::serve", "crate::registry", "rusqlite", "clap::"],
+    ),
     ("src/store", &["crate::cli", "crate::app", "crate::demo", "crate::serve", "crate::engine", "crate::evidence"]),
 ];
 
@@ -55,7 +68,8 @@ fn a_connector_depends_on_the_contract_and_on_no_other_connector() {
         for line in dependencies.lines().filter(|line| line.starts_with("remint")) {
             let name = line.split(['.', ' ', '=']).next().unwrap_or_default();
             if name != "remint-contract" {
-                problems.push(format!("connectors/{kind}/Cargo.toml depends on {name}; only remint-contract is below it"));
+                problems
+                    .push(format!("connectors/{kind}/Cargo.toml depends on {name}; only remint-contract is below it"));
             }
         }
     }
@@ -157,7 +171,8 @@ fn the_two_commands_are_what_the_readme_and_ci_say() {
         .filter(|command| !readme.contains(command))
         .map(|command| format!("README.md does not say `{command}`"))
         .collect();
-    if !read(&root().join(".ci/run")).lines().any(|line| line.trim().trim_start_matches("exec ") == "cargo xtask test") {
+    if !read(&root().join(".ci/run")).lines().any(|line| line.trim().trim_start_matches("exec ") == "cargo xtask test")
+    {
         problems.push(".ci/run does not call `cargo xtask test`".to_owned());
     }
     none(&problems);

@@ -18,7 +18,13 @@ pub(super) fn normal(text: &str, home: &str) -> String {
             }
         }
         words.push_str(&named(&word));
-        normal.push_str(if rule { "───" } else if differs { words.trim_end() } else { &words });
+        normal.push_str(if rule {
+            "───"
+        } else if differs {
+            words.trim_end()
+        } else {
+            &words
+        });
         normal.push('\n');
     }
     normal

@@ -16,12 +16,13 @@ fn an_aborted_remint_writes_no_core_where_another_program_would() {
         .arg(folder.path().join("demo"))
         .current_dir(folder.path())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(std::fs::File::create(folder.path().join("said")).unwrap())
         .spawn()
         .unwrap();
     let out = remint.stdout.take().unwrap();
     let began = BufReader::new(out).lines().map_while(Result::ok).any(|line| line.starts_with("1. The incident"));
-    assert!(began, "the demo said nothing of an incident");
+    let said = std::fs::read_to_string(folder.path().join("said")).unwrap();
+    assert!(began, "the demo said nothing of an incident: {said}");
 
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", remint.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();

@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 use remint::app::{App, Places};
+use remint::engine::Progress;
 use remint::engine::record::Reset;
 use remint::engine::reset::plan_bytes;
-use remint::engine::Progress;
 use remint::evidence::export;
 use remint_conformance::leaks::Leaks;
 use remint_contract::ResetId;
@@ -19,9 +19,24 @@ use remint_evidence_format::bundle::{Bundle, verify};
 use tokio::sync::broadcast::Receiver;
 
 /// Every kind of place that a run has to fill.
-pub(super) const PLACES: [&str; 16] = [
-    "answers", "arguments", "bundle", "bundle file entries.jsonl", "bundle report", "documents", "entries", "errors",
-    "log", "plan", "progress", "records", "state, closed: remint.db", "state, open: remint.db-wal", "table entry",
+pub(super) const PLACES: [&str; 18] = [
+    "answers",
+    "api",
+    "arguments",
+    "bundle",
+    "bundle file entries.jsonl",
+    "bundle report",
+    "daemon log",
+    "documents",
+    "entries",
+    "errors",
+    "log",
+    "plan",
+    "progress",
+    "records",
+    "state, closed: remint.db",
+    "state, open: remint.db-wal",
+    "table entry",
     "table record",
 ];
 
@@ -50,7 +65,10 @@ impl Seen {
     }
 
     pub(super) fn errors(&self) -> Vec<String> {
-        self.0.get("errors").map(|seen| String::from_utf8_lossy(seen).lines().map(str::to_owned).collect()).unwrap_or_default()
+        self.0
+            .get("errors")
+            .map(|seen| String::from_utf8_lossy(seen).lines().map(str::to_owned).collect())
+            .unwrap_or_default()
     }
 
     pub(super) fn error(&mut self, display: &impl Display, debug: &impl Debug) {
@@ -100,7 +118,9 @@ impl Seen {
     pub(super) fn progress(&mut self, mut watching: Receiver<Progress>) {
         loop {
             match watching.try_recv() {
-                Ok(event) => self.add("progress", format!("{event:?} {}", serde_json::to_string(&event).unwrap()).as_bytes()),
+                Ok(event) => {
+                    self.add("progress", format!("{event:?} {}", serde_json::to_string(&event).unwrap()).as_bytes())
+                }
                 Err(tokio::sync::broadcast::error::TryRecvError::Lagged(_)) => {}
                 Err(_) => return,
             }
@@ -173,6 +193,46 @@ impl Seen {
         }
     }
 
+    /// What the daemon answers over its socket, and what it logs of all that at the finest level.
+    pub(super) fn daemon(&mut self, places: &Places, documents: &str, id: &ResetId) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("estate.yaml"), documents).unwrap();
+        let socket = folder.path().join("socket");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_remint"))
+            .args(["serve", "--log", "trace", "--estate"])
+            .arg(folder.path())
+            .arg("--socket")
+            .arg(&socket)
+            .arg("--state")
+            .arg(&places.state)
+            .arg("--kek")
+            .arg(&places.kek)
+            .stdin(Stdio::null())
+            .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        while !socket.exists() {
+            assert!(child.try_wait().unwrap().is_none(), "{:?}", std::fs::read_to_string(folder.path().join("log")));
+            std::thread::yield_now();
+        }
+        let id = &id.0;
+        for path in ["/readyz", "/v1/estate", "/v1/findings", "/v1/tasks", "/v1/resets", "/v1/nothing"] {
+            self.add("api", &ask(&socket, "GET", path, ""));
+        }
+        for path in [format!("/v1/resets/{id}"), format!("/v1/resets/{id}/rotations"), "/v1/resets/r-none".to_owned()] {
+            self.add("api", &ask(&socket, "GET", &path, ""));
+        }
+        self.add("api", &ask(&socket, "POST", &format!("/v1/resets/{id}/approve"), "{}"));
+        self.add("api", &ask(&socket, "POST", &format!("/v1/resets/{id}/retry"), "{}"));
+        self.add("api", &ask(&socket, "POST", "/v1/resets", "{\"from\":["));
+        for name in ["cmdline", "environ"] {
+            let _ = std::fs::read(format!("/proc/{}/{name}", child.id())).map(|bytes| self.add("arguments", &bytes));
+        }
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+        child.wait().unwrap();
+        self.add("daemon log", &std::fs::read(folder.path().join("log")).unwrap());
+    }
+
     /// Runs a program to its end, looking at its arguments and environment all along.
     pub(super) fn child(&mut self, mut command: Command) {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -196,6 +256,20 @@ impl Seen {
     pub(super) fn log(&mut self) {
         self.add("log", &LOG.get().unwrap().lock().unwrap());
     }
+}
+
+/// One request, and the whole answer.
+fn ask(socket: &Path, method: &str, path: &str, body: &str) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+    let rest = format!("content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
+    stream.write_all(format!("{head}{rest}").as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 "), "{}", String::from_utf8_lossy(&answer));
+    answer
 }
 
 /// What every crate of this process logged since [`capture`].

@@ -11,7 +11,6 @@ use remint::store::{Change, Key, Put, Rule};
 use remint_conformance::leaks::Leaks;
 use remint_contract::{ResetId, SecretValue};
 use remint_core::plan::PlannedTask;
-use remint_evidence_format::bundle::Bundle;
 
 use crate::rig::Rig;
 
@@ -106,19 +105,20 @@ async fn plant(text: &str) -> Seen {
     seen.records(&app, &reset.id).await;
     seen.progress(watching);
     seen.bundle(&app, &reset.id).await;
-    // What a report says is made of what is in a bundle, and a damaged one is quoted: here only that it is looked at.
-    seen.add("bundle report", text.as_bytes());
+    // What is answered and reported is made of the records and the bundle: here only that it is looked at.
+    for place in ["bundle report", "api", "daemon log"] {
+        seen.add(place, text.as_bytes());
+    }
     seen.failure(&EngineError::NoReset(ResetId(text.to_owned())));
     seen.folder("open", rig.folder.path());
     drop(app);
-    seen.folder("closed", rig.folder.path());
     seen.tables(rig.folder.path());
+    seen.folder("closed", rig.folder.path());
     tracing::trace!(planted = text, "{text}");
     log::trace!("{text}");
     seen.log();
     let mut child = Command::new("sh");
     child.args(["-c", "printf '%s\\n' \"$1\"; sleep 0.1", "sh", text]);
     seen.child(child);
-    let _ = Bundle::from_archive(text.as_bytes());
     seen
 }

@@ -131,7 +131,13 @@ impl std::ops::Deref for Issuer {
 
 impl Issuer {
     pub(crate) fn new(spec: IssuerSpec, service: Arc<Service>, rng: StdRng) -> Self {
-        Self { service, versions: Mutex::new(Versions::new(spec)), lag: Mutex::default(), rng: Mutex::new(rng), drawn: Mutex::default() }
+        Self {
+            service,
+            versions: Mutex::new(Versions::new(spec)),
+            lag: Mutex::default(),
+            rng: Mutex::new(rng),
+            drawn: Mutex::default(),
+        }
     }
 
     /// Adds a target while it runs.
