@@ -10,7 +10,7 @@ use remint_contract::{HostRules, Location, Ref};
 use remint_core::estate::Estate;
 use remint_core::graph::{Graph as Built, reach};
 use remint_core::machine::State;
-use remint_core::plan::{Node, Plan as Planned, Request, plan, render_plan, render_reach, to_json};
+use remint_core::plan::{Node, Plan as Planned, Refusal, Request, plan, render_plan, render_reach, to_json};
 use serde_json::json;
 
 use crate::app::{App, load_paths};
@@ -188,7 +188,9 @@ impl Scope {
         request.failure_budget = self.failure_budget;
         plan(estate, &request, &*session.kinds, session.context.clock.now()).map_err(|refusals| {
             let text = refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ");
-            Failure::new(Exit::Refused, format!("there is no plan:\n  {text}"))
+            let unknown = refusals.iter().all(|refusal| matches!(refusal, Refusal::UnknownStart(_)));
+            let exit = if unknown { Exit::Usage } else { Exit::Refused };
+            Failure::new(exit, format!("there is no plan:\n  {text}"))
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::cli::output::{data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
-use crate::engine::record::RotationRecord;
+use crate::engine::record::{ResetStatus, RotationRecord};
 
 #[derive(Debug, Args)]
 pub(super) struct Get {
@@ -158,7 +158,17 @@ pub(super) async fn rotations(app: &App, id: Option<&ResetId>) -> Result<Vec<Sho
     let mut shown = Vec::new();
     for reset in app.engine.resets().await? {
         if id.is_none_or(|id| *id == reset.id) {
-            shown.extend(app.engine.rotations(&reset.id).await?.iter().map(show));
+            let mut these: Vec<Shown> = app.engine.rotations(&reset.id).await?.iter().map(show).collect();
+            match reset.status {
+                ResetStatus::Requested => {
+                    let answer = format!("remint approve {id}, or remint reject {id} --reason …", id = reset.id);
+                    these.iter_mut().for_each(|one| one.next_action = Some(answer.clone()));
+                }
+                // It never runs, so nothing moves these on.
+                ResetStatus::Rejected => these.iter_mut().for_each(|one| one.next_action = None),
+                _ => {}
+            }
+            shown.extend(these);
         }
     }
     Ok(shown)

@@ -238,7 +238,7 @@ async fn summary(app: &App, reset: &Record) -> Result<(), Failure> {
         _ => {
             let open = shown.iter().filter(|one| one.state != "settled").count();
             say(&format!(
-                "Reset {id} is not complete: {open} rotations are open, {} findings undecided.",
+                "Reset {id} is not complete. Open rotations: {open}; undecided findings: {}.",
                 undecided.len()
             ));
             if let Some(finding) = undecided.first() {

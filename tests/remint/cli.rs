@@ -56,7 +56,7 @@ impl User {
     fn note(&mut self, line: &str, output: &Output) {
         let home = self.home.path().display().to_string();
         let text = |bytes: &[u8]| normal(&String::from_utf8_lossy(bytes), &home);
-        let line = normal(line, &home);
+        let line = normal(line, &home).trim_end().to_owned();
         let _ = write!(self.said, "$ remint {line}\n{}", text(&output.stdout));
         if !output.stderr.is_empty() {
             for line in text(&output.stderr).lines() {

@@ -4,7 +4,6 @@
 pub(super) fn normal(text: &str, home: &str) -> String {
     let mut normal = String::new();
     for line in text.lines() {
-        let differs = line.contains(home);
         let line = line.replace(home, "~");
         let rule = !line.is_empty() && line.chars().all(|letter| matches!(letter, '─' | ' '));
         let mut words = String::new();
@@ -18,16 +17,17 @@ pub(super) fn normal(text: &str, home: &str) -> String {
             }
         }
         words.push_str(&named(&word));
-        normal.push_str(if rule {
-            "───"
-        } else if differs {
-            words.trim_end()
-        } else {
-            &words
-        });
+        normal.push_str(&if rule { "───".to_owned() } else { unpadded(&words) });
         normal.push('\n');
     }
     normal
+}
+
+/// Columns are as wide as their widest word, which differs too: between words two spaces stand for any number.
+fn unpadded(line: &str) -> String {
+    let indent = line.len() - line.trim_start().len();
+    let words: Vec<&str> = line.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect();
+    format!("{}{}", &line[..indent], words.join("  ")).trim_end().to_owned()
 }
 
 /// A name in place of what is never the same twice.
@@ -38,6 +38,7 @@ fn named(word: &str) -> String {
     let (core, end) = word.trim_end_matches(['.', ':']).split_at(word.trim_end_matches(['.', ':']).len());
     let end = if end.is_empty() { &word[core.len()..] } else { end };
     let core = match core {
+        digest if hex(digest, 64) => "DIGEST".to_owned(),
         digest if digest.strip_prefix("sha256:").is_some_and(|digest| hex(digest, 64)) => "sha256:DIGEST".to_owned(),
         short if hex(short, 12) => "DIGEST".to_owned(),
         key if key.starts_with("remint+") && key.len() > 50 => "remint+ID+KEY".to_owned(),

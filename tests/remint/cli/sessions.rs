@@ -2,7 +2,7 @@
 
 use super::{User, exit};
 
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 31] = [
     "",
     "demo",
     "validate",
@@ -31,6 +31,7 @@ const COMMANDS: [&str; 30] = [
     "--version",
     "nonsense",
     "reset --plan",
+    "serve",
     "get nonsense",
     "reach --between yesterday today",
 ];

@@ -235,12 +235,14 @@ impl Seen {
 
     /// Runs a program to its end, looking at its arguments and environment all along.
     pub(super) fn child(&mut self, mut command: Command) {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         for name in ["cmdline", "environ"] {
             // Its environment is closed to whoever is not privileged, and both are gone with it.
             let _ = std::fs::read(format!("/proc/{}/{name}", child.id())).map(|bytes| self.add("arguments", &bytes));
         }
+        // Who waits for words has shown its arguments by now.
+        drop(child.stdin.take());
         let other = std::thread::spawn(move || {
             let mut bytes = Vec::new();
             err.read_to_end(&mut bytes).map(|_| bytes)
@@ -249,7 +251,9 @@ impl Seen {
         out.read_to_end(&mut bytes).unwrap();
         self.add("answers", &bytes);
         self.add("answers", &other.join().unwrap().unwrap());
-        child.wait().unwrap();
+        let ended = child.wait().unwrap();
+        let said = String::from_utf8_lossy(&bytes).into_owned();
+        assert!(matches!(ended.code(), Some(0 | 1)), "{command:?} {ended}: {said}");
     }
 
     /// Everything that was logged until now, in this process.

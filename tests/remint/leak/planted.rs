@@ -118,7 +118,7 @@ async fn plant(text: &str) -> Seen {
     log::trace!("{text}");
     seen.log();
     let mut child = Command::new("sh");
-    child.args(["-c", "printf '%s\\n' \"$1\"; sleep 0.1", "sh", text]);
+    child.args(["-c", "printf '%s\\n' \"$1\"; read -r line; exit 0", "sh", text]);
     seen.child(child);
     seen
 }
