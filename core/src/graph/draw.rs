@@ -134,7 +134,7 @@ pub(super) fn kind(graph: &Graph, node: NodeId) -> &'static str {
     }
 }
 
-pub(super) const fn word(verb: UnlockVerb) -> &'static str {
+pub(crate) const fn word(verb: UnlockVerb) -> &'static str {
     match verb {
         UnlockVerb::Read => "read",
         UnlockVerb::Write => "write",

@@ -135,6 +135,11 @@ fn bend(sizes: &[Size], linked: &[bool], layer: &[usize], edges: &[(usize, usize
 }
 
 impl Layered {
+    /// How often to go over the columns: fewer times the more there is, so that a tangle never stalls.
+    fn sweeps(&self, most: usize) -> usize {
+        (WORK / self.column.len().max(1)).clamp(2, most)
+    }
+
     fn bend_after(&mut self, last: usize) -> usize {
         let item = self.column.len();
         let column = self.column[last] + 1;
@@ -198,6 +203,8 @@ fn as_i32(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
+/// Items looked at in all sweeps together, about.
+const WORK: usize = 100_000;
 /// The height that a bend keeps free for itself.
 const BEND: i32 = 8;
 /// Between columns.

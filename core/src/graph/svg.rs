@@ -135,7 +135,9 @@ fn draw_box(out: &mut String, this: &Card, x: i32, y: i32, size: Size) {
 fn draw_arrow(out: &mut String, scene: &Scene, layout: &Layout, sizes: &[Size], arrow: &Arrow, route: &Route) {
     let (left, right) = if route.backward { (arrow.to, arrow.from) } else { (arrow.from, arrow.to) };
     let (Some(begin), Some(end)) = (layout.column[left], layout.column[right]) else { return };
-    let middle = |node: usize| layout.boxes[node].y + sizes[node].height / 2;
+    // A way back runs beside the way there.
+    let beside = if route.backward { 6 } else { 0 };
+    let middle = |node: usize| layout.boxes[node].y + sizes[node].height / 2 + beside;
     let edge = |column: usize| layout.columns[column].0 + layout.columns[column].1;
     let head = 7;
     let mut at = (edge(begin) + if route.backward { head } else { 0 }, middle(left));

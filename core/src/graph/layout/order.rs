@@ -8,7 +8,7 @@ pub(super) fn sort(layered: &mut Layered) {
     let mut position = positions(layered);
     let mut best = layered.columns.clone();
     let mut fewest = crossings(layered, &position);
-    for sweep in 0..SWEEPS {
+    for sweep in 0..layered.sweeps(SWEEPS) {
         if fewest == 0 {
             break;
         }

@@ -16,7 +16,7 @@ pub(super) fn heights(layered: &Layered) -> Vec<i32> {
         }
     }
     let count = layered.columns.len();
-    for sweep in 0..SWEEPS {
+    for sweep in 0..layered.sweeps(SWEEPS) {
         for step in 0..count {
             let column = if sweep % 2 == 0 { step } else { count - 1 - step };
             settle(layered, &layered.columns[column], &mut middle);

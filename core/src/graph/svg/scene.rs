@@ -76,7 +76,7 @@ impl Scene {
             scene.notes = notes;
             return scene;
         }
-        notes.extend(left_out(graph, &fate));
+        notes.extend(left_out(graph, reached, &fate));
         let mut scene = draw(graph, reached, &fate);
         scene.notes = notes;
         scene
@@ -120,7 +120,7 @@ fn lies_in(graph: &Graph, credential: NodeId, place: NodeId) -> bool {
     graph.edges.targets(place).iter().all(|&target| target == credential)
 }
 
-fn left_out(graph: &Graph, fate: &[Fate]) -> Vec<String> {
+fn left_out(graph: &Graph, reached: &Reach, fate: &[Fate]) -> Vec<String> {
     let mut hidden: BTreeMap<&str, usize> = BTreeMap::new();
     let mut inside: BTreeMap<&str, usize> = BTreeMap::new();
     for (node, fate) in (0..).zip(fate) {
@@ -136,6 +136,10 @@ fn left_out(graph: &Graph, fate: &[Fate]) -> Vec<String> {
     let mut notes = Vec::new();
     if !inside.is_empty() {
         notes.push(format!("Written in the box of the only credential that they lead to: {}.", counted(&inside)));
+    }
+    let holding = |node: NodeId| matches!(kind(graph, node), "System" | "Identity");
+    if (0..graph.len()).any(|node| holding(node) && !reached.contains(node)) {
+        notes.push("What a system holds and issues is drawn only where the system itself is reached.".to_owned());
     }
     if !hidden.is_empty() {
         notes.push(format!("Not drawn, because nothing leads to them: {}.", counted(&hidden)));
