@@ -5,5 +5,6 @@ mod engine;
 mod escrow;
 mod evidence;
 mod harden;
+mod postgres;
 mod rig;
 mod store;
