@@ -121,17 +121,8 @@ impl Engine {
                 continue;
             }
             if finding.credential.is_none() {
-                let target = remint_contract::Target { name: String::new(), settings: Value::Null };
-                let operation = self.context.operation()?;
-                let ask = Ask { system: &finding.system, verb: Verb::Revoke, operation: &operation, actor: None };
-                let version = finding.version.clone();
-                let revoked = host
-                    .call(ask, |connector, call| {
-                        let (target, version) = (target.clone(), version.clone());
-                        async move { connector.revoke(&call, &target, &version).await }
-                    })
-                    .await;
-                if revoked.is_err() {
+                // What cannot be carried out now stays undone, and the next run tries again.
+                if self.kill(&host, &finding).await.is_err() {
                     continue;
                 }
             }
@@ -147,6 +138,27 @@ impl Engine {
             change.entries.push(entry("foreign.revoked", now, Some(id), Some(&finding.subject()), &body));
             change.puts.push(put(kind::FINDING, finding.id.clone(), &id.0, &finding, Rule::Upsert)?);
             self.store.commit(change).await?;
+        }
+        Ok(())
+    }
+
+    /// Revokes a foreign version that belongs to no target, and ends what came from it: whoever is logged in with it
+    /// would stay otherwise.
+    async fn kill(&self, host: &crate::engine::host::Host, finding: &Finding) -> Result<(), EngineError> {
+        let target = remint_contract::Target { name: String::new(), settings: Value::Null };
+        let operation = self.context.operation()?;
+        let ask = |verb| Ask { system: &finding.system, verb, operation: &operation, actor: None };
+        host.call(ask(Verb::Revoke), |connector, call| {
+            let (target, version) = (target.clone(), finding.version.clone());
+            async move { connector.revoke(&call, &target, &version).await }
+        })
+        .await?;
+        if host.connector(&finding.system)?.describe().verbs.contains(&Verb::EndDerived) {
+            host.call(ask(Verb::EndDerived), |connector, call| {
+                let (target, version) = (target.clone(), finding.version.clone());
+                async move { connector.end_derived(&call, &target, &version).await }
+            })
+            .await?;
         }
         Ok(())
     }

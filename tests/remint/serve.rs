@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::rig::{OnlyFake, Rig, documents, Shape};
+use crate::rig::{OnlyFake, Rig, Shape, documents};
 use client::{Answer, Client};
 
 /// Longer than anything here takes.
