@@ -9,7 +9,7 @@
 //! the targets say.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use remint_contract::{HostRules, Kinds, Name, Ref, ResetId};
@@ -45,6 +45,8 @@ pub struct Engine {
     pub context: Context,
     pub settings: EngineSettings,
     pub progress: broadcast::Sender<Progress>,
+    /// The resets that this process carries out now.
+    running: Arc<Mutex<BTreeSet<ResetId>>>,
 }
 
 /// The engine's own limits and waits.
@@ -152,7 +154,7 @@ impl Engine {
         settings: EngineSettings,
     ) -> Self {
         let (progress, _) = broadcast::channel(4096);
-        Self { store, escrow, kinds, rules, context, settings, progress }
+        Self { store, escrow, kinds, rules, context, settings, progress, running: Arc::default() }
     }
 
     /// Everything that tells what is going on; a slow watcher misses some, and never holds the engine.

@@ -18,13 +18,7 @@ pub fn drift(member: &Member, estate: &Estate, kinds: &dyn Kinds) -> Option<Stri
     if credential.rotation.strategy != member.strategy {
         return Some("its strategy was changed".to_owned());
     }
-    let planned: BTreeSet<_> = member
-        .destinations
-        .iter()
-        .chain(&member.withheld)
-        .chain(member.late.iter().map(|late| &late.destination))
-        .map(|place| (&place.at, &place.fields))
-        .collect();
+    let planned: BTreeSet<_> = member.places().map(|place| (&place.at, &place.fields)).collect();
     let now: BTreeSet<_> = credential.delivered_to.iter().map(|place| (&place.at, &place.fields)).collect();
     if let Some((place, _)) = now.symmetric_difference(&planned).next() {
         return Some(format!("its destinations were changed ({place})"));

@@ -16,11 +16,13 @@
 //! doing        --done-------------> settled       the path's last step: provisional until the last re-proof
 //! doing        --lost-------------> unknown       an effect's answer was lost: neither done nor undone
 //! doing        --failed-----------> parked        the reason says who can move it on, and how
+//! doing        --spoiled----------> waiting       before delivery: the new value is not accepted any more; mint another
+//! doing        --destroyed--------> parked        the new version had other rights and is dead: a retry mints another
 //! doing        --superseded-------> superseded
 //! unknown      --found-done-------> doing         the target says it happened: the step goes on from there
 //! unknown      --found-undone-----> doing         the target says it never happened: the step is tried again
 //! unknown      --failed-----------> parked        the target does not say
-//! parked       --retry------------> waiting       the same step again
+//! parked       --retry------------> waiting       the same step again, or the earlier one that has to be repeated for it
 //! parked       --rolled-back------> rolled-back   before anything was revoked: the new version is given up
 //! parked       --superseded-------> superseded
 //! dark         --cleaned----------> waiting       rebuilt, isolated or cut off: on to mint
@@ -113,19 +115,38 @@ pub enum Reason {
 pub enum Event {
     Start,
     Cleared,
-    Done { facts: Done },
+    Done {
+        facts: Done,
+    },
     Lost,
+    Spoiled,
     FoundDone,
     FoundUndone,
-    Failed { reason: Reason },
-    Drifted { what: String },
+    Failed {
+        reason: Reason,
+    },
+    /// The new version was killed before anybody saw it.
+    Destroyed {
+        change: String,
+    },
+    Drifted {
+        what: String,
+    },
     Retry,
     Cleaned,
-    Reproved { last: bool },
-    Delivered { places: BTreeSet<Location> },
-    Resurrected { endpoints: Vec<String> },
+    Reproved {
+        last: bool,
+    },
+    Delivered {
+        places: BTreeSet<Location>,
+    },
+    Resurrected {
+        endpoints: Vec<String>,
+    },
     RolledBack,
-    Superseded { by: ResetId },
+    Superseded {
+        by: ResetId,
+    },
 }
 
 /// What a finished step established.
@@ -251,11 +272,22 @@ impl Rotation {
                 next.state = State::Unknown { step: *step };
                 vec![Effect::Ask(*step)]
             }
+            (State::Doing { step: Step::Deliver }, Event::Spoiled) => {
+                next.facts.new = None;
+                next.facts.ended.remove(&Step::Mint);
+                next.facts.ended.remove(&Step::Verify);
+                next.wait(Step::Mint)
+            }
             (State::Doing { step } | State::Unknown { step }, Event::Failed { reason }) => {
                 next.park(*step, reason.clone())
             }
             (State::Unknown { step }, Event::FoundDone | Event::FoundUndone) => next.perform(*step),
-            (State::Parked { step, .. }, Event::Retry) => next.wait(*step),
+            (State::Doing { step: Step::Verify }, Event::Destroyed { change }) => {
+                next.facts.new = None;
+                next.facts.ended.remove(&Step::Mint);
+                next.park(Step::Mint, Reason::Rights { change: change.clone() })
+            }
+            (State::Parked { step, reason }, Event::Retry) => next.repeat(*step, reason, member.path),
             (State::Parked { .. }, Event::RolledBack) if !next.killed() => {
                 next.facts.new = None;
                 next.facts.ended.retain(|step| *step == Step::Capture);
@@ -273,11 +305,9 @@ impl Rotation {
                 Vec::new()
             }
             (State::Settled { .. }, Event::Resurrected { endpoints }) => {
-                // The old version is killed and proven again, from the step that kills it on this path.
-                for step in
-                    [Step::Revoke, Step::EndDerived, Step::Prove, Step::Sweep, Step::FinalProve, Step::FinalSweep]
-                {
-                    next.facts.ended.remove(&step);
+                // The old version is killed and proven again, from the step that kills it for good on this path.
+                if let Some(&last) = member.path.steps().last() {
+                    next.forget(member.path, Step::Revoke, last);
                 }
                 next.facts.proof = None;
                 let mut effects = next.park(Step::Revoke, Reason::Alive { endpoints: endpoints.clone() });
@@ -311,6 +341,33 @@ impl Rotation {
     fn wait(&mut self, step: Step) -> Vec<Effect> {
         self.state = State::Waiting { step };
         vec![Effect::Await(step)]
+    }
+
+    /// A step that could not end is tried again, from the earlier one whose doing it only looked at: consumers that were
+    /// not seen are made to read again, a version that lives is killed again.
+    fn repeat(&mut self, step: Step, reason: &Reason, path: Path) -> Vec<Effect> {
+        let killed = || {
+            let steps = path.steps().iter().rev().skip_while(|&&other| other != step);
+            steps.copied().find(|step| matches!(step, Step::Disable | Step::Revoke))
+        };
+        let first = match reason {
+            _ if step == Step::Confirm => Step::Reload,
+            Reason::Alive { .. } => killed().unwrap_or(step),
+            _ => step,
+        };
+        self.forget(path, first, step);
+        self.wait(first)
+    }
+
+    /// These steps have to be done (again).
+    fn forget(&mut self, path: Path, first: Step, last: Step) {
+        let steps = path.steps().iter().skip_while(|&&step| step != first);
+        for step in steps {
+            self.facts.ended.remove(step);
+            if *step == last {
+                return;
+            }
+        }
     }
 
     fn perform(&mut self, step: Step) -> Vec<Effect> {
@@ -357,7 +414,12 @@ impl Rotation {
             self.state = State::Dark { since: *now };
             return vec![Effect::Alarm];
         }
-        if let Some(after) = member.path.after(step) {
+        // What ended before and was not undone by a repetition stays.
+        let mut after = member.path.after(step);
+        while let Some(done) = after.filter(|step| self.facts.ended.contains(step)) {
+            after = member.path.after(done);
+        }
+        if let Some(after) = after {
             return self.wait(after);
         }
         self.state = State::Settled { last: false };
@@ -463,9 +525,11 @@ impl Event {
             Self::Cleared => "cleared",
             Self::Done { .. } => "done",
             Self::Lost => "lost",
+            Self::Spoiled => "spoiled",
             Self::FoundDone => "found-done",
             Self::FoundUndone => "found-undone",
             Self::Failed { .. } => "failed",
+            Self::Destroyed { .. } => "destroyed",
             Self::Drifted { .. } => "drifted",
             Self::Retry => "retry",
             Self::Cleaned => "cleaned",

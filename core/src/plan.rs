@@ -128,6 +128,14 @@ pub struct Member {
     pub confirm_within: Duration,
 }
 
+impl Member {
+    /// Everywhere the value is written, sooner or later.
+    pub fn places(&self) -> impl Iterator<Item = &Destination> {
+        let late = self.late.iter().map(|late| &late.destination);
+        self.destinations.iter().chain(&self.withheld).chain(late)
+    }
+}
+
 /// A destination that is written at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Late {

@@ -5,7 +5,6 @@ use std::sync::PoisonError;
 
 use remint_contract::{OperationId, Ref, ResetId, Verb};
 use remint_core::machine::{Rotation, State};
-use remint_core::plan::Member;
 use remint_evidence_format::ledger::Ledger;
 use serde_json::{Value, json};
 
@@ -14,19 +13,14 @@ use crate::engine::record::{Finding, Reset, ResetStatus, entry, kind, put, read}
 use crate::engine::run::Run;
 use crate::engine::step::Tried;
 use crate::engine::{Engine, EngineError};
-use crate::store::{Change, Key, Rule};
+use crate::store::{Change, Fence, Key, Rule};
 
 impl Engine {
     /// After a run: strangers at the issuers, the reset's status, and the due re-proofs.
     pub(crate) async fn sum_up(&self, run: &Run, rotations: &[Rotation]) -> Result<Reset, EngineError> {
         let mut change = Change::default();
-        let delivered = |member: &Member, rotation: &Rotation| {
-            let late = member.late.iter().map(|late| &late.destination);
-            let mut places = member.destinations.iter().chain(&member.withheld).chain(late);
-            places.all(|place| rotation.facts.delivered.contains(&place.at))
-        };
         let settled = run.members.iter().zip(rotations).all(|(member, rotation)| match rotation.state {
-            State::Settled { .. } => delivered(member, rotation),
+            State::Settled { .. } => member.places().all(|place| rotation.facts.delivered.contains(&place.at)),
             State::Superseded { .. } => true,
             _ => false,
         });
@@ -111,7 +105,14 @@ impl Engine {
     }
 
     /// Revokes what people decided to revoke and what belongs to no member's sweep.
+    ///
+    /// # Errors
+    /// The store failed. An issuer that cannot be asked now leaves the decision open.
     pub async fn carry_out(&self, id: &ResetId) -> Result<(), EngineError> {
+        self.carry_out_under(id, None).await
+    }
+
+    pub(crate) async fn carry_out_under(&self, id: &ResetId, fence: Option<&Fence>) -> Result<(), EngineError> {
         let reset = self.reset(id).await?;
         let estate = std::sync::Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
         let host = self.host(std::sync::Arc::clone(&estate));
@@ -124,19 +125,24 @@ impl Engine {
                 let operation = self.context.operation()?;
                 let ask = Ask { system: &finding.system, verb: Verb::Revoke, operation: &operation, actor: None };
                 let version = finding.version.clone();
-                host.call(ask, |connector, call| {
-                    let (target, version) = (target.clone(), version.clone());
-                    async move { connector.revoke(&call, &target, &version).await }
-                })
-                .await?;
-            } else if !self.gone(&host, &estate, &finding).await? {
+                let revoked = host
+                    .call(ask, |connector, call| {
+                        let (target, version) = (target.clone(), version.clone());
+                        async move { connector.revoke(&call, &target, &version).await }
+                    })
+                    .await;
+                if revoked.is_err() {
+                    continue;
+                }
+            }
+            if !self.gone(&host, &estate, &finding).await.unwrap_or(false) {
                 continue;
             }
             if let Some(decision) = &mut finding.decision {
                 decision.done = true;
             }
             let now = self.context.clock.now();
-            let mut change = Change::default();
+            let mut change = Change { fence: fence.cloned(), ..Change::default() };
             let body = json!({ "finding": finding.id, "version": finding.version.0 });
             change.entries.push(entry("foreign.revoked", now, Some(id), Some(&finding.subject()), &body));
             change.puts.push(put(kind::FINDING, finding.id.clone(), &id.0, &finding, Rule::Upsert)?);
@@ -174,6 +180,9 @@ impl Engine {
     pub(crate) async fn closing(&self, reset: &Reset) -> Result<(), EngineError> {
         let entries = self.store.entries_of(&reset.id).await?;
         let ledger = Ledger::of(&reset.id.0, entries.iter().map(|entry| entry.bytes.as_slice()))?;
+        if ledger.is_closed() {
+            return Ok(());
+        }
         let now = self.context.clock.now();
         let body = Value::Object(ledger.closing());
         let entries = vec![entry("reset.closed", now, Some(&reset.id), None, &body)];

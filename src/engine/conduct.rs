@@ -8,7 +8,7 @@
 //! of an earlier one is moving and not more members than the failure budget are parked; contain opens all waves at once.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use remint_contract::ResetId;
 use remint_core::drift::drift;
@@ -41,6 +41,29 @@ struct Conductor {
     held: BTreeSet<usize>,
     /// Cuts whose outage was announced.
     out: BTreeSet<usize>,
+    /// How often a step's answer was lost in this run.
+    lost: HashMap<(usize, Step), u32>,
+    /// Findings of this reset that a person decided.
+    decided: BTreeSet<String>,
+}
+
+/// One run of a reset in this process: a lease tells processes apart, not two calls in one.
+struct Alone {
+    running: Arc<Mutex<BTreeSet<ResetId>>>,
+    id: ResetId,
+}
+
+impl Alone {
+    fn claim(running: &Arc<Mutex<BTreeSet<ResetId>>>, id: &ResetId) -> Option<Self> {
+        let fresh = running.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        fresh.then(|| Self { running: Arc::clone(running), id: id.clone() })
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
 }
 
 impl Engine {
@@ -52,7 +75,11 @@ impl Engine {
         let mut reset = self.reset(id).await?;
         match reset.status {
             ResetStatus::Requested => return Err(EngineError::Unapproved(id.clone())),
-            ResetStatus::Rejected | ResetStatus::Complete => return Ok(reset),
+            ResetStatus::Complete => {
+                self.closing(&reset).await?;
+                return Ok(reset);
+            }
+            ResetStatus::Rejected => return Ok(reset),
             ResetStatus::Running | ResetStatus::Resting | ResetStatus::Provisional => {}
         }
         let digest = reset.plan.digest.to_string();
@@ -63,6 +90,7 @@ impl Engine {
             }
             None => return Err(EngineError::Unapproved(id.clone())),
         }
+        let _alone = Alone::claim(&self.running, id).ok_or_else(|| EngineError::Busy(id.clone()))?;
         let fence = self.take(&format!("reset/{id}")).await?.ok_or_else(|| EngineError::Busy(id.clone()))?;
         let renewing = self.keep_renewing(fence.clone());
         let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
@@ -127,6 +155,7 @@ impl Engine {
         conductor.start().await?;
         conductor.finish().await?;
         conductor.held_back().await?;
+        self.carry_out_under(&id, Some(&run.fence)).await?;
         let rotations = conductor.rotations;
         self.sum_up(&run, &rotations).await
     }
@@ -179,6 +208,8 @@ impl Conductor {
             moving: JoinSet::new(),
             held: BTreeSet::new(),
             out: BTreeSet::new(),
+            lost: HashMap::new(),
+            decided: BTreeSet::new(),
         }
     }
 
@@ -192,6 +223,11 @@ impl Conductor {
             {
                 self.apply(index, Event::Drifted { what }).await?;
             }
+        }
+        let findings = self.engine.findings(Some(&self.run.id)).await?;
+        self.decided = findings.into_iter().filter(|found| found.decision.is_some()).map(|found| found.id).collect();
+        for index in 0..self.rotations.len() {
+            self.announce(index);
         }
         for index in 0..self.rotations.len() {
             if !matches!(self.rotations[index].state, State::Planned) {
@@ -208,9 +244,9 @@ impl Conductor {
                 self.spawn(index, step);
                 Ok(())
             }
-            // The step resolves what is open before it does anything.
-            State::Unknown { .. } => self.apply(index, Event::FoundUndone).await,
+            State::Unknown { step } => self.again(index, step).await,
             State::Dark { .. } if self.run.clean(&self.run.members[index]) => self.apply(index, Event::Cleaned).await,
+            State::Parked { reason, .. } if self.answered(index, &reason) => self.apply(index, Event::Retry).await,
             State::Planned
             | State::Parked { .. }
             | State::Dark { .. }
@@ -218,6 +254,32 @@ impl Conductor {
             | State::Superseded { .. }
             | State::RolledBack => Ok(()),
         }
+    }
+
+    /// True when people said what a parked member waited for.
+    fn answered(&self, index: usize, reason: &Reason) -> bool {
+        let member = &self.run.members[index];
+        match reason {
+            Reason::Foreign { versions } => self.run.document(&member.credential).is_ok_and(|document| {
+                let system = document.issued_by.system.to_string();
+                versions
+                    .iter()
+                    .all(|version| self.decided.contains(&step::finding_id(&self.run.id.0, &system, version)))
+            }),
+            _ => false,
+        }
+    }
+
+    /// A step whose answer was lost begins again, and asks the target first; a target that goes on saying nothing is a
+    /// matter for a person.
+    async fn again(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
+        let times = self.lost.entry((index, step)).or_default();
+        *times += 1;
+        if *times < self.engine.settings.host.tries {
+            return self.apply(index, Event::FoundUndone).await;
+        }
+        let what = format!("{step} got no answer {times} times; look at the system, then `remint retry`");
+        self.apply(index, Event::Failed { reason: Reason::Unclear { what } }).await
     }
 
     async fn open_wave(&mut self, number: usize) -> Result<(), EngineError> {
@@ -275,8 +337,13 @@ impl Conductor {
                     continue;
                 }
             };
-            if let Err(Stop::Broken(error)) = step::restart(&mut task, member.dirty_consumers.clone()).await {
-                return Err(error);
+            match step::restart(&mut task, member.dirty_consumers.clone()).await {
+                Ok(()) => task.close_rest(),
+                Err(Stop::Broken(error)) => return Err(error),
+                Err(stop) => {
+                    tracing::warn!(credential = %member.credential, ?stop, "what reads a held-back place was not restarted");
+                    continue;
+                }
             }
             let body = json!({ "places": places.iter().map(ToString::to_string).collect::<Vec<_>>() });
             let (next, _) = self.rotations[index].on(member, &Event::Delivered { places })?;
@@ -315,21 +382,19 @@ impl Conductor {
                     *count = count.saturating_sub(1);
                     let waits = matches!(self.rotations[next.0].state, State::Waiting { step } if step == next.1);
                     if *count == 0 && waits && self.held.remove(&next.0) {
-                        self.clear(next.0, next.1)?;
+                        self.wait(next.0, next.1).await?;
                     }
                 }
             }
         }
         self.announce(index);
         match self.rotations[index].state.clone() {
-            State::Waiting { step } => self.wait(index, step).await,
-            State::Doing { step } => {
-                self.spawn(index, step);
-                Ok(())
-            }
-            State::Unknown { .. } => self.apply(index, Event::FoundUndone).await,
-            _ => Ok(()),
+            State::Waiting { step } => self.wait(index, step).await?,
+            State::Doing { step } => self.spawn(index, step),
+            State::Unknown { step } => self.again(index, step).await?,
+            _ => {}
         }
+        Ok(())
     }
 
     /// Begins the step when nothing must come before it any more.
@@ -357,7 +422,14 @@ impl Conductor {
     fn spawn(&mut self, index: usize, step: Step) {
         self.tell(index);
         let (run, rotation) = (Arc::clone(&self.run), self.rotations[index].clone());
-        self.moving.spawn(async move { (index, work(run, index, rotation, step).await) });
+        let lost = self.lost.get(&(index, step)).copied().unwrap_or_default();
+        let wait = self.engine.settings.host.backoff * lost;
+        self.moving.spawn(async move {
+            if !wait.is_zero() {
+                run.context.clock.sleep(wait).await;
+            }
+            (index, work(run, index, rotation, step).await)
+        });
     }
 
     /// An event that is not a step's outcome: durable at once.
@@ -401,10 +473,6 @@ impl Conductor {
     fn announce(&mut self, index: usize) {
         let Some(cut) = self.run.members[index].cut else { return };
         let at = self.run.context.clock.now();
-        let begins = matches!(self.rotations[index].state, State::Doing { step: Step::Disable });
-        if begins && self.out.insert(cut) {
-            self.engine.tell(Progress::Outage { reset: self.run.id.clone(), cut, began: true, at });
-        }
         let confirmed = self
             .run
             .members
@@ -412,6 +480,11 @@ impl Conductor {
             .zip(&self.rotations)
             .filter(|(member, _)| member.cut == Some(cut))
             .all(|(_, rotation)| rotation.facts.ended.contains(&Step::Confirm));
+        let Rotation { state, facts } = &self.rotations[index];
+        let begins = matches!(state, State::Doing { step: Step::Disable }) || facts.ended.contains(&Step::Disable);
+        if begins && !confirmed && self.out.insert(cut) {
+            self.engine.tell(Progress::Outage { reset: self.run.id.clone(), cut, began: true, at });
+        }
         if confirmed && self.out.remove(&cut) {
             self.engine.tell(Progress::Outage { reset: self.run.id.clone(), cut, began: false, at });
         }
@@ -424,9 +497,15 @@ async fn work(run: Arc<Run>, index: usize, rotation: Rotation, step: Step) -> Re
     let event = match step::perform(&mut task, step).await {
         Ok(facts) => Event::Done { facts },
         Err(Stop::Park(reason)) => Event::Failed { reason },
+        Err(Stop::Failed { what, .. }) => Event::Failed { reason: Reason::Failed { what } },
+        Err(Stop::Destroyed { change }) => Event::Destroyed { change },
         Err(Stop::Lost) => Event::Lost,
+        Err(Stop::Spoiled) => Event::Spoiled,
         Err(Stop::Broken(error)) => return Err(error),
     };
+    if matches!(event, Event::Done { .. }) {
+        task.close_rest();
+    }
     // What is confirmed depends on who is clean by now; the machine judges by the member it is given.
     let mut member = run.members[index].clone();
     member.consumers = run.consumers(&member);

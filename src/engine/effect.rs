@@ -32,8 +32,14 @@ pub struct Task {
 pub enum Stop {
     /// It needs somebody or something else.
     Park(Reason),
+    /// A call failed for good; its class says what else may help.
+    Failed { kind: ErrorKind, what: String },
+    /// The new version had other rights than the old one, and is dead.
+    Destroyed { change: String },
     /// An effect's answer was lost; its intent is open.
     Lost,
+    /// The new value is not accepted any more, and nobody has it yet.
+    Spoiled,
     /// The engine itself cannot go on: nothing is recorded any more.
     Broken(EngineError),
 }
@@ -51,7 +57,7 @@ impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         match error.retry() {
             Retry::AskTarget if changes(error.verb) => Self::Lost,
-            _ => Self::Park(Reason::Failed { what: chain(&error) }),
+            _ => Self::Failed { kind: error.kind, what: chain(&error) },
         }
     }
 }
@@ -185,6 +191,17 @@ impl Task {
         }
     }
 
+    /// A step ended: what it had intended and did not need to do again was done.
+    pub fn close_rest(&mut self) {
+        let rest = {
+            let mut intents = self.run.intents.lock().unwrap_or_else(PoisonError::into_inner);
+            intents.remove(&self.member().credential).unwrap_or_default()
+        };
+        for intent in rest {
+            self.close(&intent, "effect.done", Some("the step ended without doing it again"));
+        }
+    }
+
     fn note(&mut self, word: &str, intent: &IntentRecord, why: Option<&str>) {
         let body = json!({
             "operation": intent.operation.0,
@@ -200,9 +217,9 @@ impl Task {
 
     /// Asks the targets what became of every open intent of this credential.
     ///
-    /// Flow: not done → the same intent may be tried again, with the same sealed value; done → a mint keeps what was
-    /// made, anything else is closed; orphan → revoked, and the intent is dropped. Verbs that are safe to repeat need no
-    /// answer: repeating them is the answer.
+    /// Flow: not done → the same intent may be tried again, with the same sealed value; done → what was made is kept;
+    /// orphan → revoked, and the intent is dropped. Only a mint has to be asked about: every other verb names one version
+    /// or one place, and repeating it under the same operation is the answer.
     pub async fn resolve(
         &mut self,
         request: impl Fn(&IntentRecord, Option<SecretValue>) -> Option<MintRequest>,
@@ -210,14 +227,12 @@ impl Task {
         let open: Vec<IntentRecord> = {
             let intents = self.run.intents.lock().unwrap_or_else(PoisonError::into_inner);
             let mine = intents.get(&self.member().credential).map(Vec::as_slice).unwrap_or_default();
-            mine.iter().filter(|intent| intent.outcome == IntentOutcome::Open).cloned().collect()
+            mine.iter()
+                .filter(|intent| intent.verb == Verb::Mint && intent.outcome == IntentOutcome::Open)
+                .cloned()
+                .collect()
         };
         for mut intent in open {
-            if intent.verb != Verb::Mint {
-                intent.outcome = IntentOutcome::Undone;
-                self.keep(&intent)?;
-                continue;
-            }
             let proposed = match &intent.sealed {
                 Some(sealed) => Some(self.run.open(sealed).await?),
                 None => None,
@@ -243,12 +258,15 @@ impl Task {
                 .await
                 .map_err(|error| Stop::Park(Reason::Unclear { what: chain(&error) }))?;
             match answer {
-                Recovered::NotDone => {
-                    intent.outcome = IntentOutcome::Undone;
-                    self.keep(&intent)?;
-                }
+                // Done, with nothing that tells what was made: the issuer says it again to the same operation.
+                Recovered::NotDone | Recovered::Done(None) => {}
                 Recovered::Done(Some(minted)) => {
-                    let sealed = self.seal(&intent.operation.clone(), &minted.material.secret)?;
+                    // What Remint proposed was sealed before it was sent.
+                    let sealed = match &intent.sealed {
+                        Some(sealed) => sealed.clone(),
+                        None => self.seal(&intent.operation.clone(), &minted.material.secret)?,
+                    };
+                    intent.sealed = Some(sealed.clone());
                     intent.outcome = IntentOutcome::Minted(Version {
                         id: Some(minted.version),
                         username: minted.material.username,
@@ -256,10 +274,6 @@ impl Task {
                         principal: None,
                         accepted_at: std::collections::BTreeSet::new(),
                     });
-                    self.keep(&intent)?;
-                }
-                Recovered::Done(None) => {
-                    intent.outcome = IntentOutcome::Done;
                     self.keep(&intent)?;
                 }
                 Recovered::Orphan(version) => {

@@ -54,6 +54,7 @@ struct Opened {
 /// When the next call may start: spaced by the budget, and never before a `Retry-After` has passed.
 struct Pace {
     next: Timestamp,
+    quiet: Timestamp,
 }
 
 /// What a caller of a system asks for.
@@ -105,7 +106,7 @@ impl Host {
         let opened = Arc::new(Opened {
             connector: kind.open(&document.settings, &self.rules)?,
             slots: Semaphore::new(document.budget.concurrency.max(1) as usize),
-            pace: Mutex::new(Pace { next: Timestamp::UNIX_EPOCH }),
+            pace: Mutex::new(Pace { next: Timestamp::UNIX_EPOCH, quiet: Timestamp::UNIX_EPOCH }),
             per_second: document.budget.per_second,
         });
         open.insert(system.clone(), Arc::clone(&opened));
@@ -191,17 +192,22 @@ impl Host {
 
     /// Waits for this call's turn.
     async fn pace(&self, opened: &Opened) {
-        let now = self.context.clock.now();
-        let wait = {
+        let mut turn = {
             let mut pace = opened.pace.lock().unwrap_or_else(PoisonError::into_inner);
-            let start = pace.next.max(now);
+            let turn = pace.next.max(self.context.clock.now());
             if let Some(per_second) = opened.per_second {
-                pace.next = start + Duration::from_secs(1) / per_second.max(1);
+                pace.next = turn + Duration::from_secs(1) / per_second.max(1);
             }
-            start.duration_since(now).unsigned_abs()
+            turn
         };
-        if !wait.is_zero() {
-            self.context.clock.sleep(wait).await;
+        loop {
+            // Who waited for a turn may find that the system asked for quiet meanwhile.
+            turn = turn.max(opened.pace.lock().unwrap_or_else(PoisonError::into_inner).quiet);
+            let now = self.context.clock.now();
+            if turn <= now {
+                return;
+            }
+            self.context.clock.sleep(turn.duration_since(now).unsigned_abs()).await;
         }
     }
 
@@ -209,7 +215,7 @@ impl Host {
     fn hold(&self, opened: &Opened, wait: Duration) {
         let until = self.context.clock.now() + wait;
         let mut pace = opened.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        pace.next = pace.next.max(until);
+        pace.quiet = pace.quiet.max(until);
     }
 
     /// What Remint acts with at a system; `None` when it needs nothing.

@@ -87,14 +87,11 @@ pub struct IntentRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IntentOutcome {
-    /// Neither done nor undone, as far as is known.
+    /// Neither done nor undone, as far as is known. What the target says of it is never kept: whoever tries it again
+    /// may be interrupted again, and whoever comes after has to ask again.
     Open,
-    /// The target says it never happened: the same intent, with the same sealed value, may be tried again.
-    Undone,
     /// The target says that it minted this.
     Minted(Version),
-    /// It happened.
-    Done,
 }
 
 /// Something at an issuer that nobody here knows.

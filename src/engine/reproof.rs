@@ -22,6 +22,11 @@ impl Engine {
     /// What could not be tried keeps the re-proof due.
     pub async fn reprove(&self, id: &ResetId) -> Result<(Reset, Reproved), EngineError> {
         let mut reset = self.reset(id).await?;
+        if reset.status == ResetStatus::Complete {
+            // Interrupted between the last proof and the last entry, perhaps.
+            self.closing(&reset).await?;
+            return Ok((reset, Reproved::default()));
+        }
         if reset.status != ResetStatus::Provisional {
             return Err(EngineError::Refused(format!("reset {id} is not provisionally settled: {:?}", reset.status)));
         }

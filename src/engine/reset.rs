@@ -53,7 +53,7 @@ impl Engine {
             plan: request.plan,
             reason: request.reason,
             requested_by: request.by,
-            requested_at: now,
+            requested_at: request.at,
             approval: None,
             status: ResetStatus::Requested,
             cleaned: BTreeSet::new(),
@@ -132,9 +132,15 @@ impl Engine {
         })
     }
 
-    /// Says yes to exactly the plan that stands in the reset.
+    /// Says yes to exactly the plan that stands in the reset. One that waited too long is over, and frees what it owned.
     pub async fn approve(&self, id: &ResetId, by: &str) -> Result<Reset, EngineError> {
         let now = self.context.clock.now();
+        let known = self.reset(id).await?;
+        let old = now.duration_since(known.requested_at).unsigned_abs() > NOT_AFTER;
+        if known.status == ResetStatus::Requested && old {
+            self.reject(id, by, "expired").await?;
+            return Err(EngineError::Expired { id: id.clone(), asked: known.requested_at.to_string() });
+        }
         self.change_reset(id, STARTED, |reset| {
             if reset.status != ResetStatus::Requested {
                 return Err(EngineError::Refused(format!("reset {id} does not wait for approval")));
@@ -150,21 +156,20 @@ impl Engine {
 
     /// Says no; the credentials have no owner any more.
     pub async fn reject(&self, id: &ResetId, by: &str, reason: &str) -> Result<Reset, EngineError> {
-        let reset = self
-            .change_reset(id, "reset.rejected", |reset| {
-                if reset.status != ResetStatus::Requested {
-                    return Err(EngineError::Refused(format!(
-                        "reset {id} was approved already; it can be aborted, not rejected"
-                    )));
-                }
-                reset.status = ResetStatus::Rejected;
-                Ok(json!({ "by": by, "reason": reason }))
-            })
-            .await?;
-        let deletes =
-            reset.plan.members.iter().map(|member| Key { kind: kind::OWNER, id: member.credential.to_string() });
-        self.store.commit(Change { deletes: deletes.collect(), ..Change::default() }).await?;
-        Ok(reset)
+        let known = self.reset(id).await?;
+        let freed =
+            known.plan.members.iter().map(|member| Key { kind: kind::OWNER, id: member.credential.to_string() });
+        let freed = freed.collect();
+        self.change_reset_and(id, "reset.rejected", freed, |reset| {
+            if reset.status != ResetStatus::Requested {
+                return Err(EngineError::Refused(format!(
+                    "reset {id} was approved already; it can be aborted, not rejected"
+                )));
+            }
+            reset.status = ResetStatus::Rejected;
+            Ok(json!({ "by": by, "reason": reason }))
+        })
+        .await
     }
 
     /// A dirty node is clean again, on somebody's word: what waited in the dark may go on.
@@ -284,6 +289,16 @@ impl Engine {
         word: &str,
         change: impl FnOnce(&mut Reset) -> Result<serde_json::Value, EngineError>,
     ) -> Result<Reset, EngineError> {
+        self.change_reset_and(id, word, Vec::new(), change).await
+    }
+
+    async fn change_reset_and(
+        &self,
+        id: &ResetId,
+        word: &str,
+        deletes: Vec<Key>,
+        change: impl FnOnce(&mut Reset) -> Result<serde_json::Value, EngineError>,
+    ) -> Result<Reset, EngineError> {
         let key = Key { kind: kind::RESET, id: id.0.clone() };
         let record = self.store.get(&key).await?.ok_or_else(|| EngineError::NoReset(id.clone()))?;
         let revision = record.revision;
@@ -292,7 +307,7 @@ impl Engine {
         let now = self.context.clock.now();
         let puts = vec![put(kind::RESET, id.0.clone(), &id.0, &reset, Rule::Revision(revision))?];
         let entries = vec![entry(word, now, Some(id), None, &body)];
-        self.store.commit(Change { puts, entries, ..Change::default() }).await?;
+        self.store.commit(Change { puts, deletes, entries, ..Change::default() }).await?;
         Ok(reset)
     }
 

@@ -1,10 +1,17 @@
 //! Everything that is tested through the library's own doors, in one program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+mod confirm;
+mod crash;
+mod dark;
 mod engine;
 mod escrow;
 mod evidence;
+mod foreign;
 mod harden;
+mod lies;
+mod owner;
 mod rig;
+mod rights;
 mod serve;
 mod store;

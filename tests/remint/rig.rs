@@ -6,17 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remint::context::Context;
-use remint::engine::record::Reset;
+use remint::engine::record::{Reset, ResetStatus, kind};
 use remint::engine::reset::Request;
 use remint::engine::{Engine, EngineSettings};
 use remint::escrow::{Escrow, Kek, SystemRandomness};
 use remint::store::Store;
 use remint::store::sqlite::SqliteStore;
-use remint_contract::{ConfirmGrade, ConnectorKind, HostRules, Kinds, ProofGrade, Ref, ResetId};
+use remint_contract::{
+    Clock, ConfirmGrade, ConnectorKind, HostRules, Kinds, MadeBy, Material, ProofGrade, Ref, ResetId, Slots, TestClock,
+};
 use remint_core::digest::Digest;
 use remint_core::estate::{Estate, SourceFile, load};
 use remint_core::plan::{Limits, Member, Plan};
 use remint_core::step::Path;
+use remint_evidence_format::ledger::Ledger;
 use remint_fake::FakeKind;
 use remint_fake::world::{
     Holding, Host, HostSpec, Issuer, IssuerSpec, Store as FakeStore, StoreSpec, TargetSpec, WorkloadSpec, World,
@@ -35,7 +38,41 @@ impl Kinds for OnlyFake {
     }
 }
 
-/// An issuer, a store and a workload for each of `count` credentials; `admin` is what Remint acts with.
+/// What the world of a rig is like.
+#[derive(Clone)]
+pub struct Shape {
+    /// Credentials, each with its place and its workload.
+    pub count: usize,
+    pub made_by: MadeBy,
+    pub slots: Slots,
+    pub endpoints: usize,
+    /// How long the issuer is said to take until all endpoints know.
+    pub propagation_millis: u64,
+    pub staged: bool,
+    /// The budget of every system.
+    pub concurrency: u32,
+    pub latency: Duration,
+    /// The world's own clock; the engine has the machine's.
+    pub clock: Option<Arc<TestClock>>,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            count: 1,
+            made_by: MadeBy::Remint,
+            slots: Slots::Many,
+            endpoints: 1,
+            propagation_millis: 0,
+            staged: true,
+            concurrency: 64,
+            latency: Duration::ZERO,
+            clock: None,
+        }
+    }
+}
+
+/// An issuer, a store and a workload for each of `count` credentials; `root` is what Remint acts with.
 pub struct Rig {
     pub world: World,
     pub issuer: Arc<Issuer>,
@@ -49,23 +86,30 @@ pub struct Rig {
 
 impl Rig {
     pub async fn start(count: usize) -> Self {
-        Self::with(count, |_| {}).await
+        Self::with(Shape { count, ..Shape::default() }).await
     }
 
-    /// `shape` changes the issuer before it starts.
-    pub async fn with(count: usize, shape: impl FnOnce(&mut IssuerSpec)) -> Self {
-        let mut world = World::start().await.unwrap();
+    pub async fn with(shape: Shape) -> Self {
+        let mut world = match &shape.clock {
+            Some(clock) => World::with(Arc::clone(clock) as Arc<dyn Clock>, 0).unwrap(),
+            None => World::start().await.unwrap(),
+        };
         let mut spec = IssuerSpec::new("bank").with(TargetSpec::admin("root"));
-        for index in 0..count {
+        spec.made_by = shape.made_by;
+        spec.slots = shape.slots;
+        spec.endpoints = shape.endpoints;
+        spec.latency = shape.latency;
+        for index in 0..shape.count {
             spec = spec.with(TargetSpec::new(&format!("app{index}")));
         }
-        shape(&mut spec);
         let issuer = world.issuer(spec).await.unwrap();
-        let store = world.store(StoreSpec::new("shelf").open()).await.unwrap();
+        let mut spec = StoreSpec::new("shelf").open();
+        spec.staged = shape.staged;
+        let store = world.store(spec).await.unwrap();
         let (_, root) = issuer.seed("root").unwrap();
         store.put("keep/root", &[("secret", &root.secret)]).unwrap();
         let mut workloads = Vec::new();
-        for index in 0..count {
+        for index in 0..shape.count {
             let (_, material) = issuer.seed(&format!("app{index}")).unwrap();
             let path = format!("apps/{index}");
             store.put(&path, &[("secret", &material.secret)]).unwrap();
@@ -74,25 +118,36 @@ impl Rig {
         }
         let host =
             world.workloads(HostSpec { name: "floor".to_owned(), latency: Duration::ZERO, workloads }).await.unwrap();
-        let text = documents(count, &world);
+        let text = documents(&shape, &world);
         let files = [SourceFile { name: "estate.yaml".to_owned(), bytes: text.into_bytes() }];
         let estate = load(&files, &OnlyFake(FakeKind)).map_err(|problems| panic!("{problems}")).unwrap().estate;
-        let settings = EngineSettings {
-            poll: Duration::from_millis(5),
-            patience: Duration::from_secs(2),
+        let mut settings = EngineSettings {
+            poll: Duration::from_millis(2),
+            patience: Duration::from_secs(5),
             reproofs: vec![Duration::ZERO],
             ..EngineSettings::default()
         };
+        settings.host.backoff = Duration::from_millis(1);
         Self {
             world,
             issuer,
             store,
             host,
             estate,
-            folder: tempfile::tempdir().unwrap(),
+            folder: state_folder(),
             keys: tempfile::tempdir().unwrap(),
             settings,
         }
+    }
+
+    /// From now on an empty state folder: what happened before is known to the world only.
+    pub fn forget(&mut self) {
+        self.folder = state_folder();
+    }
+
+    /// What readers see at a credential's place.
+    pub fn value(&self, index: usize) -> Material {
+        Material::of(self.store.value(&format!("apps/{index}"), "secret").unwrap())
     }
 
     /// An engine over the state folder: a new process, as far as it knows.
@@ -143,7 +198,7 @@ impl Rig {
                 least_proof: ProofGrade::Refused,
                 outage: None,
                 hold: Duration::ZERO,
-                confirm_within: Duration::from_secs(2),
+                confirm_within: Duration::from_secs(1),
             })
             .collect();
         Plan {
@@ -188,23 +243,26 @@ impl Rig {
 }
 
 /// The documents of the estate, as a folder would hold them.
-pub fn documents(count: usize, world: &World) -> String {
+pub fn documents(shape: &Shape, world: &World) -> String {
     let urls = |service: &str| serde_json::to_string(&world.service(service).unwrap().urls()).unwrap();
+    let made_by = serde_json::to_string(&shape.made_by).unwrap();
+    let slots = serde_json::to_string(&shape.slots).unwrap();
+    let Shape { concurrency, staged, propagation_millis, .. } = shape;
     let mut text = format!(
-        "apiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: bank}}\nspec:\n  fake: {{role: issuer, endpoints: {}}}\n  auth: {{credential: root}}\n  budget: {{concurrency: 64}}\n\
-         ---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: shelf}}\nspec:\n  fake: {{role: store, endpoints: {}}}\n  budget: {{concurrency: 64}}\n\
-         ---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: floor}}\nspec:\n  fake: {{role: workloads, endpoints: {}}}\n  budget: {{concurrency: 64}}\n\
+        "apiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: bank}}\nspec:\n  fake: {{role: issuer, endpoints: {}, madeBy: {made_by}, slots: {slots}, propagationMillis: {propagation_millis}}}\n  auth: {{credential: root}}\n  budget: {{concurrency: {concurrency}}}\n\
+         ---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: shelf}}\nspec:\n  fake: {{role: store, endpoints: {}, staged: {staged}}}\n  budget: {{concurrency: {concurrency}}}\n\
+         ---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: floor}}\nspec:\n  fake: {{role: workloads, endpoints: {}}}\n  budget: {{concurrency: {concurrency}}}\n\
          ---\napiVersion: remint.dev/v1alpha1\nkind: Identity\nmetadata: {{name: apps}}\nspec: {{class: workload, tier: standard, owners: {{business: b, policy: p, execution: e}}}}\n\
          ---\napiVersion: remint.dev/v1alpha1\nkind: Credential\nmetadata: {{name: root}}\nspec:\n  type: api-key\n  identity: apps\n  issuedBy: {{system: bank, target: root}}\n  deliveredTo: [{{at: \"shelf:keep/root#secret\"}}]\n",
         urls("bank"),
         urls("shelf"),
         urls("floor"),
     );
-    for index in 0..count {
+    for index in 0..shape.count {
         write!(
             text,
             "---\napiVersion: remint.dev/v1alpha1\nkind: Credential\nmetadata: {{name: app{index}}}\nspec:\n  type: api-key\n  identity: apps\n  issuedBy: {{system: bank, target: app{index}}}\n  deliveredTo: [{{at: \"shelf:apps/{index}#secret\"}}]\n  consumedBy: [w{index}]\n\
-             ---\napiVersion: remint.dev/v1alpha1\nkind: Workload\nmetadata: {{name: w{index}}}\nspec:\n  runsOn: {{system: floor, ref: w{index}}}\n  reload: http\n  confirm: {{how: self-reported, within: 2s}}\n"
+             ---\napiVersion: remint.dev/v1alpha1\nkind: Workload\nmetadata: {{name: w{index}}}\nspec:\n  runsOn: {{system: floor, ref: w{index}}}\n  reload: http\n  confirm: {{how: self-reported, within: 1s}}\n"
         )
         .unwrap();
     }
@@ -220,5 +278,44 @@ pub fn states(records: &[remint::engine::record::RotationRecord]) -> BTreeMap<St
     counts
 }
 
-/// Every value that was ever delivered, in the order in which it was seen.
-pub type Values = BTreeSet<Vec<u8>>;
+/// In memory where the machine has such a folder: these tests end processes, not machines.
+fn state_folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// What must be so after a reset that settled, whatever happened on the way: every old value is refused, one version of
+/// every target lives and lies in the store, nothing is open, and the entries add up.
+pub async fn assert_settled(rig: &Rig, engine: &Engine, reset: &Reset, old: &[Material], why: &str) {
+    let records = engine.rotations(&reset.id).await.unwrap();
+    assert_eq!(states(&records), [("settled (provisional)".to_owned(), records.len())].into(), "{why}: {records:#?}");
+    assert_eq!(reset.status, ResetStatus::Provisional, "{why}");
+    for (index, old) in old.iter().enumerate() {
+        assert!(!rig.issuer.accepts(old), "{why}: the old value of app{index} lives");
+        assert!(rig.issuer.accepts(&rig.value(index)), "{why}: what lies in the store is not accepted");
+        let living = rig.issuer.live_versions(&format!("app{index}"));
+        assert_eq!(living.len(), 1, "{why}: {living:?}");
+        let record = records.iter().find(|record| record.credential.name.as_str() == format!("app{index}")).unwrap();
+        assert_eq!(record.rotation.facts.new.as_ref().unwrap().id.as_ref(), Some(&living[0].version), "{why}");
+        assert_eq!(record.rotation.facts.proof, Some(ProofGrade::Refused), "{why}");
+    }
+    let open = engine.store.list(kind::INTENT, Some(&reset.id.0)).await.unwrap();
+    assert!(open.is_empty(), "{why}: {open:#?}");
+    assert_chained(engine, &reset.id).await;
+}
+
+/// The entries are numbered and chained, and say what the format understands.
+pub async fn assert_chained(engine: &Engine, id: &ResetId) -> Ledger {
+    let entries = engine.store.entries_of(id).await.unwrap();
+    Ledger::of(&id.0, entries.iter().map(|entry| entry.bytes.as_slice())).unwrap()
+}
+
+/// The kind and subject of every entry of a reset, in order.
+pub async fn told(engine: &Engine, id: &ResetId) -> Vec<(String, String, serde_json::Value)> {
+    let entries = engine.store.entries_of(id).await.unwrap();
+    let read = |bytes: &[u8]| {
+        let entry = remint_evidence_format::entry::parse(bytes).unwrap();
+        let subject = entry.subject.as_deref().unwrap_or_default().to_owned();
+        (entry.kind.to_string(), subject, serde_json::Value::Object(entry.body().unwrap()))
+    };
+    entries.iter().map(|entry| read(&entry.bytes)).collect()
+}

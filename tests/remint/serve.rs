@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::rig::{OnlyFake, Rig, documents};
+use crate::rig::{OnlyFake, Rig, documents, Shape};
 use client::{Answer, Client};
 
 /// Longer than anything here takes.
@@ -52,7 +52,7 @@ impl Place {
 
     fn documents(&self) -> String {
         let count = self.rig.estate.workloads.keys().filter(|workload| workload.name.as_str() != "remint").count();
-        documents(count, &self.rig.world)
+        documents(&Shape { count, ..Shape::default() }, &self.rig.world)
     }
 
     fn write(&self, text: &str) {

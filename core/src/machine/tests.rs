@@ -109,9 +109,11 @@ fn all_events() -> Vec<Event> {
         Event::Start,
         Event::Cleared,
         Event::Lost,
+        Event::Spoiled,
         Event::FoundDone,
         Event::FoundUndone,
         Event::Failed { reason: Reason::Failed { what: "x".into() } },
+        Event::Destroyed { change: "x".into() },
         Event::Drifted { what: "x".into() },
         Event::Retry,
         Event::Cleaned,
@@ -255,6 +257,17 @@ fn a_weak_proof_or_an_undecided_version_never_settles() {
 }
 
 #[test]
+fn a_value_that_was_spoiled_before_delivery_is_minted_anew() {
+    let member = member(Path::Cut, false);
+    let mut rotation = Rotation { state: State::Doing { step: Step::Deliver }, facts: Facts::default() };
+    rotation.facts.new = Some(version());
+    rotation.facts.ended.extend([Step::Mint, Step::Verify, Step::Disable]);
+    let (next, _) = rotation.on(&member, &Event::Spoiled).unwrap();
+    assert_eq!(next.state, State::Waiting { step: Step::Mint });
+    assert_eq!((next.facts.new, next.facts.ended), (None, BTreeSet::from([Step::Disable])));
+}
+
+#[test]
 fn what_was_revoked_is_not_rolled_back() {
     let member = member(Path::Rolling, false);
     let mut rotation = Rotation {
@@ -274,6 +287,39 @@ fn a_resurrected_value_reopens_and_is_killed_and_proven_again() {
     assert_eq!(reopened.facts.proof, None);
     let (again, _) = reopened.on(&member, &Event::Retry).unwrap();
     assert_eq!(again.state, State::Waiting { step: Step::Revoke });
+}
+
+#[test]
+fn a_retry_repeats_what_the_parked_step_only_looked_at() {
+    let alive = || Reason::Alive { endpoints: vec!["e".into()] };
+    let failed = || Reason::Failed { what: "x".into() };
+    for (path, step, reason, again) in [
+        (Path::Rolling, Step::Confirm, failed(), Step::Reload),
+        (Path::Rolling, Step::Prove, alive(), Step::Revoke),
+        (Path::Rolling, Step::Prove, failed(), Step::Prove),
+        (Path::Contain, Step::Prove, alive(), Step::Disable),
+        (Path::Contain, Step::FinalProve, alive(), Step::Revoke),
+        (Path::Cut, Step::Sweep, alive(), Step::Disable),
+        (Path::Rolling, Step::Mint, failed(), Step::Mint),
+    ] {
+        let mut rotation = Rotation { state: State::Parked { step, reason }, facts: Facts::default() };
+        rotation.facts.ended.extend(path.steps().iter().take_while(|&&other| other != step));
+        let (next, _) = rotation.on(&member(path, false), &Event::Retry).unwrap();
+        assert_eq!(next.state, State::Waiting { step: again }, "{path} {step}");
+        assert!(!next.facts.ended.contains(&again), "{path} {step}");
+    }
+}
+
+#[test]
+fn a_version_that_was_destroyed_is_minted_anew() {
+    let member = member(Path::Rolling, false);
+    let mut rotation = Rotation { state: State::Doing { step: Step::Verify }, facts: Facts::default() };
+    rotation.facts.new = Some(version());
+    rotation.facts.ended.extend([Step::Capture, Step::Mint]);
+    let (parked, _) = rotation.on(&member, &Event::Destroyed { change: "x".into() }).unwrap();
+    assert!(matches!(parked.state, State::Parked { reason: Reason::Rights { .. }, .. }));
+    assert_eq!(parked.facts.new, None);
+    assert_eq!(parked.on(&member, &Event::Retry).unwrap().0.state, State::Waiting { step: Step::Mint });
 }
 
 proptest! {

@@ -9,6 +9,10 @@ use crate::engine::EngineError;
 use crate::engine::effect::{Stop, Task};
 use crate::engine::host::Ask;
 
+/// How often an endpoint that does not say yes or no is asked again: this is the only time when the control of the proof
+/// can be had, and containment does not wait for it.
+const TRIES: usize = 5;
+
 /// Reads the old value, learns which version it is, and tries it where it must be refused later: the control of the
 /// proof.
 ///
@@ -48,16 +52,22 @@ async fn known(task: &mut Task, material: Material) -> Result<Version, Stop> {
     let mut accepted_at = BTreeSet::new();
     if verbs.contains(&Verb::Probe) {
         for endpoint in 0..task.member().endpoints.len().max(1) {
-            let ask = Ask { system, verb: Verb::Probe, operation: &operation, actor: None };
-            let verdict = run
-                .host
-                .call(ask, |connector, call| {
-                    let (target, material) = (target.clone(), material.clone());
-                    async move { connector.probe(&call, &target, &material, endpoint).await }
-                })
-                .await?;
-            if verdict == Verdict::Accepted {
-                accepted_at.insert(endpoint);
+            for _ in 0..TRIES {
+                let ask = Ask { system, verb: Verb::Probe, operation: &operation, actor: None };
+                let verdict = run
+                    .host
+                    .call(ask, |connector, call| {
+                        let (target, material) = (target.clone(), material.clone());
+                        async move { connector.probe(&call, &target, &material, endpoint).await }
+                    })
+                    .await?;
+                if verdict == Verdict::Accepted {
+                    accepted_at.insert(endpoint);
+                }
+                if !matches!(verdict, Verdict::Unclear(_)) {
+                    break;
+                }
+                run.context.clock.sleep(run.settings.poll).await;
             }
         }
     }

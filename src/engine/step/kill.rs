@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use remint_contract::{DerivedOutcome, OperationId, Verb};
+use remint_contract::{DerivedOutcome, OperationId, Slots, Verb};
 use remint_core::machine::Done;
 use remint_core::step::Step;
 
@@ -14,9 +14,17 @@ use crate::engine::step::mint::park;
 const ROUNDS: usize = 5;
 
 /// Stops the old version, reversibly where the issuer can.
+///
+/// It is killed for good where stopping it would not do: the one slot has to be free for the new one, or nothing but the
+/// issuer's list could show that it stopped, and a list shows what is disabled too.
 pub(super) async fn disable(task: &mut Task) -> Result<Done, Stop> {
     let system = task.run.document(&task.credential())?.issued_by.system.clone();
-    let reversible = task.run.host.connector(&system)?.describe().verbs.contains(&Verb::Disable);
+    let capabilities = task.run.host.connector(&system)?.describe();
+    let issuer = capabilities.issuer.as_ref();
+    let reversible = capabilities.verbs.contains(&Verb::Disable)
+        && issuer.is_some_and(|issuer| issuer.reversible_disable && issuer.slots != Slots::One)
+        && capabilities.verbs.contains(&Verb::Probe)
+        && task.facts.old.as_ref().is_some_and(|old| old.sealed.is_some());
     kill(task, if reversible { Verb::Disable } else { Verb::Revoke }).await?;
     Ok(Done::Plain { step: Step::Disable })
 }

@@ -54,6 +54,9 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
             "nowhere to deliver a new value, so nothing was minted; give it a destination, or `remint clean` what reads it",
         ));
     }
+    run.rights(system, run.manager(document).await?).await.map_err(|error| {
+        park(&format!("{system} would not let Remint finish, so nothing was minted: {}", chain(&error)))
+    })?;
     let operation = OperationId("check".into());
     for place in &places {
         let ask = Ask { system: &place.at.system, verb: Verb::Check, operation: &operation, actor: None };
@@ -100,28 +103,17 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
         let answer = task
             .effect(effect, |connector, call| {
                 let request = request.clone();
-                async move { Ok(connector.mint(&call, &request).await.map_err(RefusedOr::from)) }
+                async move { connector.mint(&call, &request).await }
             })
-            .await?;
+            .await;
         match answer {
             Ok(made) => return keep(task, made).await,
-            Err(RefusedOr::Refused(why)) => refused = why,
-            Err(RefusedOr::Other(error)) => return Err(error.into()),
+            // A refused value is an answer: another one may do.
+            Err(Stop::Failed { kind: ErrorKind::RefusedValue, what }) => refused = what,
+            Err(stop) => return Err(stop),
         }
     }
     Err(park(&format!("the target refused {VALUES} values: {refused}; look at `generate` and the target's rules")))
-}
-
-/// A refused value is an answer, not a failure of the call.
-enum RefusedOr {
-    Refused(String),
-    Other(remint_contract::Error),
-}
-
-impl From<remint_contract::Error> for RefusedOr {
-    fn from(error: remint_contract::Error) -> Self {
-        if error.kind == ErrorKind::RefusedValue { Self::Refused(chain(&error)) } else { Self::Other(error) }
-    }
 }
 
 /// What was made is sealed before anything else starts, unless its value was sealed before it was sent.
@@ -154,6 +146,9 @@ pub(super) async fn verify(task: &mut Task) -> Result<Done, Stop> {
     let connector = run.host.connector(system)?;
     let capabilities = connector.describe();
     let new = task.facts.new.clone().ok_or_else(|| park("there is no new version to verify"))?;
+    if new.id.as_ref().is_some_and(|id| task.intent(Verb::Revoke, &id.0).is_some()) {
+        return destroy(task, &new, "its rights were not the old one's".to_owned()).await;
+    }
     let Some(material) = run.material(&new).await? else {
         return Err(park("the new value is not in escrow any more; retry mints another"));
     };
@@ -216,27 +211,48 @@ pub(super) async fn verify(task: &mut Task) -> Result<Done, Stop> {
     }
 }
 
+/// Is the new value accepted still? One that is not is killed, and another is minted.
+pub(super) async fn still_good(task: &mut Task) -> Result<(), Stop> {
+    match verify(task).await {
+        Ok(_) => Ok(()),
+        Err(Stop::Park(Reason::Failed { .. } | Reason::Rights { .. })) => {
+            let new = task.facts.new.clone();
+            if let Some(new) = &new {
+                kill_new(task, new).await?;
+            }
+            task.run.news.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.credential());
+            Err(Stop::Spoiled)
+        }
+        Err(Stop::Destroyed { .. }) => Err(Stop::Spoiled),
+        Err(stop) => Err(stop),
+    }
+}
+
 /// A version with more than the old one had, or of somebody else, is killed before anybody sees it.
 async fn destroy(task: &mut Task, new: &Version, why: String) -> Result<Done, Stop> {
+    kill_new(task, new).await?;
+    task.run.news.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.credential());
+    Err(Stop::Destroyed { change: format!("{why}; it was destroyed") })
+}
+
+async fn kill_new(task: &mut Task, new: &Version) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
-    if let Some(id) = &new.id {
-        let effect = Effect {
-            system: &document.issued_by.system,
-            verb: Verb::Revoke,
-            about: id.0.clone(),
-            version: Some(id),
-            actor: run.manager(document).await?,
-            seal: None,
-        };
-        let target = &document.issued_by.target;
-        task.effect(effect, |connector, call| {
-            let (target, id) = (target.clone(), id.clone());
-            async move { connector.revoke(&call, &target, &id).await }
-        })
-        .await?;
-    }
-    Err(Stop::Park(Reason::Rights { change: format!("{why}; it was destroyed") }))
+    let Some(id) = &new.id else { return Ok(()) };
+    let effect = Effect {
+        system: &document.issued_by.system,
+        verb: Verb::Revoke,
+        about: id.0.clone(),
+        version: Some(id),
+        actor: run.manager(document).await?,
+        seal: None,
+    };
+    let target = &document.issued_by.target;
+    task.effect(effect, |connector, call| {
+        let (target, id) = (target.clone(), id.clone());
+        async move { connector.revoke(&call, &target, &id).await }
+    })
+    .await
 }
 
 /// The fields of each destination for a material.

@@ -65,7 +65,7 @@ pub(super) async fn prove(task: &mut Task) -> Result<Done, Stop> {
         }
     }
     let control = match &task.facts.new {
-        Some(new) => accepts_new(&run, &member, new).await?,
+        Some(new) => accepts_new(&run, &member, new, deadline).await?,
         None => false,
     };
     let before = (0..endpoints).all(|endpoint| old.accepted_at.contains(&endpoint));
@@ -103,11 +103,14 @@ async fn probe(run: &Run, member: &Member, value: &Material, endpoint: usize) ->
 }
 
 /// The control after: the new value is accepted by the same probe at every endpoint, so a refusal means the value.
-async fn accepts_new(run: &Run, member: &Member, new: &Version) -> Result<bool, Stop> {
+async fn accepts_new(run: &Run, member: &Member, new: &Version, deadline: jiff::Timestamp) -> Result<bool, Stop> {
     let Some(value) = run.material(new).await? else { return Ok(false) };
     for endpoint in 0..member.endpoints.len().max(1) {
-        if probe(run, member, &value, endpoint).await != Ok(Verdict::Accepted) {
-            return Ok(false);
+        while probe(run, member, &value, endpoint).await != Ok(Verdict::Accepted) {
+            if run.context.clock.now() >= deadline {
+                return Ok(false);
+            }
+            run.context.clock.sleep(run.settings.poll).await;
         }
     }
     Ok(true)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use remint_contract::{Live, Verb, VersionId};
-use remint_core::machine::{Done, Version};
+use remint_core::machine::{Done, Reason, Version};
 use remint_core::plan::Member;
 use remint_core::step::{Path, Step};
 use serde_json::json;
@@ -30,8 +30,10 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
         for _ in 0..3 {
             undecided.clear();
             let live = run.enumerate(&system, run.manager(document).await?).await?;
-            let strangers: Vec<Live> =
-                live.iter().filter(|live| stranger(task, &member, step, live)).cloned().collect();
+            if !disabled(&member, step) && live.iter().any(|live| is(&task.facts.old, live)) {
+                return Err(Stop::Park(Reason::Alive { endpoints: vec![format!("{system}, by its own list")] }));
+            }
+            let strangers: Vec<Live> = live.iter().filter(|live| stranger(task, &member, live)).cloned().collect();
             let mut killed = false;
             for stranger in &strangers {
                 let id = finding_id(&run.id.0, &system.to_string(), &stranger.version);
@@ -68,13 +70,21 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
     })
 }
 
-/// Listed, of this target, and neither what this reset made nor, before its final death, what it disabled.
-fn stranger(task: &Task, member: &Member, step: Step, live: &Live) -> bool {
+/// True while the old version is only stopped, and still listed.
+fn disabled(member: &Member, step: Step) -> bool {
+    member.path != Path::Rolling && step == Step::Sweep
+}
+
+/// Listed, of this target, and neither what this reset made nor what it replaces.
+fn stranger(task: &Task, member: &Member, live: &Live) -> bool {
     let Ok(document) = task.run.document(&member.credential) else { return false };
-    let is =
-        |version: &Option<Version>| version.as_ref().and_then(|version| version.id.as_ref()) == Some(&live.version);
-    let disabled = step == Step::Sweep && member.path != Path::Rolling && is(&task.facts.old);
-    live.target.as_deref() == Some(document.issued_by.target.name.as_str()) && !is(&task.facts.new) && !disabled
+    live.target.as_deref() == Some(document.issued_by.target.name.as_str())
+        && !is(&task.facts.new, live)
+        && !is(&task.facts.old, live)
+}
+
+fn is(version: &Option<Version>, live: &Live) -> bool {
+    version.as_ref().and_then(|version| version.id.as_ref()) == Some(&live.version)
 }
 
 async fn findings(task: &Task) -> Result<Vec<Finding>, Stop> {

@@ -1,0 +1,148 @@
+//! Who may act: one owner for a credential, one run for a request, one approval for a plan, one holder for a lease.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use remint::engine::record::ResetStatus;
+use remint::engine::reset::Request;
+use remint::engine::{Engine, EngineError, EngineSettings};
+use remint::store::{Change, Key, Rule, Store, StoreError};
+use remint_core::digest::Digest;
+use remint_fake::world::{Fault, Trouble};
+
+use crate::rig::{Rig, assert_settled};
+
+fn request(rig: &Rig, engine: &Engine) -> Request {
+    Request {
+        id: engine.context.reset().unwrap(),
+        plan: rig.plan(),
+        estate: rig.estate.clone(),
+        reason: "INC-2".to_owned(),
+        by: "tester".to_owned(),
+        at: engine.context.clock.now(),
+    }
+}
+
+#[tokio::test]
+async fn a_credential_has_one_owner_until_its_reset_is_complete() {
+    let rig = Rig::start(1).await;
+    let engine = rig.engine();
+    let first = rig.reset(&engine, rig.plan()).await;
+    let refused = engine.request(request(&rig, &engine)).await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        format!(
+            "Credential/app0 is owned by reset {}, which is not complete; wait for it, or finish it with `remint get \
+             rotations` and its next actions",
+            first.id
+        )
+    );
+    assert_eq!(engine.resets().await.unwrap().len(), 1, "nothing of the second was recorded");
+    engine.reprove(&first.id).await.unwrap();
+    let old = [rig.value(0)];
+    let second = rig.reset(&engine, rig.plan()).await;
+    assert_settled(&rig, &engine, &second, &old, "a second reset").await;
+}
+
+#[tokio::test]
+async fn a_rejected_reset_owns_nothing() {
+    let rig = Rig::start(1).await;
+    let engine = rig.engine();
+    let first = engine.request(request(&rig, &engine)).await.unwrap();
+    engine.reject(&first.id, "tester", "not now").await.unwrap();
+    assert!(matches!(engine.approve(&first.id, "tester").await, Err(EngineError::Refused(_))));
+    engine.request(request(&rig, &engine)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_same_request_runs_once() {
+    let rig = Rig::start(1).await;
+    let engine = rig.engine();
+    let asked = request(&rig, &engine);
+    engine.request(asked.clone()).await.unwrap();
+    assert!(matches!(engine.request(asked.clone()).await, Err(EngineError::Twice(id)) if id == asked.id));
+}
+
+#[tokio::test]
+async fn a_request_older_than_an_hour_never_starts() {
+    let rig = Rig::start(1).await;
+    let engine = rig.engine();
+    let hour = Duration::from_secs(3601);
+    let late = Request { at: engine.context.clock.now() - hour, ..request(&rig, &engine) };
+    assert!(matches!(engine.request(late).await, Err(EngineError::Expired { .. })));
+    assert!(engine.resets().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_request_that_waited_too_long_for_approval_is_over_and_frees_what_it_owned() {
+    let rig = Rig::start(1).await;
+    let mut engine = rig.engine();
+    let asked = engine.request(request(&rig, &engine)).await.unwrap();
+    let clock = remint_contract::TestClock::new(engine.context.clock.now() + Duration::from_secs(3601));
+    engine.context.clock = Arc::new(clock);
+    assert!(matches!(engine.approve(&asked.id, "tester").await, Err(EngineError::Expired { .. })));
+    assert_eq!(engine.reset(&asked.id).await.unwrap().status, ResetStatus::Rejected);
+    engine.request(request(&rig, &engine)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_unapproved_plan_and_another_plan_than_the_approved_do_not_run() {
+    let rig = Rig::start(1).await;
+    let engine = rig.engine();
+    let asked = engine.request(request(&rig, &engine)).await.unwrap();
+    assert!(matches!(engine.run(&asked.id).await, Err(EngineError::Unapproved(_))));
+    engine.approve(&asked.id, "tester").await.unwrap();
+    // Somebody changes the plan that was approved, behind the engine's back.
+    let key = Key { kind: "reset", id: asked.id.0.clone() };
+    let mut body = engine.store.get(&key).await.unwrap().unwrap().body;
+    body["plan"]["digest"] = serde_json::to_value(Digest::of(b"another")).unwrap();
+    let put = remint::store::Put { key, scope: asked.id.0.clone(), body, rule: Rule::Upsert };
+    engine.store.commit(Change { puts: vec![put], ..Change::default() }).await.unwrap();
+    assert!(matches!(engine.run(&asked.id).await, Err(EngineError::OtherPlan { .. })));
+    assert_eq!(rig.issuer.live_versions("app0").len(), 1, "nothing was minted");
+}
+
+#[tokio::test]
+async fn a_run_whose_lease_was_lost_records_nothing_more() {
+    let mut rig = Rig::start(1).await;
+    let old = [rig.value(0)];
+    rig.settings = EngineSettings { lease: Duration::ZERO, holder: "first".to_owned(), ..rig.settings.clone() };
+    let first = rig.engine();
+    let id = rig.approved(&first, rig.plan()).await;
+    // The first is slow to reload; the second takes over meanwhile.
+    let slow = Trouble::Latency(Duration::from_millis(150));
+    rig.world.fault("floor", Fault::on("reload", slow).from("remint").times(1)).unwrap();
+    let mut second = Engine::new(
+        Arc::clone(&first.store),
+        Arc::clone(&first.escrow),
+        Arc::clone(&first.kinds),
+        first.rules.clone(),
+        first.context.clone(),
+        first.settings.clone(),
+    );
+    second.settings.lease = Duration::from_secs(30);
+    second.settings.holder = "second".to_owned();
+    let running = tokio::spawn({
+        let (first, id) = (first.clone(), id.clone());
+        async move { first.run(&id).await }
+    });
+    while rig.host.counts().of("remint").of("reload") == 0 {
+        tokio::task::yield_now().await;
+    }
+    let reset = second.run(&id).await.unwrap();
+    let entries = second.store.entries_of(&id).await.unwrap().len();
+    let lost = running.await.unwrap();
+    assert!(matches!(lost, Err(EngineError::Store(StoreError::Fenced(_)))), "{lost:?}");
+    assert_eq!(second.store.entries_of(&id).await.unwrap().len(), entries, "the first recorded something");
+    assert_settled(&rig, &second, &reset, &old, "taken over").await;
+}
+
+#[tokio::test]
+async fn a_reset_is_carried_out_by_one_run_at_a_time() {
+    let rig = Rig::start(1).await;
+    let engine = rig.engine();
+    let id = rig.approved(&engine, rig.plan()).await;
+    let (one, two) = tokio::join!(engine.run(&id), engine.run(&id));
+    assert!(one.is_ok());
+    assert!(matches!(two, Err(EngineError::Busy(_))), "{two:?}");
+}
