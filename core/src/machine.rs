@@ -114,21 +114,37 @@ pub enum Reason {
 pub enum Event {
     Start,
     Cleared,
-    Done { facts: Done },
+    Done {
+        facts: Done,
+    },
     Lost,
     FoundDone,
     FoundUndone,
-    Failed { reason: Reason },
+    Failed {
+        reason: Reason,
+    },
     /// The new version was killed before anybody saw it.
-    Destroyed { change: String },
-    Drifted { what: String },
+    Destroyed {
+        change: String,
+    },
+    Drifted {
+        what: String,
+    },
     Retry,
     Cleaned,
-    Reproved { last: bool },
-    Delivered { places: BTreeSet<Location> },
-    Resurrected { endpoints: Vec<String> },
+    Reproved {
+        last: bool,
+    },
+    Delivered {
+        places: BTreeSet<Location>,
+    },
+    Resurrected {
+        endpoints: Vec<String>,
+    },
     RolledBack,
-    Superseded { by: ResetId },
+    Superseded {
+        by: ResetId,
+    },
 }
 
 /// What a finished step established.

@@ -259,7 +259,9 @@ impl Conductor {
         match reason {
             Reason::Foreign { versions } => self.run.document(&member.credential).is_ok_and(|document| {
                 let system = document.issued_by.system.to_string();
-                versions.iter().all(|version| self.decided.contains(&step::finding_id(&self.run.id.0, &system, version)))
+                versions
+                    .iter()
+                    .all(|version| self.decided.contains(&step::finding_id(&self.run.id.0, &system, version)))
             }),
             _ => false,
         }

@@ -157,7 +157,8 @@ impl Engine {
     /// Says no; the credentials have no owner any more.
     pub async fn reject(&self, id: &ResetId, by: &str, reason: &str) -> Result<Reset, EngineError> {
         let known = self.reset(id).await?;
-        let freed = known.plan.members.iter().map(|member| Key { kind: kind::OWNER, id: member.credential.to_string() });
+        let freed =
+            known.plan.members.iter().map(|member| Key { kind: kind::OWNER, id: member.credential.to_string() });
         let freed = freed.collect();
         self.change_reset_and(id, "reset.rejected", freed, |reset| {
             if reset.status != ResetStatus::Requested {

@@ -194,8 +194,7 @@ impl Run {
     /// True when another credential of the estate lies in the same document of a store.
     pub fn shared(&self, place: &Location, credential: &Ref) -> bool {
         self.members.iter().any(|other| {
-            other.credential != *credential
-                && other.places().any(|there| there.at.whole() == place.whole())
+            other.credential != *credential && other.places().any(|there| there.at.whole() == place.whole())
         })
     }
 

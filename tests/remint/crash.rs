@@ -11,6 +11,7 @@ use remint::engine::{Engine, EngineError};
 use remint::store::sqlite::SqliteStore;
 use remint::store::{Change, Committed, Fence, Key, Record, Sealed, Store, StoreError};
 use remint_contract::{MadeBy, Material, ResetId, Slots};
+use remint_core::plan::Plan;
 use remint_core::step::Path;
 use remint_evidence_format::Stored;
 use remint_fake::world::{Fault, Trouble};
@@ -121,12 +122,8 @@ async fn next_process(rig: &Rig) -> Engine {
 
 /// Runs an approved reset in a process that dies at its n-th commit, then in the next one. `None`: it did not get
 /// that far.
-async fn interrupted(rig: &Rig, path: Path, at: u64, after: bool) -> Option<(Engine, Reset)> {
+async fn interrupted(rig: &Rig, plan: Plan, at: u64, after: bool) -> Option<(Engine, Reset)> {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(rig.folder.path()).unwrap());
-    let mut plan = rig.plan();
-    for member in &mut plan.members {
-        member.path = path;
-    }
     let id = rig.approved(&rig.engine_over(Arc::clone(&store)), plan).await;
     let dying = rig.engine_over(Arc::new(Dying::new(store, at, after)));
     let first = dying.run(&id).await;
@@ -141,17 +138,34 @@ async fn interrupted(rig: &Rig, path: Path, at: u64, after: bool) -> Option<(Eng
     Some((engine, reset))
 }
 
+/// The plan of a rig with every member on one path.
+fn plan_on(rig: &Rig, path: Path) -> Plan {
+    let mut plan = match path {
+        Path::Cut => rig.cut(),
+        Path::Rolling | Path::Contain => rig.plan(),
+    };
+    for member in &mut plan.members {
+        member.path = path;
+    }
+    plan
+}
+
 /// The whole of it: every commit of a reset, before and after.
 async fn crash_everywhere(shape: Shape, path: Path) {
+    crash(shape, path, |rig| plan_on(rig, path)).await;
+}
+
+async fn crash(shape: Shape, path: Path, plan: impl Fn(&Rig) -> Plan) {
     let mut rig = Rig::with(shape.clone()).await;
-    let traffic = rig.world.traffic(Duration::from_millis(3), &Default::default());
+    let traffic = rig.world.traffic(Duration::from_millis(10), &Default::default());
     let mut points = 0;
     for after in [false, true] {
         for at in 1.. {
             rig.forget();
             let old: Vec<Material> = (0..shape.count).map(|index| rig.value(index)).collect();
-            let why = format!("{path}, {:?}, died {} commit {at}", shape.made_by, if after { "after" } else { "before" });
-            let Some((engine, reset)) = interrupted(&rig, path, at, after).await else { break };
+            let why =
+                format!("{path}, {:?}, died {} commit {at}", shape.made_by, if after { "after" } else { "before" });
+            let Some((engine, reset)) = interrupted(&rig, plan(&rig), at, after).await else { break };
             assert_settled(&rig, &engine, &reset, &old, &why).await;
             points += 1;
         }
@@ -197,6 +211,16 @@ async fn containment_survives_where_the_value_is_shown_once() {
 }
 
 #[tokio::test]
+async fn a_cut_survives_a_crash_around_every_commit() {
+    crash_everywhere(Shape { count: 2, staged: false, ..Shape::default() }, Path::Cut).await;
+}
+
+#[tokio::test]
+async fn remints_own_credential_survives_a_crash_around_every_commit() {
+    crash(Shape::default(), Path::Rolling, Rig::with_own).await;
+}
+
+#[tokio::test]
 async fn a_reset_that_dies_while_it_is_proven_again_is_closed_once() {
     let mut rig = Rig::start(1).await;
     for after in [false, true] {
@@ -213,7 +237,8 @@ async fn a_reset_that_dies_while_it_is_proven_again_is_closed_once() {
             }
             assert_eq!(engine.reset(&reset.id).await.unwrap().status, ResetStatus::Complete);
             assert!(assert_chained(&engine, &reset.id).await.is_complete());
-            let closed = crate::rig::told(&engine, &reset.id).await.iter().filter(|told| told.0 == "reset.closed").count();
+            let closed =
+                crate::rig::told(&engine, &reset.id).await.iter().filter(|told| told.0 == "reset.closed").count();
             assert_eq!(closed, 1, "died at commit {at}");
             if whole {
                 break;
@@ -232,7 +257,7 @@ const CALLS: [(&str, &[&str]); 3] = [
 /// Loses every call once; the reset settles, by itself or after a retry.
 async fn lose_everything(shape: Shape, path: Path) {
     let mut rig = Rig::with(shape.clone()).await;
-    let traffic = rig.world.traffic(Duration::from_millis(3), &Default::default());
+    let traffic = rig.world.traffic(Duration::from_millis(10), &Default::default());
     let calls = CALLS.iter().flat_map(|(service, verbs)| verbs.iter().map(move |verb| (*service, *verb)));
     for (service, verb) in calls {
         if (verb == "promote" && !shape.staged) || (verb == "rights" && path == Path::Contain) {

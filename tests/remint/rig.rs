@@ -1,8 +1,8 @@
 //! A small estate of fake services with an engine over it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use remint::context::Context;
@@ -13,25 +13,49 @@ use remint::escrow::{Escrow, Kek, SystemRandomness};
 use remint::store::Store;
 use remint::store::sqlite::SqliteStore;
 use remint_contract::{
-    Clock, ConfirmGrade, ConnectorKind, HostRules, Kinds, MadeBy, Material, ProofGrade, Ref, ResetId, Slots,
-    TestClock,
+    Capabilities, Clock, ConfirmGrade, Connector, ConnectorKind, Error, HostRules, Kinds, MadeBy, Material, ProofGrade,
+    Ref, ResetId, SettingProblem, Slots, TestClock,
 };
 use remint_core::digest::Digest;
 use remint_core::estate::{Estate, SourceFile, load};
-use remint_core::plan::{Limits, Member, Plan};
-use remint_core::step::Path;
+use remint_core::plan::{Cut, Limits, Member, Plan, Precedence, Row};
+use remint_core::step::{Path, Step};
 use remint_evidence_format::ledger::Ledger;
 use remint_fake::FakeKind;
 use remint_fake::world::{
     Holding, Host, HostSpec, Issuer, IssuerSpec, Store as FakeStore, StoreSpec, TargetSpec, WorkloadSpec, World,
 };
 
-/// The fake kind and no other.
-pub struct OnlyFake(FakeKind);
+/// The fake kind and no other. A system is opened once for all engines of a rig: building an HTTP client takes longer
+/// than a whole rotation.
+#[derive(Default)]
+pub struct OnlyFake {
+    open: Mutex<HashMap<String, Arc<dyn Connector>>>,
+}
+
+impl ConnectorKind for OnlyFake {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn describe(&self, settings: &serde_json::Value) -> Result<Capabilities, Vec<SettingProblem>> {
+        FakeKind.describe(settings)
+    }
+
+    fn open(&self, settings: &serde_json::Value, rules: &HostRules) -> Result<Arc<dyn Connector>, Error> {
+        let mut open = self.open.lock().unwrap();
+        if let Some(known) = open.get(&settings.to_string()) {
+            return Ok(Arc::clone(known));
+        }
+        let opened = FakeKind.open(settings, rules)?;
+        open.insert(settings.to_string(), Arc::clone(&opened));
+        Ok(opened)
+    }
+}
 
 impl Kinds for OnlyFake {
     fn kind(&self, name: &str) -> Option<&dyn ConnectorKind> {
-        (name == "fake").then_some(&self.0 as &dyn ConnectorKind)
+        (name == "fake").then_some(self as &dyn ConnectorKind)
     }
 
     fn names(&self) -> Vec<&'static str> {
@@ -82,6 +106,7 @@ pub struct Rig {
     pub estate: Estate,
     pub folder: tempfile::TempDir,
     keys: tempfile::TempDir,
+    kinds: Arc<OnlyFake>,
     pub settings: EngineSettings,
 }
 
@@ -121,7 +146,7 @@ impl Rig {
             world.workloads(HostSpec { name: "floor".to_owned(), latency: Duration::ZERO, workloads }).await.unwrap();
         let text = documents(&shape, &world);
         let files = [SourceFile { name: "estate.yaml".to_owned(), bytes: text.into_bytes() }];
-        let estate = load(&files, &OnlyFake(FakeKind)).map_err(|problems| panic!("{problems}")).unwrap().estate;
+        let estate = load(&files, &OnlyFake::default()).map_err(|problems| panic!("{problems}")).unwrap().estate;
         let mut settings = EngineSettings {
             poll: Duration::from_millis(2),
             patience: Duration::from_secs(5),
@@ -136,7 +161,8 @@ impl Rig {
             host,
             estate,
             folder: state_folder(),
-            keys: tempfile::tempdir().unwrap(),
+            keys: state_folder(),
+            kinds: Arc::default(),
             settings,
         }
     }
@@ -164,7 +190,7 @@ impl Rig {
         Engine::new(
             store,
             escrow,
-            Arc::new(OnlyFake(FakeKind)),
+            Arc::clone(&self.kinds) as Arc<dyn Kinds>,
             HostRules::default(),
             Context::system(),
             self.settings.clone(),
@@ -218,6 +244,41 @@ impl Rig {
             limits: Limits::default(),
             eta: Duration::ZERO,
         }
+    }
+
+    /// The plan with its first two members closing a cycle: all of both is dead before any of it is delivered.
+    pub fn cut(&self) -> Plan {
+        let mut plan = self.plan();
+        for member in &mut plan.members[..2] {
+            member.path = Path::Cut;
+            member.cut = Some(0);
+        }
+        let row = Row::Cut;
+        plan.precedences = vec![
+            Precedence { before: (0, Step::Sweep), after: (1, Step::Deliver), row },
+            Precedence { before: (1, Step::Sweep), after: (0, Step::Deliver), row },
+        ];
+        plan.cuts = vec![Cut {
+            members: vec![0, 1],
+            because: vec![Row::Read],
+            outage: Duration::from_secs(1),
+            consumers: BTreeSet::new(),
+        }];
+        plan
+    }
+
+    /// The plan with what Remint itself acts with as its last member.
+    pub fn with_own(&self) -> Plan {
+        let mut plan = self.plan();
+        let credential: Ref = "Credential/root".parse().unwrap();
+        let mut own = plan.members[0].clone();
+        own.destinations = self.estate.credentials[&credential].delivered_to.clone();
+        own.credential = credential;
+        own.consumers = vec!["Workload/remint".parse().unwrap()];
+        own.remint_acts = true;
+        plan.waves[0].push(plan.members.len());
+        plan.members.push(own);
+        plan
     }
 
     /// Asks for a plan, approves it, and records who did.
