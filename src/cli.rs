@@ -26,6 +26,7 @@ mod look;
 mod output;
 mod records;
 mod reset;
+mod serve;
 
 pub use exit::{Exit, Failure};
 pub use output::complain;
@@ -99,6 +100,8 @@ enum Command {
     /// Evidence: list entries, export a bundle, verify one
     #[command(subcommand)]
     Evidence(evidence::Evidence),
+    /// Run as a daemon
+    Serve(serve::Serve),
 }
 
 /// What a command works with.
@@ -188,5 +191,6 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Reprove(reprove) => reprove.run(session).await,
         Command::Get(get) => get.run(session).await,
         Command::Evidence(evidence) => evidence.run(session).await,
+        Command::Serve(serve) => serve.run(session).await,
     }
 }

@@ -110,7 +110,7 @@ pub enum DemoError {
         #[source]
         source: std::io::Error,
     },
-    #[error("the intruder did not get anywhere in ten seconds")]
+    #[error("the intruder did not get anywhere in a minute")]
     Intruder,
 }
 
@@ -201,7 +201,7 @@ async fn open(options: &Options, context: &Context, kinds: Arc<dyn Kinds>) -> Re
 
 /// Until he has read and minted something: without that there would be nothing to show.
 async fn settle_in(attacker: &Attacker, context: &Context) -> Result<(), DemoError> {
-    for _ in 0..400 {
+    for _ in 0..2400 {
         let loot = attacker.loot();
         if loot.read > 0 && loot.minted > 0 && loot.rounds > 1 {
             return Ok(());

@@ -10,5 +10,6 @@ pub mod escrow;
 pub mod evidence;
 pub mod harden;
 pub mod registry;
+pub mod serve;
 pub mod store;
 pub mod watch;

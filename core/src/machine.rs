@@ -16,6 +16,7 @@
 //! doing        --done-------------> settled       the path's last step: provisional until the last re-proof
 //! doing        --lost-------------> unknown       an effect's answer was lost: neither done nor undone
 //! doing        --failed-----------> parked        the reason says who can move it on, and how
+//! doing        --spoiled----------> waiting       before delivery: the new value is not accepted any more; mint another
 //! doing        --destroyed--------> parked        the new version had other rights and is dead: a retry mints another
 //! doing        --superseded-------> superseded
 //! unknown      --found-done-------> doing         the target says it happened: the step goes on from there
@@ -118,6 +119,7 @@ pub enum Event {
         facts: Done,
     },
     Lost,
+    Spoiled,
     FoundDone,
     FoundUndone,
     Failed {
@@ -269,6 +271,12 @@ impl Rotation {
             (State::Doing { step }, Event::Lost) => {
                 next.state = State::Unknown { step: *step };
                 vec![Effect::Ask(*step)]
+            }
+            (State::Doing { step: Step::Deliver }, Event::Spoiled) => {
+                next.facts.new = None;
+                next.facts.ended.remove(&Step::Mint);
+                next.facts.ended.remove(&Step::Verify);
+                next.wait(Step::Mint)
             }
             (State::Doing { step } | State::Unknown { step }, Event::Failed { reason }) => {
                 next.park(*step, reason.clone())
@@ -517,6 +525,7 @@ impl Event {
             Self::Cleared => "cleared",
             Self::Done { .. } => "done",
             Self::Lost => "lost",
+            Self::Spoiled => "spoiled",
             Self::FoundDone => "found-done",
             Self::FoundUndone => "found-undone",
             Self::Failed { .. } => "failed",

@@ -20,6 +20,9 @@ use crate::engine::record::{Reset as Record, ResetStatus};
 use crate::engine::reset::Request;
 use crate::watch::Watch;
 
+/// How many findings are named before the rest is a number.
+const SHOWN: usize = 10;
+
 #[derive(Debug, Args)]
 pub(super) struct Reset {
     /// Files and folders of documents; the active estate when none is named
@@ -216,8 +219,11 @@ async fn summary(app: &App, reset: &Record) -> Result<(), Failure> {
     data(&crate::cli::records::rotation_table(&shown));
     let findings = app.engine.findings(Some(id)).await?;
     let undecided: Vec<_> = findings.iter().filter(|finding| finding.decision.is_none()).collect();
-    for finding in &undecided {
+    for finding in undecided.iter().take(SHOWN) {
         say(&format!("Foreign at {}: {} ({}), finding {}", finding.system, finding.version, finding.label, finding.id));
+    }
+    if undecided.len() > SHOWN {
+        say(&format!("… and {} more: remint get findings --reset {id}", undecided.len() - SHOWN));
     }
     match reset.status {
         ResetStatus::Complete => {

@@ -1,4 +1,4 @@
-//! `serve`: the daemon.
+//! `serve`: the daemon. Its log is JSON on stderr, one line an event.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use clap::Args;
 use remint_contract::HostRules;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
-use crate::cli::output::say;
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
-use crate::serve::{Listen, Options, serve};
+use crate::serve::{Listen, ListenError, Options, ServeError, serve};
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -29,35 +30,67 @@ pub(super) struct Serve {
     /// How often the folder and the due re-proofs are looked at, in seconds
     #[arg(long, default_value_t = 2, value_name = "SECONDS")]
     every: u64,
+    /// What is logged: error, warn, info, debug, or a filter like remint=debug,info
+    #[arg(long, default_value = "info", env = "REMINT_LOG", value_name = "FILTER")]
+    log: String,
 }
 
 impl Serve {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
-        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        log(&self.log);
+        // The door is looked at before the state: a wrong address or token is the operator's to mend first.
         let listen = match (self.socket, self.listen, self.token_file) {
-            (_, Some(address), Some(file)) if address.ip().is_loopback() => Listen::loopback(address, &file)?,
-            (_, Some(address), _) => {
-                return Err(Failure::usage(format!("{address} is not a loopback address; other machines wait for the daemon's real identities")));
-            }
-            (Some(path), _, _) => Listen::Socket(path),
-            (None, None, _) => Listen::Socket(app.folder.join("remint.sock")),
+            (_, Some(address), Some(file)) => Some(Listen::loopback(address, &file).map_err(ServeError::from)?),
+            (_, Some(_), None) => return Err(Failure::usage("--listen needs --token-file")),
+            (path, None, _) => path.map(Listen::Socket),
         };
+        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         let options = Options {
             estate: self.estate,
-            listen,
+            listen: listen.unwrap_or_else(|| Listen::Socket(app.folder.join("remint.sock"))),
             every: Duration::from_secs(self.every.max(1)),
             by: session.environment.user(),
         };
-        serve(app, options, async {
-            // Either signal is a request to stop; failing to listen for one leaves the other.
-            let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                Some(()) = async { terminate.as_mut()?.recv().await } => {}
-            }
-            say("Stopping: what is under way ends its step, the rest goes on at the next start.");
-        })
-        .await?;
+        serve(app, options, signalled()).await?;
         Ok(Exit::Done)
+    }
+}
+
+/// Either signal is a request to stop; failing to listen for one leaves the other.
+async fn signalled() {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
+    let terminated = async {
+        match &mut terminate {
+            Some(signal) => signal.recv().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        Ok(()) = tokio::signal::ctrl_c() => {}
+        Some(()) = terminated => {}
+        else => std::future::pending().await,
+    }
+}
+
+fn log(filter: &str) {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(filter);
+    // Somebody who set up a log before keeps it.
+    let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::App(error) => error.into(),
+            ServeError::Engine(error) => error.into(),
+            ServeError::Listen(error) => {
+                let exit = match &error {
+                    ListenError::Public(_) | ListenError::Token(_) | ListenError::NotASocket(_) => Exit::Usage,
+                    ListenError::Live(_) => Exit::Refused,
+                    ListenError::Open { .. } => Exit::Failed,
+                };
+                Self::new(exit, error)
+            }
+        }
     }
 }

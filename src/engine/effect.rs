@@ -38,6 +38,8 @@ pub enum Stop {
     Destroyed { change: String },
     /// An effect's answer was lost; its intent is open.
     Lost,
+    /// The new value is not accepted any more, and nobody has it yet.
+    Spoiled,
     /// The engine itself cannot go on: nothing is recorded any more.
     Broken(EngineError),
 }

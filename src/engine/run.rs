@@ -38,6 +38,8 @@ pub struct Run {
     pub swept: Mutex<BTreeSet<usize>>,
     /// Staged writes, by member and place; what is not here is staged again.
     pub staged: Mutex<HashMap<(usize, Location), String>>,
+    /// Systems whose rights were looked at in this run.
+    checked: Mutex<BTreeSet<Ref>>,
     places: Mutex<HashMap<Location, Arc<tokio::sync::Mutex<()>>>>,
     sweeps: Mutex<HashMap<Ref, Arc<Sweep>>>,
 }
@@ -77,6 +79,7 @@ impl Run {
             news: Mutex::default(),
             swept: Mutex::default(),
             staged: Mutex::default(),
+            checked: Mutex::default(),
             places: Mutex::default(),
             sweeps: Mutex::default(),
         }
@@ -184,6 +187,18 @@ impl Run {
             consumers.extend(member.dirty_consumers.iter().cloned());
         }
         consumers
+    }
+
+    /// May the actor do at this system what a rotation needs? Asked once in a run.
+    pub async fn rights(&self, system: &Ref, actor: Option<Arc<Material>>) -> Result<(), Error> {
+        if self.checked.lock().unwrap_or_else(PoisonError::into_inner).contains(system) {
+            return Ok(());
+        }
+        let operation = OperationId("check".into());
+        let ask = Ask { system, verb: Verb::Check, operation: &operation, actor };
+        self.host.call(ask, |connector, call| async move { connector.check(&call, None).await }).await?;
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(system.clone());
+        Ok(())
     }
 
     /// One writer at a time for a place.

@@ -9,6 +9,7 @@ use remint_core::estate::Destination;
 use remint_core::machine::State;
 use remint_core::plan::{Plan, Precedence, Row};
 use remint_core::step::{Path, Step};
+use remint_fake::world::{Fault, Trouble};
 
 use crate::rig::{Rig, assert_settled, told};
 
@@ -162,4 +163,31 @@ async fn remints_own_credential_is_replaced_while_everything_else_is_too() {
     plan.waves = vec![vec![0]];
     let reset = rig.reset(&engine, plan).await;
     assert_settled(&rig, &engine, &reset, &old, "the next reset").await;
+}
+
+#[tokio::test]
+async fn a_withheld_place_that_cannot_be_written_stays_withheld_and_is_tried_again() {
+    let rig = Rig::start(1).await;
+    let engine = rig.engine();
+    let node: Ref = "Workload/runner".parse().unwrap();
+    let mut plan = rig.plan();
+    plan.from = vec![node.clone()];
+    plan.dirty = BTreeSet::from([node.clone()]);
+    let at = "shelf:runner/0".parse().unwrap();
+    let place = Destination { at, source: false, ..plan.members[0].destinations[0].clone() };
+    plan.members[0].withheld.push(place);
+    let reset = rig.reset(&engine, plan).await;
+    engine.clean(&reset.id, &node, "tester", "rebuilt").await.unwrap();
+    let forbidden = rig.world.fault("shelf", Fault::on("write", Trouble::Forbid)).unwrap();
+    assert_eq!(engine.run(&reset.id).await.unwrap().status, ResetStatus::Resting);
+    assert_eq!(rig.store.value("runner/0", "secret"), None);
+    rig.store.end_fault(forbidden);
+    // A lost answer on the way changes nothing.
+    rig.world.fault("shelf", Fault::on("promote", Trouble::LostAfter).times(1)).unwrap();
+    let mut reset = engine.run(&reset.id).await.unwrap();
+    if reset.status == ResetStatus::Resting {
+        reset = engine.run(&reset.id).await.unwrap();
+    }
+    assert_eq!(reset.status, ResetStatus::Provisional);
+    assert_eq!(rig.store.value("runner/0", "secret"), Some(rig.value(0).secret));
 }

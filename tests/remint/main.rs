@@ -13,4 +13,5 @@ mod lies;
 mod owner;
 mod rig;
 mod rights;
+mod serve;
 mod store;

@@ -98,9 +98,8 @@ impl Settings {
                 Some(Mode::Prefer) => PgSslMode::Prefer,
                 Some(Mode::Require) => PgSslMode::Require,
                 Some(Mode::VerifyCa) => PgSslMode::VerifyCa,
-                Some(Mode::VerifyFull) => PgSslMode::VerifyFull,
                 None if is_loopback(&endpoint.host) => PgSslMode::Prefer,
-                None => PgSslMode::VerifyFull,
+                Some(Mode::VerifyFull) | None => PgSslMode::VerifyFull,
             })
             .disable_statement_logging();
         match &self.ca {

@@ -39,8 +39,9 @@ pub(crate) async fn enumerate(client: &Client, call: &Call, targets: &[Target]) 
 pub(crate) async fn check(client: &Client, call: &Call) -> Result<(), Error> {
     let verb = Verb::Check;
     let mut connection = client.act(call, verb).await?;
-    let (makes_roles, ends_sessions, version): (bool, bool, i32) = sqlx::query_as(
+    let (makes_roles, ends_sessions, sees_sessions, version): (bool, bool, bool, i32) = sqlx::query_as(
         "SELECT rolsuper OR rolcreaterole, rolsuper OR pg_has_role('pg_signal_backend', 'MEMBER'),
+                rolsuper OR pg_has_role('pg_read_all_stats', 'MEMBER'),
                 current_setting('server_version_num')::int
          FROM pg_roles WHERE rolname = current_user",
     )
@@ -54,6 +55,9 @@ pub(crate) async fn check(client: &Client, call: &Call) -> Result<(), Error> {
     }
     if !ends_sessions {
         return missing("Remint's login may not end other sessions; GRANT pg_signal_backend to it");
+    }
+    if !sees_sessions {
+        return missing("Remint's login may not see whose sessions there are; GRANT pg_read_all_stats to it");
     }
     if version < 140_000 {
         return Err(Error::new(ErrorKind::Invalid, verb, "PostgreSQL 14 or newer is needed"));

@@ -109,6 +109,7 @@ fn all_events() -> Vec<Event> {
         Event::Start,
         Event::Cleared,
         Event::Lost,
+        Event::Spoiled,
         Event::FoundDone,
         Event::FoundUndone,
         Event::Failed { reason: Reason::Failed { what: "x".into() } },
@@ -253,6 +254,17 @@ fn a_weak_proof_or_an_undecided_version_never_settles() {
     assert!(matches!(at(Step::Prove).on(&member, &weak).unwrap().0.state, State::Parked { .. }));
     let foreign = Event::Done { facts: Done::Swept { undecided: vec![VersionId("f".into())] } };
     assert!(matches!(at(Step::Sweep).on(&member, &foreign).unwrap().0.state, State::Parked { .. }));
+}
+
+#[test]
+fn a_value_that_was_spoiled_before_delivery_is_minted_anew() {
+    let member = member(Path::Cut, false);
+    let mut rotation = Rotation { state: State::Doing { step: Step::Deliver }, facts: Facts::default() };
+    rotation.facts.new = Some(version());
+    rotation.facts.ended.extend([Step::Mint, Step::Verify, Step::Disable]);
+    let (next, _) = rotation.on(&member, &Event::Spoiled).unwrap();
+    assert_eq!(next.state, State::Waiting { step: Step::Mint });
+    assert_eq!((next.facts.new, next.facts.ended), (None, BTreeSet::from([Step::Disable])));
 }
 
 #[test]

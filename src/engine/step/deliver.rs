@@ -5,11 +5,11 @@ use std::sync::{Arc, PoisonError};
 
 use remint_contract::{ErrorKind, Location, OperationId, SecretValue, Verb, WriteRequest};
 use remint_core::machine::Done;
-use remint_core::step::Step;
+use remint_core::step::{Path, Step};
 
 use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::host::Ask;
-use crate::engine::step::mint::{park, rendered};
+use crate::engine::step::mint::{park, rendered, still_good};
 
 /// How often a document that somebody else changed meanwhile is read again.
 const REREADS: usize = 8;
@@ -17,6 +17,10 @@ const REREADS: usize = 8;
 /// Stages the value where the store can stage; elsewhere `promote` writes it.
 pub(super) async fn deliver(task: &mut Task) -> Result<Done, Stop> {
     let run = Arc::clone(&task.run);
+    if task.member().path == Path::Cut {
+        // While it lay in escrow the old values of its unit lived on, and one of them may have overwritten it.
+        still_good(task).await?;
+    }
     for (place, fields) in values(task).await? {
         let store = run.host.connector(&place.system)?.describe().store;
         // A document that several credentials share is staged and promoted in one go, one writer at a time.

@@ -54,6 +54,9 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
             "nowhere to deliver a new value, so nothing was minted; give it a destination, or `remint clean` what reads it",
         ));
     }
+    run.rights(system, run.manager(document).await?).await.map_err(|error| {
+        park(&format!("{system} would not let Remint finish, so nothing was minted: {}", chain(&error)))
+    })?;
     let operation = OperationId("check".into());
     for place in &places {
         let ask = Ask { system: &place.at.system, verb: Verb::Check, operation: &operation, actor: None };
@@ -104,7 +107,7 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
             })
             .await;
         match answer {
-            Ok(made) => return keep(task, made).await,
+            Ok(made) => return keep(task, made),
             // A refused value is an answer: another one may do.
             Err(Stop::Failed { kind: ErrorKind::RefusedValue, what }) => refused = what,
             Err(stop) => return Err(stop),
@@ -114,7 +117,7 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
 }
 
 /// What was made is sealed before anything else starts, unless its value was sealed before it was sent.
-async fn keep(task: &mut Task, made: Minted) -> Result<Done, Stop> {
+fn keep(task: &mut Task, made: Minted) -> Result<Done, Stop> {
     let run = Arc::clone(&task.run);
     let operation = run.context.operation().map_err(EngineError::from)?;
     let sealed = task.seal(&operation, &made.material.secret)?;
@@ -208,28 +211,48 @@ pub(super) async fn verify(task: &mut Task) -> Result<Done, Stop> {
     }
 }
 
+/// Is the new value accepted still? One that is not is killed, and another is minted.
+pub(super) async fn still_good(task: &mut Task) -> Result<(), Stop> {
+    match verify(task).await {
+        Ok(_) => Ok(()),
+        Err(Stop::Park(Reason::Failed { .. } | Reason::Rights { .. })) => {
+            let new = task.facts.new.clone();
+            if let Some(new) = &new {
+                kill_new(task, new).await?;
+            }
+            task.run.news.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.credential());
+            Err(Stop::Spoiled)
+        }
+        Err(Stop::Destroyed { .. }) => Err(Stop::Spoiled),
+        Err(stop) => Err(stop),
+    }
+}
+
 /// A version with more than the old one had, or of somebody else, is killed before anybody sees it.
 async fn destroy(task: &mut Task, new: &Version, why: String) -> Result<Done, Stop> {
+    kill_new(task, new).await?;
+    task.run.news.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.credential());
+    Err(Stop::Destroyed { change: format!("{why}; it was destroyed") })
+}
+
+async fn kill_new(task: &mut Task, new: &Version) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
-    if let Some(id) = &new.id {
-        let effect = Effect {
-            system: &document.issued_by.system,
-            verb: Verb::Revoke,
-            about: id.0.clone(),
-            version: Some(id),
-            actor: run.manager(document).await?,
-            seal: None,
-        };
-        let target = &document.issued_by.target;
-        task.effect(effect, |connector, call| {
-            let (target, id) = (target.clone(), id.clone());
-            async move { connector.revoke(&call, &target, &id).await }
-        })
-        .await?;
-    }
-    run.news.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.credential());
-    Err(Stop::Destroyed { change: format!("{why}; it was destroyed") })
+    let Some(id) = &new.id else { return Ok(()) };
+    let effect = Effect {
+        system: &document.issued_by.system,
+        verb: Verb::Revoke,
+        about: id.0.clone(),
+        version: Some(id),
+        actor: run.manager(document).await?,
+        seal: None,
+    };
+    let target = &document.issued_by.target;
+    task.effect(effect, |connector, call| {
+        let (target, id) = (target.clone(), id.clone());
+        async move { connector.revoke(&call, &target, &id).await }
+    })
+    .await
 }
 
 /// The fields of each destination for a material.

@@ -1,0 +1,139 @@
+//! The daemon: one state, one estate folder, requests over HTTP, and resets that go on by themselves.
+//!
+//! Flow: [`serve`] loads the folder ([`folder`]), opens its door ([`listen`]), and then does four things at once, each
+//! under its own name in the log: it answers requests (`api`), watches the folder (`folder`), carries resets on and tries
+//! the dead again when that is due (`supervisor`), and gives entries their places (`sequencer`).
+//!
+//! Guarantees: a broken edit never replaces a good estate; nothing that has authority becomes active without somebody's
+//! word; a reset is carried on once at a time, and goes on after a crash; no answer and no log line holds a secret.
+//! Stopping takes no new work, leaves what is under way ten seconds to end, places the last entries and removes the
+//! socket file. Everything that was started is owned by the future of [`serve`]: dropping it is a crash, no more.
+//!
+//! Errors: before the first request, whatever makes serving pointless. After it there is none: what fails is logged,
+//! shown by the API where it concerns a reset or the folder, and tried again.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::{Instrument as _, info_span};
+
+use crate::app::{App, AppError};
+use crate::engine::EngineError;
+use crate::serve::api::Api;
+use crate::serve::folder::Folder;
+use crate::serve::supervisor::{Desk, Supervisor};
+
+mod api;
+mod connection;
+mod folder;
+mod listen;
+mod plan;
+mod supervisor;
+mod token;
+
+pub use listen::{Listen, ListenError, Loopback};
+pub use token::{Token, TokenError};
+
+/// How long what is under way may take to end after a stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What a daemon is told.
+#[derive(Debug)]
+pub struct Options {
+    /// The folder of documents.
+    pub estate: PathBuf,
+    pub listen: Listen,
+    /// How often the folder and the due re-proofs are looked at.
+    pub every: Duration,
+    /// On whose word everything is done that comes in through the door: this state has one operator.
+    pub by: String,
+}
+
+/// Why there is no daemon.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    App(#[from] AppError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+/// Serves one state until `stop`.
+///
+/// # Errors
+/// No estate is active and the folder holds none that is valid, or the door cannot be opened.
+pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
+    let app = Arc::new(app);
+    let folder = Arc::new(Folder::open(options.estate, options.by.clone(), Arc::clone(&app)).await?);
+    let desk = Arc::new(Desk::default());
+    let supervisor = Supervisor::new(Arc::clone(&app), Arc::clone(&desk), options.every).await?;
+    let (door, guard) = options.listen.open()?;
+    tracing::info!(at = %door, estate = %folder.path().display(), "taking requests");
+    let api =
+        Api { app: Arc::clone(&app), folder: Arc::clone(&folder), desk: Arc::clone(&desk), by: options.by, guard };
+    let router = api::router(Arc::new(api));
+
+    let (halt, stopping) = watch::channel(false);
+    let stopping = Stopping(stopping);
+    let work = async {
+        let answering = connection::attend(door, router, stopping.clone()).instrument(info_span!("api"));
+        let watching = folder.watch(options.every, stopping.clone()).instrument(info_span!("folder"));
+        let carrying = supervisor.run(stopping.clone()).instrument(info_span!("supervisor"));
+        tokio::join!(answering, watching, carrying);
+    };
+    // The sequencer ends last: what the others record while they end gets its place too.
+    let (last, worked) = watch::channel(false);
+    let sequencing = app.sequencer.run(Stopping(worked).stopped()).instrument(info_span!("sequencer"));
+    let stopped = async {
+        stop.await;
+        tracing::info!("stopping: no new requests; what is under way has {} s to end", GRACE.as_secs());
+        halt.send_replace(true);
+    };
+    let working = async {
+        tokio::join!(stopped, work);
+        last.send_replace(true);
+    };
+    tokio::join!(working, sequencing);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The word to stop, for everything that runs until then.
+#[derive(Debug, Clone)]
+struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    /// Returns once the daemon stops. Whoever could say so being gone means the same.
+    async fn stopped(mut self) {
+        let _ = self.0.wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// Work that would hold up every other task of its thread: reading files, planning.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a runtime that is being shut down cancels it: nobody goes on from here.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// An error and its causes in one line.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

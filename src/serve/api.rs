@@ -1,0 +1,76 @@
+//! Requests over HTTP: what the command line does alone, asked of a daemon.
+//!
+//! Flow: [`gate`] lets in who may and gives every request its bounds; each module below holds the answers about one noun;
+//! every refusal is a [`problem`].
+//!
+//! ```text
+//! POST /v1/resets                      ask for a reset; approve it in the same breath
+//! GET  /v1/resets[/{id}[/rotations]]   how they stand
+//! POST /v1/resets/{id}/approve|reject|retry
+//! POST /v1/nodes/clean                 a dirty node was rebuilt
+//! GET  /v1/findings                    POST /v1/findings/{id}/decide
+//! GET  /v1/tasks                       POST /v1/tasks/{id}/attest
+//! GET  /v1/estate                      POST /v1/estate/activate
+//! GET  /livez, /readyz                 open to every local process; they say nothing else
+//! ```
+//!
+//! Guarantees: a body is at most 1 MiB, a request at most 30 s; an unknown field is refused; whoever goes away in the
+//! middle of an act has either not acted or acted as a whole.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+use crate::app::App;
+use crate::serve::folder::Folder;
+use crate::serve::supervisor::Desk;
+
+mod body;
+mod estate;
+mod findings;
+mod gate;
+mod health;
+mod problem;
+mod resets;
+mod rotations;
+mod tasks;
+
+pub(super) use gate::Guard;
+
+/// The largest body.
+const BODY: usize = 1 << 20;
+
+/// What answers are made from.
+pub(super) struct Api {
+    pub(super) app: Arc<App>,
+    pub(super) folder: Arc<Folder>,
+    pub(super) desk: Arc<Desk>,
+    /// On whose word everything is done.
+    pub(super) by: String,
+    pub(super) guard: Guard,
+}
+
+pub(super) fn router(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/v1/resets", post(resets::ask).get(resets::list))
+        .route("/v1/resets/{id}", get(resets::show))
+        .route("/v1/resets/{id}/rotations", get(rotations::list))
+        .route("/v1/resets/{id}/approve", post(resets::approve))
+        .route("/v1/resets/{id}/reject", post(resets::reject))
+        .route("/v1/resets/{id}/retry", post(resets::retry))
+        .route("/v1/nodes/clean", post(resets::clean))
+        .route("/v1/findings", get(findings::list))
+        .route("/v1/findings/{id}/decide", post(findings::decide))
+        .route("/v1/tasks", get(tasks::list))
+        .route("/v1/tasks/{id}/attest", post(tasks::attest))
+        .route("/v1/estate", get(estate::show))
+        .route("/v1/estate/activate", post(estate::activate))
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(from_fn_with_state(Arc::clone(&api), gate::pass))
+        .with_state(api)
+}

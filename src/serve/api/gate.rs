@@ -1,0 +1,129 @@
+//! Who may come in, and the bounds of every request.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use crate::serve::api::Api;
+use crate::serve::api::problem::{PROBLEM, Problem};
+use crate::serve::token::Token;
+
+/// The longest request.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// What a door asks of who comes in.
+#[derive(Debug)]
+pub(in crate::serve) enum Guard {
+    /// The file system already said who may.
+    Socket,
+    /// Any local process, and any page in a local browser, can connect: only the token says who may.
+    Loopback(Token),
+}
+
+impl Guard {
+    fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+        let Self::Loopback(token) = self else { return Ok(()) };
+        // A page of another site can have its name point here; its requests then carry that name.
+        if !here(uri, headers) {
+            let detail = "the Host header must name this loopback address";
+            return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "host", detail));
+        }
+        if matches!(uri.path(), "/livez" | "/readyz") {
+            return Ok(());
+        }
+        if headers.get(header::AUTHORIZATION).is_some_and(|sent| token.opens(sent.as_bytes())) {
+            return Ok(());
+        }
+        let detail = "send the daemon's token: Authorization: Bearer …, as the file named by --token-file holds it";
+        Err(Problem::new(StatusCode::UNAUTHORIZED, "token", detail))
+    }
+}
+
+/// True when a request is addressed to a loopback name, in every place where it names a host.
+fn here(uri: &Uri, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    let host = host.to_str().is_ok_and(|host| loopback(without_port(host)));
+    host && uri.host().is_none_or(loopback)
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Every request passes here, those that lead nowhere too.
+pub(super) async fn pass(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = match api.guard.admit(request.uri(), request.headers()) {
+        Err(refused) => refused.into_response(),
+        Ok(()) => match tokio::time::timeout(LONGEST, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => {
+                let detail = "no answer in 30 s; what was begun may have been done: look before you ask again";
+                Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail).into_response()
+            }
+        },
+    };
+    let status = response.status();
+    tracing::debug!(%method, path, status = status.as_u16(), "answered");
+    let failed = status.is_client_error() || status.is_server_error();
+    if failed && response.headers().get(header::CONTENT_TYPE) != Some(&PROBLEM) {
+        let allow = response.headers().get(header::ALLOW).cloned();
+        response = Problem::plain(status).into_response();
+        if let Some(allow) = allow {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_names_are_taken_for_this_host() {
+        let named = |host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_str(host).unwrap());
+            here(&Uri::from_static("/v1/estate"), &headers)
+        };
+        for host in ["localhost", "LOCALHOST:80", "127.0.0.1:8443", "[::1]:1", "[::1]", "127.9.9.9"] {
+            assert!(named(host), "{host}");
+        }
+        for host in
+            ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.1", "[::2]:1", "1"]
+        {
+            assert!(!named(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn no_host_two_hosts_and_another_host_in_the_address_are_refused() {
+        let mut headers = HeaderMap::new();
+        assert!(!here(&Uri::from_static("/"), &headers));
+        headers.append(header::HOST, HeaderValue::from_static("localhost"));
+        assert!(!here(&Uri::from_static("http://evil.example/"), &headers));
+        headers.append(header::HOST, HeaderValue::from_static("localhost"));
+        assert!(!here(&Uri::from_static("/"), &headers));
+    }
+}

@@ -1,0 +1,212 @@
+//! Resets: asked for, approved or rejected, moved on, and how they stand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use jiff::Timestamp;
+use remint_contract::{Ref, ResetId};
+use remint_core::digest::Digest;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::engine::record::Reset;
+use crate::engine::reset::Request;
+use crate::engine::{EngineError, names};
+use crate::serve::api::Api;
+use crate::serve::api::body::{Body, reason};
+use crate::serve::api::problem::Problem;
+use crate::serve::plan::{Scope, privileged};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Ask {
+    /// Stamped by who asks: the same id runs once, for ever.
+    request_id: String,
+    from: Vec<String>,
+    #[serde(default)]
+    contain: Option<String>,
+    #[serde(default)]
+    except: Vec<String>,
+    #[serde(default)]
+    clean: Vec<String>,
+    #[serde(default)]
+    deadline: Option<Timestamp>,
+    reason: String,
+    /// Approve the plan unseen.
+    #[serde(default)]
+    approve: bool,
+    /// Privileged credentials are replaced too, on nobody's word but this.
+    #[serde(default)]
+    privileged: bool,
+}
+
+/// Plans from the active estate, records the request, and starts it when it is approved.
+pub(super) async fn ask(State(api): State<Arc<Api>>, Body(asked): Body<Ask>) -> Result<Response, Problem> {
+    let engine = &api.app.engine;
+    let id = request_id(asked.request_id)?;
+    let why = reason(&asked.reason)?.to_owned();
+    // Said before anything is planned: an id that was used has its own plan.
+    if engine.reset(&id).await.is_ok() {
+        return Err(EngineError::Twice(id).into());
+    }
+    let estate = engine.active_estate().await?.ok_or_else(|| {
+        Problem::new(StatusCode::CONFLICT, "no-estate", "no estate is active; GET /v1/estate says why")
+    })?;
+    let scope = Scope {
+        from: asked.from,
+        contain: asked.contain,
+        except: asked.except,
+        clean: asked.clean,
+        deadline: asked.deadline,
+    };
+    let plan = scope.plan(engine, &estate).await?;
+    let high = privileged(&plan, &estate);
+    if !high.is_empty() && !asked.privileged {
+        let detail = format!(
+            "the plan replaces privileged credentials ({}) and no governance watches over this state; say \"privileged\": true to mean it",
+            names(&high)
+        );
+        return Err(Problem::new(StatusCode::FORBIDDEN, "privileged", detail));
+    }
+    let at = engine.context.clock.now();
+    let _ring = api.desk.ring(&id);
+    let mut reset =
+        engine.request(Request { id: id.clone(), plan, estate, reason: why, by: api.by.clone(), at }).await?;
+    if asked.approve {
+        reset = engine.approve(&id, &api.by).await?;
+    }
+    tracing::info!(reset = %id, by = api.by, plan = %reset.plan.digest, approved = asked.approve, "a reset was asked for");
+    let place = format!("/v1/resets/{id}");
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], brief(&reset)).into_response())
+}
+
+pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Json<Vec<Value>>, Problem> {
+    Ok(Json(api.app.engine.resets().await?.iter().map(outline).collect()))
+}
+
+/// One reset, with how many rotations stand where.
+pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let (engine, id) = (&api.app.engine, ResetId(id));
+    let reset = engine.reset(&id).await?;
+    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let rotations = engine.rotations(&id).await?;
+    for record in &rotations {
+        *counts.entry(record.rotation.state.name()).or_default() += 1;
+    }
+    let mut shown = outline(&reset);
+    shown["rotations"] = json!(counts);
+    shown["approval"] = json!(reset.approval);
+    shown["dirty"] = json!(reset.plan.dirty.difference(&reset.cleaned).collect::<Vec<_>>());
+    shown["cuts"] = json!(reset.plan.cuts.len());
+    shown["exceptions"] = json!(reset.plan.exceptions);
+    Ok(Json(shown))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Approve {
+    /// Of the plan that was looked at; another one is not approved.
+    #[serde(default)]
+    plan: Option<Digest>,
+}
+
+pub(super) async fn approve(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    Body(asked): Body<Approve>,
+) -> Result<Json<Value>, Problem> {
+    let (engine, id) = (&api.app.engine, ResetId(id));
+    let plan = engine.reset(&id).await?.plan.digest;
+    if let Some(approved) = asked.plan.filter(|approved| *approved != plan) {
+        let (approved, plan) = (approved.to_string(), plan.to_string());
+        return Err(EngineError::OtherPlan { id, approved, plan }.into());
+    }
+    let _ring = api.desk.ring(&id);
+    let reset = engine.approve(&id, &api.by).await?;
+    tracing::info!(reset = %id, by = api.by, %plan, "a reset was approved");
+    Ok(brief(&reset))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reject {
+    reason: String,
+}
+
+pub(super) async fn reject(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    Body(asked): Body<Reject>,
+) -> Result<Json<Value>, Problem> {
+    let id = ResetId(id);
+    let _ring = api.desk.ring(&id);
+    let reset = api.app.engine.reject(&id, &api.by, reason(&asked.reason)?).await?;
+    Ok(brief(&reset))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retry {
+    /// Only this credential.
+    #[serde(default)]
+    only: Option<Ref>,
+}
+
+pub(super) async fn retry(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    Body(asked): Body<Retry>,
+) -> Result<Json<Value>, Problem> {
+    let id = ResetId(id);
+    let _ring = api.desk.ring(&id);
+    let moved = api.app.engine.retry(&id, asked.only.as_ref()).await?;
+    Ok(Json(json!({ "reset": id, "moved": moved })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Clean {
+    reset: ResetId,
+    node: Ref,
+    reason: String,
+}
+
+/// A dirty node was rebuilt, isolated or cut off.
+pub(super) async fn clean(State(api): State<Arc<Api>>, Body(asked): Body<Clean>) -> Result<Json<Value>, Problem> {
+    let _ring = api.desk.ring(&asked.reset);
+    let reset = api.app.engine.clean(&asked.reset, &asked.node, &api.by, reason(&asked.reason)?).await?;
+    tracing::info!(reset = %asked.reset, node = %asked.node, by = api.by, "a node is clean");
+    Ok(brief(&reset))
+}
+
+/// An id that can stand in an address, a file name and a table.
+fn request_id(text: String) -> Result<ResetId, Problem> {
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(letters) || text.starts_with(['.', '-']) {
+        let detail = "requestId: 1 to 64 letters, digits, `-`, `_` and `.`, beginning with a letter, a digit or `_`";
+        return Err(Problem::invalid(detail));
+    }
+    Ok(ResetId(text))
+}
+
+fn brief(reset: &Reset) -> Json<Value> {
+    Json(json!({ "reset": reset.id, "status": reset.status, "plan": reset.plan.digest }))
+}
+
+fn outline(reset: &Reset) -> Value {
+    json!({
+        "reset": reset.id,
+        "status": reset.status,
+        "plan": reset.plan.digest,
+        "from": reset.plan.from,
+        "credentials": reset.plan.members.len(),
+        "reason": reset.reason,
+        "requestedBy": reset.requested_by,
+        "requestedAt": reset.requested_at,
+        "reproofs": reset.reproofs,
+    })
+}

@@ -1,0 +1,34 @@
+//! What only people can do, and their word that it is done.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+
+use crate::engine::record::TaskRecord;
+use crate::serve::api::Api;
+use crate::serve::api::body::{Body, reason};
+use crate::serve::api::problem::Problem;
+
+pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Json<Vec<TaskRecord>>, Problem> {
+    Ok(Json(api.app.engine.tasks(None).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Attest {
+    /// What was done, and how that is known.
+    words: String,
+}
+
+pub(super) async fn attest(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    Body(asked): Body<Attest>,
+) -> Result<Json<TaskRecord>, Problem> {
+    let task = api.app.engine.attest(&id, &api.by, reason(&asked.words)?).await?;
+    let _ring = api.desk.ring(&task.reset);
+    tracing::info!(reset = %task.reset, task = id, by = api.by, "a task was attested");
+    Ok(Json(task))
+}

@@ -1,0 +1,219 @@
+//! The estate folder: read when it changed, staged, and active only on somebody's word.
+//!
+//! Flow: [`Folder::look`] compares a stamp of the folder (every document's size and times) with the last one, reads it
+//! when they differ, and compares what it says with the active estate. The first estate of a state is made active at
+//! once. Later a change without authority is, too; one with authority is staged until [`Folder::activate`].
+//!
+//! Polling, not notification: a stamp costs one `stat` a document, works on every file system (network mounts, mounted
+//! config maps and bind mounts deliver no or strange events), and a queue of events that overflowed would need it anyway.
+//!
+//! Guarantees: a folder that cannot be read, or has a problem, changes nothing that is active; every problem is kept with
+//! its position until the folder is good again, and logged once.
+
+mod stamp;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use remint_core::digest::Digest;
+use remint_core::estate::{Estate, EstateDiff, Loaded, Problem, Severity};
+
+use crate::app::{App, AppError, load_paths};
+use crate::serve::folder::stamp::Stamp;
+use crate::serve::{Stopping, aside, causes};
+
+/// A watched folder.
+pub(super) struct Folder {
+    path: PathBuf,
+    by: String,
+    app: Arc<App>,
+    /// The folder as it was read last. Held while it is read, so that one at a time looks.
+    last: tokio::sync::Mutex<Option<Stamp>>,
+    standing: Mutex<Standing>,
+}
+
+/// What the folder says, beside what is active.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Standing {
+    pub(super) active: Option<Digest>,
+    pub(super) staged: Option<Staged>,
+    /// Why the folder is not taken; empty when it is.
+    pub(super) problems: Vec<Problem>,
+    /// What somebody should look at.
+    pub(super) notes: Vec<Problem>,
+}
+
+/// An estate that waits for somebody's word.
+#[derive(Debug, Clone)]
+pub(super) struct Staged {
+    /// Of what would become active: the documents with the ghosts of what they no longer name.
+    pub(super) digest: Digest,
+    pub(super) diff: EstateDiff,
+    estate: Estate,
+}
+
+/// Why a staged estate did not become active.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotActivated {
+    #[error("nothing is staged; GET /v1/estate says why: the folder has problems, or equals the active estate")]
+    NothingStaged,
+    #[error("{0} is staged now, not that; look at its difference, then say its digest")]
+    Other(Digest),
+    #[error(transparent)]
+    App(#[from] AppError),
+}
+
+/// Whether a folder is read that looks as it did last time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    IfChanged,
+    Always,
+}
+
+impl Folder {
+    /// Reads the folder for the first time.
+    ///
+    /// # Errors
+    /// No estate is active, and this folder gives none: there would be nothing to serve.
+    pub(super) async fn open(path: PathBuf, by: String, app: Arc<App>) -> Result<Self, AppError> {
+        let active = app.engine.active_estate().await?.map(|estate| estate.digest());
+        let standing = Mutex::new(Standing { active, ..Standing::default() });
+        let folder = Self { path, by, app, last: tokio::sync::Mutex::default(), standing };
+        if active.is_none() {
+            let loaded = folder.load().await?;
+            folder.app.activate(loaded.estate, &folder.by).await?;
+        }
+        folder.look(Look::Always).await?;
+        Ok(folder)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How things stand now.
+    pub(super) fn standing(&self) -> Standing {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks every so often until the stop.
+    pub(super) async fn watch(&self, every: Duration, stopping: Stopping) {
+        let mut stopped = std::pin::pin!(stopping.stopped());
+        loop {
+            tokio::select! {
+                () = &mut stopped => return,
+                () = self.app.engine.context.clock.sleep(every) => {}
+            }
+            if let Err(error) = self.look(Look::IfChanged).await {
+                tracing::error!(error = causes(&error), "the folder could not be compared with the active estate");
+            }
+        }
+    }
+
+    /// Reads the folder and stages what it says.
+    ///
+    /// # Errors
+    /// The state fails; what is wrong with the folder is no error but how things stand.
+    pub(super) async fn look(&self, look: Look) -> Result<(), AppError> {
+        let mut last = self.last.lock().await;
+        self.look_once(&mut last, look).await
+    }
+
+    async fn look_once(&self, last: &mut Option<Stamp>, look: Look) -> Result<(), AppError> {
+        let path = self.path.clone();
+        // Taken before the reading: what is edited meanwhile shows at the next look.
+        let stamp = aside(move || Stamp::of(&path)).await;
+        if look == Look::IfChanged && *last == Some(stamp) {
+            return Ok(());
+        }
+        // Until the reading succeeded, the next look reads again.
+        *last = None;
+        match self.load().await {
+            Ok(loaded) => self.stage(loaded).await?,
+            Err(AppError::Problems(problems)) => self.broken(problems.0),
+            Err(error @ (AppError::Read { .. } | AppError::Empty(_))) => self.broken(vec![self.unreadable(&error)]),
+            Err(error) => return Err(error),
+        }
+        *last = Some(stamp);
+        Ok(())
+    }
+
+    /// Makes the staged estate active, when it is still the one that was looked at.
+    pub(super) async fn activate(&self, digest: Digest, by: &str) -> Result<Digest, NotActivated> {
+        let mut last = self.last.lock().await;
+        // What stands in the folder now, not at the last look.
+        self.look_once(&mut last, Look::Always).await?;
+        let staged = self.standing().staged.ok_or(NotActivated::NothingStaged)?;
+        if staged.digest != digest {
+            return Err(NotActivated::Other(staged.digest));
+        }
+        let digest = self.app.activate(staged.estate, by).await?.digest();
+        tracing::info!(estate = %digest, by, "a staged estate is active");
+        self.change(|standing| {
+            standing.active = Some(digest);
+            standing.staged = None;
+        });
+        Ok(digest)
+    }
+
+    async fn load(&self) -> Result<Loaded, AppError> {
+        let (path, kinds) = (self.path.clone(), Arc::clone(&self.app.engine.kinds));
+        aside(move || load_paths(&[path], &*kinds)).await
+    }
+
+    async fn stage(&self, loaded: Loaded) -> Result<(), AppError> {
+        let next = self.app.staged(loaded.estate.clone()).await?;
+        let active = self.app.engine.active_estate().await?.unwrap_or_default();
+        let (before, digest) = (active.digest(), next.digest());
+        let diff = active.diff(&next);
+        let mut now = Standing { active: Some(before), staged: None, problems: Vec::new(), notes: loaded.notes };
+        if before != digest && diff.authority().next().is_none() {
+            self.app.activate(loaded.estate, &self.by).await?;
+            tracing::info!(estate = %digest, "a change without authority is active");
+            now.active = Some(digest);
+        } else if before != digest {
+            let known = self.standing().staged.is_some_and(|staged| staged.digest == digest);
+            if !known {
+                tracing::warn!(staged = %digest, active = %before, "a change with authority is staged: it waits for `remint estate activate`");
+            }
+            now.staged = Some(Staged { digest, diff, estate: loaded.estate });
+        }
+        if !self.standing().problems.is_empty() {
+            tracing::info!("the folder is good again");
+        }
+        self.change(|standing| *standing = now);
+        Ok(())
+    }
+
+    /// Keeps what is wrong; the estates stay as they are, and what was staged is not what the folder says any more.
+    fn broken(&self, problems: Vec<Problem>) {
+        let mut new = false;
+        self.change(|standing| {
+            new = standing.problems != problems;
+            standing.staged = None;
+            standing.problems.clone_from(&problems);
+        });
+        if new {
+            for problem in &problems {
+                tracing::error!(%problem, "the folder is not taken; the active estate stays");
+            }
+        }
+    }
+
+    fn unreadable(&self, error: &AppError) -> Problem {
+        Problem {
+            file: self.path.display().to_string(),
+            line: 0,
+            column: 0,
+            severity: Severity::Error,
+            subject: None,
+            message: causes(error),
+            hint: "mend the folder; it is looked at again by itself".to_owned(),
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Standing)) {
+        change(&mut self.standing.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,214 @@
+//! Carries resets on: those that were interrupted, those that were approved, those somebody said something about, and
+//! those whose old values are to be tried again.
+//!
+//! Flow: at the start every reset that is not over is seated ([`seat`]); whoever acts on one puts it on the [`Desk`]; and
+//! every so often the seats are looked at for what is due. What is due runs as a task of its own, many at a time.
+//!
+//! Guarantees: one task a reset at a time, so that no two write one rotation; an act that comes while its reset runs has it
+//! run again; what failed is tried again later, ever more seldom, and at the next start.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use remint_contract::ResetId;
+use tokio::sync::Notify;
+use tokio::task::{Id, JoinError, JoinSet};
+
+use crate::app::App;
+use crate::engine::record::{Finding, ResetStatus};
+use crate::engine::{Engine, EngineError};
+use crate::serve::supervisor::seat::{Job, Seat};
+use crate::serve::{GRACE, Stopping, causes};
+
+mod seat;
+
+/// Where resets are put that somebody acted on.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    asked: Mutex<BTreeSet<ResetId>>,
+    bell: Notify,
+}
+
+/// Rings for a reset when it is dropped, whichever way the act on it ends: also when the client goes away in its middle.
+#[must_use]
+pub(super) struct Ring<'d> {
+    desk: &'d Desk,
+    reset: ResetId,
+}
+
+impl Desk {
+    /// Rings for a reset at the end of the act.
+    pub(super) fn ring(&self, reset: &ResetId) -> Ring<'_> {
+        Ring { desk: self, reset: reset.clone() }
+    }
+
+    fn take(&self) -> BTreeSet<ResetId> {
+        std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Ring<'_> {
+    fn drop(&mut self) {
+        self.desk.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(self.reset.clone());
+        self.desk.bell.notify_one();
+    }
+}
+
+/// Who carries resets on.
+pub(super) struct Supervisor {
+    app: Arc<App>,
+    desk: Arc<Desk>,
+    every: Duration,
+    seats: BTreeMap<ResetId, Seat>,
+    tasks: JoinSet<Result<(), EngineError>>,
+    /// Which reset a task carries on.
+    names: HashMap<Id, ResetId>,
+}
+
+impl Supervisor {
+    /// Seats what is not over.
+    pub(super) async fn new(app: Arc<App>, desk: Arc<Desk>, every: Duration) -> Result<Self, EngineError> {
+        let mut seats = BTreeMap::new();
+        for reset in app.engine.resets().await? {
+            let mut seat = Seat::of(&reset);
+            if matches!(reset.status, ResetStatus::Running | ResetStatus::Resting) {
+                tracing::info!(reset = %reset.id, status = ?reset.status, "going on with what is not over");
+                seat.asked = true;
+            }
+            if !seat.over() {
+                seats.insert(reset.id, seat);
+            }
+        }
+        Ok(Self { app, desk, every, seats, tasks: JoinSet::new(), names: HashMap::new() })
+    }
+
+    /// Carries on what is due until the stop; then leaves what runs some time to end.
+    pub(super) async fn run(mut self, stopping: Stopping) {
+        let mut stopped = std::pin::pin!(stopping.stopped());
+        let desk = Arc::clone(&self.desk);
+        let clock = Arc::clone(&self.app.engine.context.clock);
+        loop {
+            for id in self.desk.take() {
+                self.seated(&id).await;
+                if let Some(seat) = self.seats.get_mut(&id) {
+                    seat.act();
+                }
+            }
+            self.begin();
+            tokio::select! {
+                () = &mut stopped => break,
+                () = desk.bell.notified() => {}
+                Some(joined) = self.tasks.join_next_with_id() => self.ended(joined).await,
+                () = clock.sleep(self.every) => {}
+            }
+        }
+        self.finish().await;
+    }
+
+    /// Starts whatever is due and not running.
+    fn begin(&mut self) {
+        let now = self.app.engine.context.clock.now();
+        for (id, seat) in &mut self.seats {
+            let Some(job) = seat.due(now) else { continue };
+            seat.start();
+            let (engine, reset) = (self.app.engine.clone(), id.clone());
+            let task = self.tasks.spawn(async move {
+                match job {
+                    Job::Carry => carry(&engine, &reset).await,
+                    Job::Reprove => reprove(&engine, &reset).await,
+                }
+            });
+            self.names.insert(task.id(), id.clone());
+        }
+    }
+
+    async fn ended(&mut self, joined: Result<(Id, Result<(), EngineError>), JoinError>) {
+        let task = joined.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
+        let Some(id) = self.names.remove(&task) else { return };
+        let failed = match joined {
+            Ok((_, Ok(()))) => None,
+            Ok((_, Err(error))) => Some(causes(&error)),
+            Err(error) => Some(causes(&error)),
+        };
+        let now = self.app.engine.context.clock.now();
+        if let Some(seat) = self.seats.get_mut(&id) {
+            match failed {
+                None => seat.end(),
+                Some(error) => {
+                    let again = seat.fail(now);
+                    tracing::error!(reset = %id, error, %again, "a reset could not be carried on; it is tried again");
+                }
+            }
+        }
+        self.seated(&id).await;
+    }
+
+    /// Takes in how a reset stands, and says so when that is new.
+    async fn seated(&mut self, id: &ResetId) {
+        let reset = match self.app.engine.reset(id).await {
+            Ok(reset) => reset,
+            // The act was refused: there is no such reset.
+            Err(EngineError::NoReset(_)) => return,
+            Err(error) => {
+                tracing::error!(reset = %id, error = causes(&error), "a reset cannot be read");
+                return;
+            }
+        };
+        let seat = self.seats.entry(id.clone()).or_insert_with(Seat::new);
+        if seat.take(&reset) {
+            tracing::info!(reset = %id, status = ?reset.status, reason = reset.reason, "a reset came to another status");
+        }
+        if seat.over() {
+            self.seats.remove(id);
+        }
+    }
+
+    /// What runs may end; what does not in time is given up as in a crash: it goes on from its last durable step.
+    async fn finish(&mut self) {
+        let all = async {
+            while let Some(joined) = self.tasks.join_next_with_id().await {
+                self.ended(joined).await;
+            }
+        };
+        if tokio::time::timeout(GRACE, all).await.is_err() {
+            for reset in self.names.values() {
+                tracing::warn!(%reset, "given up at its last durable step; the next start goes on from there");
+            }
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+/// Moves everything on that can move, and does what was decided of findings. What that lets go moves on, too.
+async fn carry(engine: &Engine, id: &ResetId) -> Result<(), EngineError> {
+    let reset = engine.run(id).await?;
+    let before = undone(&engine.findings(Some(id)).await?);
+    if before > 0 {
+        engine.carry_out(id).await?;
+        let after = undone(&engine.findings(Some(id)).await?);
+        if reset.status == ResetStatus::Resting && after < before {
+            engine.run(id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Findings that were decided, where what was decided is not done yet.
+fn undone(findings: &[Finding]) -> usize {
+    findings.iter().filter(|finding| finding.decision.as_ref().is_some_and(|decision| !decision.done)).count()
+}
+
+async fn reprove(engine: &Engine, id: &ResetId) -> Result<(), EngineError> {
+    let (_, outcome) = engine.reprove(id).await?;
+    for credential in &outcome.alive {
+        tracing::error!(reset = %id, %credential, "an old value that was dead is accepted again: the reset is open");
+    }
+    match outcome.unclear.first() {
+        None => Ok(()),
+        Some((credential, why)) => Err(EngineError::Refused(format!(
+            "{} old values could not be tried again, {credential} among them: {why}",
+            outcome.unclear.len()
+        ))),
+    }
+}
