@@ -8,7 +8,7 @@
 //! of an earlier one is moving and not more members than the failure budget are parked; contain opens all waves at once.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use remint_contract::ResetId;
 use remint_core::drift::drift;
@@ -47,25 +47,6 @@ struct Conductor {
     decided: BTreeSet<String>,
 }
 
-/// One run of a reset in this process: a lease tells processes apart, not two calls in one.
-struct Alone {
-    running: Arc<Mutex<BTreeSet<ResetId>>>,
-    id: ResetId,
-}
-
-impl Alone {
-    fn claim(running: &Arc<Mutex<BTreeSet<ResetId>>>, id: &ResetId) -> Option<Self> {
-        let fresh = running.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
-        fresh.then(|| Self { running: Arc::clone(running), id: id.clone() })
-    }
-}
-
-impl Drop for Alone {
-    fn drop(&mut self) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
-    }
-}
-
 impl Engine {
     /// Carries a reset on until nothing more happens without a person, a due re-proof or another call.
     ///
@@ -90,7 +71,7 @@ impl Engine {
             }
             None => return Err(EngineError::Unapproved(id.clone())),
         }
-        let _alone = Alone::claim(&self.running, id).ok_or_else(|| EngineError::Busy(id.clone()))?;
+        let _alone = self.alone(id).ok_or_else(|| EngineError::Busy(id.clone()))?;
         let fence = self.take(&format!("reset/{id}")).await?.ok_or_else(|| EngineError::Busy(id.clone()))?;
         let renewing = self.keep_renewing(fence.clone());
         let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
@@ -239,7 +220,7 @@ impl Conductor {
 
     async fn resume(&mut self, index: usize) -> Result<(), EngineError> {
         match self.rotations[index].state.clone() {
-            State::Waiting { step } => self.wait(index, step).await,
+            State::Waiting { step } => self.wait(index, step),
             State::Doing { step } => {
                 self.spawn(index, step);
                 Ok(())
@@ -382,14 +363,14 @@ impl Conductor {
                     *count = count.saturating_sub(1);
                     let waits = matches!(self.rotations[next.0].state, State::Waiting { step } if step == next.1);
                     if *count == 0 && waits && self.held.remove(&next.0) {
-                        self.wait(next.0, next.1).await?;
+                        self.wait(next.0, next.1)?;
                     }
                 }
             }
         }
         self.announce(index);
         match self.rotations[index].state.clone() {
-            State::Waiting { step } => self.wait(index, step).await?,
+            State::Waiting { step } => self.wait(index, step)?,
             State::Doing { step } => self.spawn(index, step),
             State::Unknown { step } => self.again(index, step).await?,
             _ => {}
@@ -398,7 +379,7 @@ impl Conductor {
     }
 
     /// Begins the step when nothing must come before it any more.
-    async fn wait(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
+    fn wait(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
         let member = &self.run.members[index];
         // On the rolling path the old value lives on meanwhile; on the contain path this is what `dark` is.
         let awaits = step == Step::Mint && member.dark && !self.run.clean(member);
@@ -451,7 +432,7 @@ impl Conductor {
         self.tell(index);
         for effect in effects {
             match effect {
-                Effect::Await(step) => self.wait(index, step).await?,
+                Effect::Await(step) => self.wait(index, step)?,
                 Effect::Perform(step) => self.spawn(index, step),
                 _ => {}
             }

@@ -30,6 +30,7 @@ impl Engine {
         if reset.status != ResetStatus::Provisional {
             return Err(EngineError::Refused(format!("reset {id} is not provisionally settled: {:?}", reset.status)));
         }
+        let _alone = self.alone(id).ok_or_else(|| EngineError::Busy(id.clone()))?;
         let now = self.context.clock.now();
         let lease = format!("reset/{id}");
         let until = now + self.settings.lease;

@@ -20,10 +20,10 @@ use crate::store::{Change, Key, Rule, StoreError};
 use remint_evidence_format::ledger::{PLAN_SHA256, STARTED};
 
 /// A request that is older than this never starts.
-const NOT_AFTER: Duration = Duration::from_secs(3600);
+const NOT_AFTER: Duration = Duration::from_hours(1);
 
 /// An exception on one operator's word ends after this, and is asked about again.
-const EXCEPTION: Duration = Duration::from_secs(30 * 24 * 3600);
+const EXCEPTION: Duration = Duration::from_hours(30 * 24);
 
 /// What is asked for.
 #[derive(Debug, Clone)]

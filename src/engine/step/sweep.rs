@@ -30,7 +30,7 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
         for _ in 0..3 {
             undecided.clear();
             let live = run.enumerate(&system, run.manager(document).await?).await?;
-            if !disabled(&member, step) && live.iter().any(|live| is(&task.facts.old, live)) {
+            if !disabled(&member, step) && live.iter().any(|live| is(task.facts.old.as_ref(), live)) {
                 return Err(Stop::Park(Reason::Alive { endpoints: vec![format!("{system}, by its own list")] }));
             }
             let strangers: Vec<Live> = live.iter().filter(|live| stranger(task, &member, live)).cloned().collect();
@@ -79,12 +79,12 @@ fn disabled(member: &Member, step: Step) -> bool {
 fn stranger(task: &Task, member: &Member, live: &Live) -> bool {
     let Ok(document) = task.run.document(&member.credential) else { return false };
     live.target.as_deref() == Some(document.issued_by.target.name.as_str())
-        && !is(&task.facts.new, live)
-        && !is(&task.facts.old, live)
+        && !is(task.facts.new.as_ref(), live)
+        && !is(task.facts.old.as_ref(), live)
 }
 
-fn is(version: &Option<Version>, live: &Live) -> bool {
-    version.as_ref().and_then(|version| version.id.as_ref()) == Some(&live.version)
+fn is(version: Option<&Version>, live: &Live) -> bool {
+    version.and_then(|version| version.id.as_ref()) == Some(&live.version)
 }
 
 async fn findings(task: &Task) -> Result<Vec<Finding>, Stop> {
