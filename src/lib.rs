@@ -11,4 +11,5 @@ pub mod evidence;
 pub mod harden;
 pub mod registry;
 pub mod store;
+mod terminal;
 pub mod watch;
