@@ -1,4 +1,5 @@
 //! Drawings of the graph in every form.
+#![allow(clippy::unwrap_used, reason = "a test that cannot make its estate has failed")]
 
 mod world;
 
@@ -66,8 +67,12 @@ fn numbers(svg: &str, element: &str, attribute: &str) -> Vec<i32> {
         .collect()
 }
 
-/// Cards as (x, y, width, height, texts with their left ends and sizes).
-fn cards(svg: &str) -> Vec<(i32, i32, i32, i32, Vec<(i32, i32, String)>)> {
+/// The left end, the size, and the words.
+type Words = (i32, i32, String);
+/// Its corner, width and height, and its texts.
+type Card = (i32, i32, i32, i32, Vec<Words>);
+
+fn cards(svg: &str) -> Vec<Card> {
     svg.split("<g class=\"box ")
         .skip(1)
         .map(|group| {
@@ -111,7 +116,7 @@ fn an_estate_of_sixty_is_readable_and_says_what_is_reached() {
     let svg = draw::svg(&graph, &reached);
     assert_readable(&svg);
     assert_eq!(svg, draw::svg(&graph, &reached), "the same graph, the same bytes");
-    assert_eq!(svg.matches("credential reached\"").count(), 55, "every credential hangs on the chain");
+    assert_eq!(svg.matches("credential reached\"").count(), 50, "all but five of the first team hang on the chain");
     assert_eq!(svg.matches(" start\"").count(), 1);
     assert!(svg.contains(">START</text>"));
     for index in 0..55 {
