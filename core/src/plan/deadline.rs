@@ -9,7 +9,7 @@ use remint_contract::{Capabilities, Ref};
 use crate::estate::Estate;
 use crate::step::Step;
 
-use super::cut::{WIDTH, resolve, step_graph, step_number};
+use super::cut::{WIDTH, resolve, step_graph, step_number, undo};
 use super::draft::Draft;
 use super::rows::Readers;
 use super::{Precedence, Refusal, Request, Row, Rows};
@@ -39,7 +39,24 @@ pub(super) fn meet(
             member.exposed_by = Some(reader);
         }
     }
+    // In a cut nobody waits by the read row: there the wait is that for the whole unit.
+    for (member, its_readers) in readers.iter().enumerate() {
+        let late = ends[step_number((member, Step::FinalSweep)) as usize] > allowed;
+        let reader = its_readers
+            .iter()
+            .map(|(reader, _)| *reader)
+            .find(|&reader| reader != member && draft.same_cut(reader, member));
+        let Some(reader) = reader.filter(|_| late && draft.members[member].path == crate::step::Path::Cut) else {
+            continue;
+        };
+        let reader = draft.members[reader].credential.clone();
+        let member = &mut draft.members[member];
+        if !member.dark && member.exposed_by.is_none() {
+            member.exposed_by = Some(reader);
+        }
+    }
     expose_below(draft, readers);
+    undo(draft);
     precedences = resolve(estate, draft, rows, readers)?;
     eta = forecast.total(draft, &forecast.ends(draft, &precedences));
     Ok((precedences, eta))
