@@ -90,7 +90,14 @@ pub(super) fn undo(draft: &mut Draft) {
 }
 
 /// Each member's withheld places wait for the members that read them, too.
+///
+/// Every wait for the sweep of a cut's member becomes one for the whole unit.
 pub(super) fn hold_back(draft: &mut Draft, readers: &Readers) {
+    let dead: Vec<usize> = (0..draft.members.len()).map(|member| draft.dead(member).0).collect();
+    for late in draft.members.iter_mut().flat_map(|member| &mut member.late) {
+        let after: BTreeSet<usize> = late.after.iter().map(|&reader| dead[reader]).collect();
+        late.after = after.into_iter().collect();
+    }
     for (member, its_readers) in draft.members.iter_mut().zip(readers) {
         if member.dark || member.withheld.is_empty() {
             continue;
@@ -99,7 +106,7 @@ pub(super) fn hold_back(draft: &mut Draft, readers: &Readers) {
         member.withheld_after = its_readers
             .iter()
             .filter(|(_, place)| withheld.contains(place))
-            .map(|(reader, _)| *reader)
+            .map(|(reader, _)| dead[*reader])
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();

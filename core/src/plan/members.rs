@@ -319,16 +319,18 @@ fn contain(estate: &Estate, draft: &mut Draft, request: &Request, foul: &Foul) {
             request.contain.as_ref().is_some_and(selected)
         })
         .collect();
-    let minted_by_dirty: Vec<bool> = draft.number.iter().map(|id| foul.mints.contains_key(id)).collect();
     // A parent with a child that somebody clean needs cannot be killed for the dirty alone.
     let mut needed: Vec<bool> = draft.members.iter().map(|member| !member.consumers.is_empty()).collect();
-    // What Remint acts through is replaced and confirmed first, in every mode; so is all that it dies with.
-    let mut acts: Vec<bool> = draft.members.iter().map(|member| member.remint_acts).collect();
+    // What Remint acts through is replaced and confirmed first, in every mode. What a dirty node can mint anew is not dead
+    // after its sweep, so it waits whole. Neither dies with a contained parent, so their parents cannot be contained.
+    let minted_by_dirty = draft.number.iter().map(|id| foul.mints.contains_key(id));
+    let mut rolls: Vec<bool> =
+        draft.members.iter().zip(minted_by_dirty).map(|(member, minted)| member.remint_acts || minted).collect();
     let order = deepest_first(draft);
     for &member in &order {
         if let Some(parent) = draft.parent[member] {
             needed[parent] |= needed[member];
-            acts[parent] |= acts[member];
+            rolls[parent] |= rolls[member];
         }
     }
     let mut contained = vec![false; count];
@@ -336,9 +338,7 @@ fn contain(estate: &Estate, draft: &mut Draft, request: &Request, foul: &Foul) {
         let this = &draft.members[member];
         let only_dirty = this.dark && !needed[member];
         let with_parent = draft.parent[member].is_some_and(|parent| contained[parent]);
-        // What a dirty node can mint anew is not dead after its sweep, so it waits whole.
-        let able = !acts[member] && !minted_by_dirty[member];
-        contained[member] = with_parent || able && (asked[member] || only_dirty);
+        contained[member] = !rolls[member] && (with_parent || asked[member] || only_dirty);
     }
     for (member, contained) in draft.members.iter_mut().zip(contained) {
         if contained {

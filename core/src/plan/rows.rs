@@ -84,7 +84,7 @@ fn read(draft: &Draft, readers: &Readers, found: &mut Found) {
                 || this.dark && this.withheld.iter().any(|destination| destination.at.whole() == *place);
             let kept = *reader == member || this.exposed_by.is_none();
             if on_time && kept && !draft.same_cut(*reader, member) {
-                found.add(Row::Read, (*reader, Step::Sweep), (member, Step::Deliver));
+                found.add(Row::Read, draft.dead(*reader), (member, Step::Deliver));
             }
         }
     }
@@ -94,7 +94,7 @@ fn read(draft: &Draft, readers: &Readers, found: &mut Found) {
 fn minter(draft: &Draft, found: &mut Found) {
     for (minter, minted) in mints(draft) {
         if !draft.same_cut(minter, minted) {
-            found.add(Row::Minter, (minter, Step::Sweep), (minted, Step::Sweep));
+            found.add(Row::Minter, draft.dead(minter), (minted, Step::Sweep));
         }
     }
 }
@@ -129,7 +129,7 @@ fn every_below(draft: &Draft, found: &mut Found) {
 fn outlives(draft: &Draft, found: &mut Found) {
     for (minter, minted) in mints(draft) {
         if draft.parent[minted] != Some(minter) && !draft.same_cut(minter, minted) {
-            found.add(Row::Outlives, (minter, Step::Sweep), (minted, Step::Mint));
+            found.add(Row::Outlives, draft.dead(minter), (minted, Step::Mint));
         }
     }
 }
@@ -177,21 +177,24 @@ fn group(draft: &Draft, found: &mut Found) {
     }
 }
 
-/// All of a cut verified before any is disabled, all disabled before any is swept, all swept before any is delivered.
+/// All of a cut verified before any is disabled, all disabled before any is swept, all swept before any is delivered. The
+/// first member sweeps last.
 ///
 /// Inside a unit every other row runs from an earlier phase to a later one (mint and verify, disable, sweep, then mint of
 /// the contained, deliver, promote, reload), or along the tree of what dies with what. So no cycle is left in it.
 fn cut(draft: &Draft, found: &mut Found) {
     for unit in &draft.cuts {
-        let (cut, mut contained): (Vec<usize>, Vec<usize>) =
+        let Some(&first) = unit.members.first() else { continue };
+        let (cut, contained): (Vec<usize>, Vec<usize>) =
             unit.members.iter().partition(|&&member| draft.members[member].path == Path::Cut);
-        // The first may become the hub that the others wait for: never a child whose parent is among them.
-        contained.sort_by_key(|&member| draft.parent[member].is_some_and(|parent| draft.same_cut(parent, member)));
         let disable = at(&unit.members, Step::Disable);
-        let sweep = at(&unit.members, Step::Sweep);
+        let sweep = at(&unit.members[1..], Step::Sweep);
+        let last = [(first, Step::Sweep)];
         found.barrier(Row::Cut, &at(&cut, Step::Verify), &at(&cut, Step::Disable));
         found.barrier(Row::Cut, &disable, &sweep);
-        found.barrier(Row::Cut, &sweep, &[at(&cut, Step::Deliver), at(&contained, Step::Mint)].concat());
+        found.barrier(Row::Cut, &disable, &last);
+        found.barrier(Row::Cut, &sweep, &last);
+        found.barrier(Row::Cut, &last, &[at(&cut, Step::Deliver), at(&contained, Step::Mint)].concat());
     }
 }
 

@@ -91,6 +91,13 @@ pub fn random(dice: &mut Dice) -> Estate {
             credential.issued_by.dies_with_issuer = dies && by < index;
         }
     }
+    for index in 0..count {
+        if dice.chance(10) {
+            let other = dice.below(count);
+            let bundle = place[other][dice.below(place[other].len())].parse().unwrap();
+            make.credential(&names[index], "i0", &[], &[]).trusted_by.push(bundle);
+        }
+    }
     for system in ["i0", "i1", "s0"] {
         if dice.chance(25) {
             let auth = cred(&names[dice.below(count)]);
