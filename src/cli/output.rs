@@ -32,6 +32,11 @@ pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// A number and what it counts, as a sentence.
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}.", if count == 1 { one } else { many })
+}
+
 /// The last words of a run.
 pub fn next(text: &str) {
     say(&format!("\nWhat to do now: {text}"));
