@@ -133,7 +133,7 @@ fn unhandled(estate: &Estate, credential: &Credential, capabilities: &BTreeMap<R
 /// Starting nodes and reached workloads that are not clean, and reached credentials that nobody kills.
 fn dirty_nodes(graph: &Graph, reach: &Reach, request: &Request, undying: &[NodeId]) -> BTreeSet<NodeId> {
     let footholds = reach.order.iter().copied().filter(|&id| {
-        let start = reach.path(id).len() == 1;
+        let start = reach.is_start(id);
         match graph.label(id) {
             Some(Node::Doc(reference)) => reference.kind == Kind::Workload || start && reference.kind == Kind::System,
             Some(Node::Place(_)) => start,
