@@ -1,6 +1,7 @@
 //! What people read of reach and plans, word for word.
 #![allow(clippy::unwrap_used, reason = "a test that cannot make its estate has failed")]
 
+#[path = "world/world.rs"]
 mod world;
 
 use jiff::Timestamp;
@@ -8,12 +9,12 @@ use remint_contract::Kind;
 use remint_core::estate::{Estate, UnlockVerb, UnlockWhat};
 use remint_core::graph::{Graph, reach};
 use remint_core::plan::{Node, Plan, Request, plan, render_plan, render_reach, to_json};
-use world::{Kinds2, Make, cred, pattern, r, unlock};
+use world::{TestKinds, Make, cred, pattern, r, unlock};
 
 fn made(estate: &Estate, from: Node, change: impl FnOnce(&mut Request)) -> Plan {
     let mut request = Request::new(vec![from]);
     change(&mut request);
-    plan(estate, &request, &Kinds2, Timestamp::UNIX_EPOCH).unwrap()
+    plan(estate, &request, &TestKinds, Timestamp::UNIX_EPOCH).unwrap()
 }
 
 /// The text, with the digests under names of their own: what they cover is tested elsewhere.

@@ -1,6 +1,7 @@
 //! Drawings of the graph in every form.
 #![allow(clippy::unwrap_used, reason = "a test that cannot make its estate has failed")]
 
+#[path = "world/world.rs"]
 mod world;
 
 use remint_contract::Kind;

@@ -140,7 +140,7 @@ fn unhandled(estate: &Estate, credential: &Credential, capabilities: &BTreeMap<R
 /// system or a workload that he starts from, every workload that he reaches, and a value that nobody kills.
 fn dirty_nodes(graph: &Graph, reach: &Reach, request: &Request, undying: &[NodeId]) -> BTreeSet<NodeId> {
     let footholds = reach.order.iter().copied().filter(|&id| {
-        let start = reach.path(id).len() == 1;
+        let start = reach.is_start(id);
         match graph.label(id) {
             Some(Node::Doc(reference)) => reference.kind == Kind::Workload || start && reference.kind == Kind::System,
             Some(Node::Place(_)) => start,

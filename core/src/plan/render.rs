@@ -45,7 +45,11 @@ pub fn to_json(plan: &Plan) -> Value {
 /// What an attacker has, for a script: the shape is a contract.
 #[must_use]
 pub fn reach_to_json(plan: &Plan) -> Value {
-    let reached: Vec<Value> =
-        plan.reached.iter().map(|item| json!({"ref": item.node, "path": item.path, "verb": item.verb})).collect();
+    let reached: Vec<Value> = plan
+        .reached
+        .iter()
+        .enumerate()
+        .map(|(index, hop)| json!({"ref": hop.node, "path": plan.path(index), "verb": hop.verb}))
+        .collect();
     json!({"from": plan.from, "reached": reached, "dirty": plan.dirty})
 }

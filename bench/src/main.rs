@@ -1,0 +1,27 @@
+//! Benchmarks by name: `cargo xtask bench NAME [-o json]`. Each runs beside a plain baseline, in the same process.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person at a terminal")]
+
+mod baseline;
+mod graph;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    match arguments.split_first() {
+        Some((name, rest)) if name == "graph" => graph::run(rest),
+        Some((name, _)) => Err(format!("there is no benchmark `{name}`; there is: graph").into()),
+        None => Err("name a benchmark: graph".into()),
+    }
+}
