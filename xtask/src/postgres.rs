@@ -104,10 +104,8 @@ impl Server {
             Durability::None => "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=400",
             Durability::Full => "-c log_connections=on -c log_statement=all -c log_line_prefix='%q%a|'",
         };
-        let options = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' {settings}",
-            self.port
-        );
+        let options =
+            format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' {settings}", self.port);
         let mut begun = program(&self.binaries, "pg_ctl", self.owner);
         begun.arg("--pgdata").arg(data).arg("--log").arg(self.log());
         finish(begun.args(["--wait", "--options", &options, "start"])).map(drop)
@@ -160,7 +158,8 @@ fn halt(binaries: &Path, owner: Option<Account>, folder: &Path) -> Outcome<()> {
 
 /// The folder of the newest installed server's programs: Debian's, else what is on the path.
 fn find() -> Option<PathBuf> {
-    let complete = |binaries: &PathBuf| ["initdb", "pg_ctl", "postgres"].iter().all(|name| binaries.join(name).exists());
+    let complete =
+        |binaries: &PathBuf| ["initdb", "pg_ctl", "postgres"].iter().all(|name| binaries.join(name).exists());
     let mut found: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
