@@ -29,7 +29,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         ["-o", "json"] => true,
         _ => return Err("usage: graph [-o json]".into()),
     };
-    let families = FAMILIES.iter().map(|(name, make)| family(name, &make(NODES, EDGES))).collect::<Result<Vec<_>, _>>()?;
+    let families =
+        FAMILIES.iter().map(|(name, make)| family(name, &make(NODES, EDGES))).collect::<Result<Vec<_>, _>>()?;
     let (members, seconds_plan) = plan_of_many()?;
     let report = json!({
         "families": families,
@@ -37,7 +38,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         "members_planned": members,
         "peak_mb": memory::peak_mb()?,
     });
-    if as_json { println!("{report}") } else { print(&report) }
+    if as_json {
+        println!("{report}")
+    } else {
+        print(&report)
+    }
     Ok(())
 }
 
@@ -111,7 +116,10 @@ fn round(ratio: f64) -> f64 {
 }
 
 fn print(report: &Value) {
-    println!("{:<12} {:>9} {:>10} {:>9} {:>6} {:>11} {:>11}", "family", "reached", "baseline", "reach", "ratio", "components", "in seconds");
+    println!(
+        "{:<12} {:>9} {:>10} {:>9} {:>6} {:>11} {:>11}",
+        "family", "reached", "baseline", "reach", "ratio", "components", "in seconds"
+    );
     for family in report["families"].as_array().into_iter().flatten() {
         println!(
             "{:<12} {:>9} {:>10} {:>9} {:>6} {:>11} {:>11}",

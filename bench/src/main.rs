@@ -3,9 +3,14 @@
 
 mod baseline;
 mod graph;
+#[cfg(feature = "postgres")]
+mod postgres;
 
 use std::error::Error;
 use std::process::ExitCode;
+
+/// An error is a sentence for the person at the terminal.
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -18,10 +23,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+fn run(arguments: &[String]) -> Outcome<()> {
     match arguments.split_first() {
-        Some((name, rest)) if name == "graph" => graph::run(rest),
-        Some((name, _)) => Err(format!("there is no benchmark `{name}`; there is: graph").into()),
-        None => Err("name a benchmark: graph".into()),
+        Some((name, rest)) if name == "graph" => graph::run(rest).map_err(|error| error.to_string().into()),
+        #[cfg(feature = "postgres")]
+        Some((name, rest)) if name == "postgres" => postgres::run(rest),
+        Some((name, _)) => Err(format!("there is no benchmark `{name}`; there are: graph, postgres").into()),
+        None => Err("name a benchmark: graph, postgres".into()),
     }
 }

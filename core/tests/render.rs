@@ -9,7 +9,7 @@ use remint_contract::Kind;
 use remint_core::estate::{Estate, UnlockVerb, UnlockWhat};
 use remint_core::graph::{Graph, reach};
 use remint_core::plan::{Node, Plan, Request, plan, render_plan, render_reach, to_json};
-use world::{TestKinds, Make, cred, pattern, r, unlock};
+use world::{Make, TestKinds, cred, pattern, r, unlock};
 
 fn made(estate: &Estate, from: Node, change: impl FnOnce(&mut Request)) -> Plan {
     let mut request = Request::new(vec![from]);

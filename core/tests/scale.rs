@@ -1,5 +1,6 @@
 //! Graphs and estates so large or deep that anything recursive overflows the stack, which aborts the whole process.
 
+#[path = "world/world.rs"]
 mod world;
 
 use jiff::Timestamp;
@@ -7,7 +8,7 @@ use remint_contract::Kind;
 use remint_core::estate::{Estate, UnlockVerb};
 use remint_core::graph::{Graph, components, reach};
 use remint_core::plan::{Node, Plan, Request, plan};
-use world::{Dice, Kinds2, Make, cred, pattern, r, unlock};
+use world::{Dice, TestKinds, Make, cred, pattern, r, unlock};
 
 /// Smaller than any thread's by default.
 const STACK: usize = 256 * 1024;
@@ -71,7 +72,7 @@ fn readers(count: usize, closed: bool) -> Estate {
 }
 
 fn plan_from_first(estate: &Estate) -> Plan {
-    plan(estate, &Request::new(vec![Node::Doc(r(Kind::Credential, "c0"))]), &Kinds2, Timestamp::UNIX_EPOCH).unwrap()
+    plan(estate, &Request::new(vec![Node::Doc(r(Kind::Credential, "c0"))]), &TestKinds, Timestamp::UNIX_EPOCH).unwrap()
 }
 
 #[test]

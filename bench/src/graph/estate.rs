@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remint_contract::{
-    Capabilities, Connector, ConnectorKind, ConfirmGrade, HostRules, IssuerCapabilities, Kind, Location, MadeBy, Name,
+    Capabilities, ConfirmGrade, Connector, ConnectorKind, HostRules, IssuerCapabilities, Kind, Location, MadeBy, Name,
     NameError, Pattern, ProbeCost, Ref, SettingProblem, Slots, Strategy, Target, Template,
 };
+use remint_core::estate::Meta;
 use remint_core::estate::{
     Begets, Budget, ClassOfIdentity, Confirm, ConfirmHow, Credential, CredentialClass, Destination, Estate, Generate,
     Identity, IssuedBy, Owners, Reload, Rotation, RunsOn, System, Tier, Unlock, UnlockVerb, UnlockWhat, Workload,
 };
-use remint_core::estate::Meta;
 use remint_core::plan::{Node, Request};
 
 use super::families::Dice;
@@ -133,7 +133,10 @@ impl Make {
                 fields: [("value".to_owned(), Template::secret())].into(),
                 source: true,
             }],
-            consumed_by: BTreeSet::from([named(Kind::Workload, &format!("w{}", self.dice.below(u32::try_from(workloads).unwrap_or(1))))?]),
+            consumed_by: BTreeSet::from([named(
+                Kind::Workload,
+                &format!("w{}", self.dice.below(u32::try_from(workloads).unwrap_or(1))),
+            )?]),
             trusted_by: Vec::new(),
             unlocks,
             begets: Begets::default(),
