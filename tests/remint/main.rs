@@ -11,6 +11,7 @@ mod foreign;
 mod harden;
 mod lies;
 mod owner;
+mod postgres;
 mod rig;
 mod rights;
 mod serve;

@@ -35,6 +35,12 @@ impl Reach {
         path
     }
 
+    /// The node from which `node` was first reached; itself for a starting node, `None` when it is not reached.
+    #[must_use]
+    pub fn parent(&self, node: NodeId) -> Option<NodeId> {
+        self.parent.get(node as usize).copied().filter(|&parent| parent != NOT_REACHED)
+    }
+
     /// Everything reached with its path, starting nodes left out.
     #[must_use]
     pub fn explain(&self, graph: &Graph) -> Vec<Reached> {
