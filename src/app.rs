@@ -47,7 +47,9 @@ pub struct App {
 pub enum AppError {
     #[error("{0} holds no remint state; make one with: remint init --single-operator")]
     NotInitialised(PathBuf),
-    #[error("governance is not built yet, so a state says so: remint init --single-operator")]
+    #[error(
+        "without governance, which is not built yet, whoever holds a state may do everything with it; say that you mean it: remint init --single-operator"
+    )]
     Governance,
     #[error(transparent)]
     Kek(#[from] KekError),
@@ -59,7 +61,7 @@ pub enum AppError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     History(#[from] HistoryError),
-    #[error("{0}")]
+    #[error(transparent)]
     Problems(#[from] Problems),
     #[error("cannot read {path}")]
     Read {

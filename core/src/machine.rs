@@ -105,6 +105,8 @@ pub enum Reason {
     Task { what: String },
     /// A call failed for good.
     Failed { what: String },
+    /// A system could not be reached, or had no time for us: nothing was done.
+    Unreachable { what: String },
     /// An effect's outcome could not be found out.
     Unclear { what: String },
 }
@@ -557,7 +559,7 @@ impl fmt::Display for Reason {
             Self::Drifted { what } => write!(f, "not what the plan says: {what}"),
             Self::Rights { change } => write!(f, "the new version's rights differ: {change}"),
             Self::Task { what } => write!(f, "waits for a person: {what}"),
-            Self::Failed { what } => write!(f, "{what}"),
+            Self::Failed { what } | Self::Unreachable { what } => write!(f, "{what}"),
             Self::Unclear { what } => write!(f, "outcome unknown: {what}"),
         }
     }

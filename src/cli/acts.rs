@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::app::{App, refs};
 use crate::cli::exit::of_reset;
-use crate::cli::output::{data, json, next, say, table};
+use crate::cli::output::{counted, data, json, next, say, table};
 use crate::cli::reset::{Carry, carry_on};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
@@ -48,6 +48,7 @@ impl Reject {
         let id = ResetId(self.reset);
         app.engine.reject(&id, &session.environment.user(), &self.reason).await?;
         say(&format!("Rejected: reset {id}. Its credentials have no owner any more."));
+        next("remint plan --from REF, to plan again; the rejected plan never runs");
         Ok(Exit::Done)
     }
 }
@@ -124,7 +125,12 @@ impl Decide {
             Word::Except => DecisionWord::Except,
         };
         let finding = app.engine.decide(&self.finding, word, &session.environment.user(), &self.reason).await?;
-        say(&format!("Decided: {} at {} is to {:?}.", finding.version, finding.system, self.word).to_lowercase());
+        let what = match self.word {
+            Word::Adopt => "is ours",
+            Word::Revoke => "is to be revoked",
+            Word::Except => "stays",
+        };
+        say(&format!("Decided: {} at {} {what}, on your word.", finding.version, finding.system));
         app.engine.retry(&finding.reset, finding.credential.as_ref()).await?;
         carry_on(session, &app, &finding.reset, &self.carry).await
     }
@@ -146,7 +152,7 @@ impl Retry {
         let id = ResetId(self.reset);
         let only = refs(&self.only.into_iter().collect::<Vec<_>>())?;
         let moved = app.engine.retry(&id, only.first()).await?;
-        say(&format!("{moved} parked rotations try again."));
+        say(&counted(moved, "parked rotation tries again", "parked rotations try again"));
         carry_on(session, &app, &id, &self.carry).await
     }
 }

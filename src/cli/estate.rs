@@ -8,7 +8,7 @@ use remint_core::estate as documents;
 use serde_json::json;
 
 use crate::app::{App, AppError, load_paths};
-use crate::cli::output::{data, json, next, say, table};
+use crate::cli::output::{counted, data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
 
@@ -28,7 +28,10 @@ impl Validate {
                     json(&json!({ "valid": false, "problems": problems.0 }))?;
                 } else {
                     data(&problems.to_string());
-                    say(&format!("\n{} problems; nothing was changed.", problems.0.len()));
+                    let count =
+                        counted(problems.0.len(), "problem; nothing was changed", "problems; nothing was changed");
+                    say(&format!("\n{count}"));
+                    next("correct the documents at the lines above, then validate again");
                 }
                 return Ok(Exit::Usage);
             }

@@ -82,6 +82,7 @@ pub(super) async fn bundle(app: &App, id: &ResetId) -> Result<Vec<u8>, Failure> 
 
 async fn list(session: &Session, id: ResetId) -> Result<Exit, Failure> {
     let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+    app.engine.reset(&id).await?;
     let stored = app.engine.store.entries_of(&id).await?;
     let mut rows = Vec::new();
     let mut values = Vec::new();

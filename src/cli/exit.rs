@@ -108,8 +108,16 @@ pub fn of_reset<'a>(status: ResetStatus, rotations: impl IntoIterator<Item = &'a
         ResetStatus::Requested | ResetStatus::Rejected => return Exit::Refused,
         ResetStatus::Running | ResetStatus::Resting | ResetStatus::Provisional => {}
     }
-    let unknown = rotations.into_iter().any(|rotation| {
-        matches!(&rotation.state, State::Unknown { .. } | State::Parked { reason: Reason::Unclear { .. }, .. })
-    });
-    if unknown { Exit::Unknown } else { Exit::Failed }
+    let mut parked = 0;
+    let mut unreachable = 0;
+    for rotation in rotations {
+        match &rotation.state {
+            State::Unknown { .. } | State::Parked { reason: Reason::Unclear { .. }, .. } => return Exit::Unknown,
+            State::Parked { reason: Reason::Unreachable { .. }, .. } => unreachable += 1,
+            State::Parked { .. } | State::Dark { .. } => parked += 1,
+            _ => {}
+        }
+    }
+    // What waits behind a system that cannot be reached did not fail; what is parked for another reason did.
+    if unreachable > 0 && parked == 0 { Exit::Unreachable } else { Exit::Failed }
 }

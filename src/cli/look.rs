@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -11,11 +10,11 @@ use remint_contract::{HostRules, Location, Ref};
 use remint_core::estate::Estate;
 use remint_core::graph::{Graph as Built, draw, reach};
 use remint_core::machine::State;
-use remint_core::plan::{Node, Plan as Planned, Request, plan, render_plan, render_reach, to_json};
+use remint_core::plan::{Node, Plan as Planned, Refusal, Request, plan, render_plan, render_reach, to_json};
 use serde_json::json;
 
 use crate::app::{App, load_paths};
-use crate::cli::output::{data, json, next, say};
+use crate::cli::output::{counted, data, json, next, say};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
 
@@ -117,7 +116,8 @@ impl Reach {
         }
         data(&render_reach(&reached));
         let credentials = reached.iter().filter(|one| one.node.to_string().starts_with("Credential/")).count();
-        say(&format!("{} nodes reached, {credentials} credentials among them.", reached.len()));
+        let among = format!("reached; credentials among them: {credentials}");
+        say(&counted(reached.len(), &format!("node {among}"), &format!("nodes {among}")));
         next(&format!(
             "remint plan PATH {}",
             self.from.iter().map(|from| format!("--from {from}")).collect::<Vec<_>>().join(" ")
@@ -191,7 +191,9 @@ impl Scope {
         request.failure_budget = self.failure_budget;
         plan(estate, &request, &*session.kinds, session.context.clock.now()).map_err(|refusals| {
             let text = refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ");
-            Failure::new(Exit::Refused, format!("there is no plan:\n  {text}"))
+            let unknown = refusals.iter().all(|refusal| matches!(refusal, Refusal::UnknownStart(_)));
+            let exit = if unknown { Exit::Usage } else { Exit::Refused };
+            Failure::new(exit, format!("there is no plan:\n  {text}"))
         })
     }
 }
@@ -241,7 +243,6 @@ impl Plan {
             return Ok(Exit::Done);
         }
         data(&render_plan(&plan, &estate));
-        say(&format!("Expected to take about {}.", spoken(plan.eta)));
         next(&match &self.out {
             Some(out) => format!("remint reset --plan {} --reason … --watch", out.display()),
             None => "read it, then remint reset PATH --from … --reason … --watch".to_owned(),
@@ -274,15 +275,4 @@ fn starts(graph: &Built, names: &[String]) -> Result<Vec<u32>, Failure> {
                 .ok_or_else(|| Failure::usage(format!("{node} is not in the estate; `remint graph` shows what is")))
         })
         .collect()
-}
-
-/// A length of time for people.
-#[must_use]
-pub fn spoken(duration: Duration) -> String {
-    match duration.as_secs() {
-        0 => "a second".to_owned(),
-        seconds @ 1..120 => format!("{seconds} seconds"),
-        seconds @ 120..7200 => format!("{} minutes", seconds / 60),
-        seconds => format!("{} hours", seconds / 3600),
-    }
 }

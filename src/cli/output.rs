@@ -2,11 +2,12 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, LineStyle, Table};
 use serde::Serialize;
 
 use crate::cli::exit::Failure;
+use crate::terminal::columns;
 
 /// Writes data as it is.
 pub fn data(text: &str) {
@@ -31,6 +32,11 @@ pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// A number and what it counts, as a sentence.
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}.", if count == 1 { one } else { many })
+}
+
 /// The last words of a run.
 pub fn next(text: &str) {
     say(&format!("\nWhat to do now: {text}"));
@@ -48,16 +54,21 @@ pub fn complain(error: &(dyn std::error::Error + 'static)) {
     say(&text);
 }
 
-/// A table that fits the terminal.
+/// A table that fits the terminal: a rule under the header, and none between rows, so that a long list stays a list.
 #[must_use]
 pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(NOTHING.header_separator(LineStyle::none().fill('─').junction('─')))
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(columns) = columns(&std::io::stdout()) {
+        table.set_width(columns);
+    }
     table.set_header(header);
     for row in rows {
         table.add_row(row);
     }
-    table.to_string()
+    table.trim_fmt()
 }
 
 /// True when a person watches.

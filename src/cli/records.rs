@@ -6,10 +6,10 @@ use remint_core::machine::State;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::cli::output::{data, json, table};
+use crate::cli::output::{data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
-use crate::engine::record::RotationRecord;
+use crate::engine::record::{ResetStatus, RotationRecord};
 
 #[derive(Debug, Args)]
 pub(super) struct Get {
@@ -57,7 +57,13 @@ impl Get {
             What::Resets => resets(session, &app).await?,
             What::Rotations => {
                 let shown = rotations(&app, id.as_ref()).await?;
-                if session.json() { json(&shown)? } else { data(&rotation_table(&shown)) }
+                if session.json() {
+                    json(&shown)?;
+                } else {
+                    data(&rotation_table(&shown));
+                    let open = shown.iter().find_map(|one| one.next_action.as_deref());
+                    next(open.unwrap_or("nothing: no rotation is open"));
+                }
             }
             What::Credentials => credentials(session, &app).await?,
             What::Tasks => {
@@ -108,6 +114,11 @@ async fn resets(session: &Session, app: &App) -> Result<(), Failure> {
     if session.json() {
         return json(&resets);
     }
+    if resets.is_empty() {
+        say("No reset was ever asked for here.");
+        next("remint plan --from REF, and then remint reset --from REF --reason …");
+        return Ok(());
+    }
     let rows = resets.iter().map(|reset| {
         let from = reset.plan.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let due = reset.reproofs.first().map_or_else(String::new, ToString::to_string);
@@ -147,7 +158,17 @@ pub(super) async fn rotations(app: &App, id: Option<&ResetId>) -> Result<Vec<Sho
     let mut shown = Vec::new();
     for reset in app.engine.resets().await? {
         if id.is_none_or(|id| *id == reset.id) {
-            shown.extend(app.engine.rotations(&reset.id).await?.iter().map(show));
+            let mut these: Vec<Shown> = app.engine.rotations(&reset.id).await?.iter().map(show).collect();
+            match reset.status {
+                ResetStatus::Requested => {
+                    let answer = format!("remint approve {id}, or remint reject {id} --reason …", id = reset.id);
+                    these.iter_mut().for_each(|one| one.next_action = Some(answer.clone()));
+                }
+                // It never runs, so nothing moves these on.
+                ResetStatus::Rejected => these.iter_mut().for_each(|one| one.next_action = None),
+                _ => {}
+            }
+            shown.extend(these);
         }
     }
     Ok(shown)

@@ -84,7 +84,7 @@ impl Reset {
             return Err(Failure::new(
                 Exit::Refused,
                 format!(
-                    "the plan replaces privileged credentials ({names}) and no governance watches over this state; say --privileged to mean it"
+                    "the plan replaces privileged credentials ({names}) and no governance watches over this state; nothing was asked for. To mean it, say --privileged"
                 ),
             ));
         }
@@ -238,7 +238,7 @@ async fn summary(app: &App, reset: &Record) -> Result<(), Failure> {
         _ => {
             let open = shown.iter().filter(|one| one.state != "settled").count();
             say(&format!(
-                "Reset {id} is not complete: {open} rotations are open, {} findings undecided.",
+                "Reset {id} is not complete. Open rotations: {open}; undecided findings: {}.",
                 undecided.len()
             ));
             if let Some(finding) = undecided.first() {

@@ -10,7 +10,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
-use remint_contract::ResetId;
+use remint_contract::{ErrorKind, ResetId};
 use remint_core::drift::drift;
 use remint_core::estate::Estate;
 use remint_core::machine::{Effect, Event, Reason, Rotation, State};
@@ -479,6 +479,9 @@ async fn work(run: Arc<Run>, index: usize, rotation: Rotation, step: Step) -> Re
     let event = match step::perform(&mut task, step).await {
         Ok(facts) => Event::Done { facts },
         Err(Stop::Park(reason)) => Event::Failed { reason },
+        Err(Stop::Failed { kind: ErrorKind::Unreachable | ErrorKind::Throttled, what }) => {
+            Event::Failed { reason: Reason::Unreachable { what } }
+        }
         Err(Stop::Failed { what, .. }) => Event::Failed { reason: Reason::Failed { what } },
         Err(Stop::Destroyed { change }) => Event::Destroyed { change },
         Err(Stop::Lost) => Event::Lost,

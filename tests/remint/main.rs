@@ -1,6 +1,7 @@
 //! Everything that is tested through the library's own doors, in one program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+mod cli;
 mod confirm;
 mod crash;
 mod dark;
@@ -9,6 +10,7 @@ mod escrow;
 mod evidence;
 mod foreign;
 mod harden;
+mod leak;
 mod lies;
 mod owner;
 mod postgres;
@@ -16,3 +18,4 @@ mod rig;
 mod rights;
 mod serve;
 mod store;
+mod tidy;

@@ -214,7 +214,7 @@ async fn a_killed_daemon_goes_on_where_it_was() {
     let place = Place::new(3).await;
     let before = place.values(3);
     // An answer that never comes while the daemon lives.
-    let fault = Fault::on("write", Trouble::Latency(Duration::from_secs(3600))).from("remint");
+    let fault = Fault::on("write", Trouble::Latency(Duration::from_hours(1))).from("remint");
     let fault = place.rig.world.fault("shelf", fault).unwrap();
     let daemon = place.serve().await;
     let from = ["Credential/app0", "Credential/app1", "Credential/app2"];

@@ -1,5 +1,6 @@
 //! Finding a secret in text that should hold none: as it is, and as base64, hex, URL and JSON escapes.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use base64::Engine as _;
@@ -9,7 +10,8 @@ use remint_contract::{Material, SecretValue};
 /// The secrets of a run and the places where they were found.
 #[derive(Default)]
 pub struct Leaks {
-    forms: Vec<String>,
+    /// By how they begin, so that a text is gone through once however many there are.
+    forms: HashMap<[u8; PREFIX], Vec<String>>,
     found: Vec<String>,
 }
 
@@ -17,9 +19,14 @@ impl Leaks {
     /// Searches for this secret from now on. Short ones are left out: they occur by chance.
     pub fn watch(&mut self, secret: &SecretValue) {
         if secret.expose().len() >= SHORTEST {
-            self.forms.extend(forms(secret.expose()));
-            self.forms.sort();
-            self.forms.dedup();
+            for form in forms(secret.expose()) {
+                if let Some(prefix) = form.as_bytes().first_chunk() {
+                    let alike = self.forms.entry(*prefix).or_default();
+                    if !alike.contains(&form) {
+                        alike.push(form);
+                    }
+                }
+            }
         }
     }
 
@@ -30,10 +37,22 @@ impl Leaks {
 
     /// Searches a text; `place` says where it came from.
     pub fn scan(&mut self, place: &str, text: &str) {
-        if self.forms.iter().any(|form| text.contains(form.as_str())) && !self.found.iter().any(|found| found == place)
-        {
+        self.scan_bytes(place, text.as_bytes());
+    }
+
+    /// Searches bytes that may be anything: a database page, an archive.
+    pub fn scan_bytes(&mut self, place: &str, bytes: &[u8]) {
+        if !self.found.iter().any(|found| found == place) && self.is_in(bytes) {
             self.found.push(place.to_owned());
         }
+    }
+
+    fn is_in(&self, bytes: &[u8]) -> bool {
+        (0..bytes.len()).any(|start| {
+            let rest = &bytes[start..];
+            let alike = rest.first_chunk().and_then(|prefix| self.forms.get(prefix));
+            alike.is_some_and(|alike| alike.iter().any(|form| rest.starts_with(form.as_bytes())))
+        })
     }
 
     /// Where a secret was found.
@@ -48,16 +67,14 @@ fn forms(secret: &[u8]) -> Vec<String> {
         let _ = write!(text, "{byte:02x}");
         text
     });
-    let url = secret.iter().fold(String::new(), |mut text, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
-            text.push(char::from(*byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
+    let every_byte = secret.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "%{byte:02X}");
         text
     });
+    let url = url(secret);
     let bytes = format!("{secret:?}");
-    let mut forms = vec![hex.to_uppercase(), hex, url, bytes];
+    let lower_url = lower_escapes(&url);
+    let mut forms = vec![hex.to_uppercase(), hex, url.replace("%20", "+"), lower_url, url, every_byte, bytes];
     // Inside a longer text a secret begins at one of three places of base64's groups; the ends mix with what is beside.
     for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
         for shift in 0..3 {
@@ -67,12 +84,45 @@ fn forms(secret: &[u8]) -> Vec<String> {
         }
     }
     if let Ok(text) = std::str::from_utf8(secret) {
+        let json = serde_json::Value::from(text).to_string();
+        let json = json[1..json.len() - 1].to_owned();
+        let escaped = text.encode_utf16().fold(String::new(), |mut text, unit| {
+            let _ = write!(text, "\\u{unit:04x}");
+            text
+        });
         forms.extend([text.to_owned(), text.escape_debug().to_string(), text.escape_default().to_string()]);
+        forms.extend([json.replace('/', "\\/"), json, escaped.to_uppercase().replace("\\U", "\\u"), escaped]);
     }
     forms
 }
 
+/// As in a query: everything but letters, digits and `-._~` is escaped.
+fn url(secret: &[u8]) -> String {
+    secret.iter().fold(String::new(), |mut text, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+            text.push(char::from(*byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+        text
+    })
+}
+
+/// The same escapes with small letters: only what follows a `%` may change.
+fn lower_escapes(url: &str) -> String {
+    let mut escaped = 0;
+    url.chars()
+        .map(|letter| {
+            let small = escaped > 0;
+            escaped = if letter == '%' { 2 } else { escaped.max(1) - 1 };
+            if small { letter.to_ascii_lowercase() } else { letter }
+        })
+        .collect()
+}
+
 const SHORTEST: usize = 8;
+/// The shortest form of the shortest secret: what base64 leaves of eight bytes in the middle of something.
+const PREFIX: usize = 6;
 
 #[cfg(test)]
 mod tests {
@@ -93,6 +143,10 @@ mod tests {
             hex.to_uppercase(),
             hex,
             "p%22a%20ss%2F%5Cw0rd-4711".to_owned(),
+            "p%22a%20ss%2f%5cw0rd-4711".to_owned(),
+            "p%22a+ss%2F%5Cw0rd-4711".to_owned(),
+            r#"p\"a ss\/\\w0rd-4711"#.to_owned(),
+            secret.bytes().fold(String::new(), |text, byte| format!("{text}\\u{byte:04X}")),
             format!("{:?}", secret.as_bytes()),
         ];
         for (index, text) in texts.iter().enumerate() {

@@ -183,6 +183,12 @@ impl World {
         &self.hosts
     }
 
+    /// Every secret value that any service ever drew, took or held: what a search for leaks looks for.
+    pub fn ever(&self) -> Vec<SecretValue> {
+        let issued = self.issuers.values().flat_map(|issuer| issuer.ever());
+        issued.chain(self.stores.values().flat_map(|store| store.ever())).collect()
+    }
+
     /// Lets a workload do its work once; answers the places (`store:path`) whose value was not accepted, `None` when the
     /// host or the workload did not answer.
     pub async fn work(&self, host: &str, workload: &str) -> Option<Vec<String>> {

@@ -26,9 +26,9 @@ pub fn text(graph: &Graph, reached: &Reach) -> String {
             Some(_) => "  << reached",
             None => "",
         };
-        let _ = writeln!(text, "{}{mark}", name(graph, node));
+        let _ = writeln!(text, "{}{mark}", line_text(&name(graph, node)));
         for (to, verb) in graph.edges.edges(node) {
-            let _ = writeln!(text, "  {:<5}  {}", word(verb), name(graph, to));
+            let _ = writeln!(text, "  {:<5}  {}", word(verb), line_text(&name(graph, to)));
         }
     }
     let edges = graph.edges.all().count();
@@ -147,6 +147,11 @@ pub(crate) const fn word(verb: UnlockVerb) -> &'static str {
 /// True for the edge by which its end was first reached.
 pub(super) fn is_path(reached: &Reach, from: NodeId, to: NodeId, verb: UnlockVerb) -> bool {
     from != to && is_followed(verb) && reached.parent(to) == Some(from)
+}
+
+/// Nothing of a name may move the reader's cursor.
+fn line_text(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
 fn dot_text(text: &str) -> String {

@@ -187,7 +187,7 @@ fn grid(sizes: &[Size], linked: &[bool], boxes: &mut [Point], size: &mut Size) {
     let widest = alone.iter().map(|&node| sizes[node].width).max().unwrap_or(0);
     let tallest = alone.iter().map(|&node| sizes[node].height).max().unwrap_or(0);
     // As many as fit under the rest, and at least so many that the grid is no tower.
-    let square = (1..).find(|side| side * side * 3 >= alone.len()).unwrap_or(1);
+    let square = (alone.len() / 3).isqrt() + 1;
     let fit = usize::try_from((size.width + ASIDE) / (widest + ASIDE)).unwrap_or(1);
     let across = fit.max(square).max(1);
     let top = if size.height > 0 { size.height + BELOW } else { 0 };

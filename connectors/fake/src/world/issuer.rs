@@ -117,6 +117,8 @@ pub struct Issuer {
     versions: Mutex<Versions>,
     lag: Mutex<HashMap<usize, Duration>>,
     rng: Mutex<StdRng>,
+    /// Every value that it drew, used or not.
+    drawn: Mutex<Vec<SecretValue>>,
 }
 
 impl std::ops::Deref for Issuer {
@@ -129,7 +131,13 @@ impl std::ops::Deref for Issuer {
 
 impl Issuer {
     pub(crate) fn new(spec: IssuerSpec, service: Arc<Service>, rng: StdRng) -> Self {
-        Self { service, versions: Mutex::new(Versions::new(spec)), lag: Mutex::default(), rng: Mutex::new(rng) }
+        Self {
+            service,
+            versions: Mutex::new(Versions::new(spec)),
+            lag: Mutex::default(),
+            rng: Mutex::new(rng),
+            drawn: Mutex::default(),
+        }
     }
 
     /// Adds a target while it runs.
@@ -250,8 +258,16 @@ impl Issuer {
         Ok(Material::of(token))
     }
 
+    /// Every value that it ever drew or took: of dead versions and of sessions, too. For searches.
+    pub fn ever(&self) -> Vec<SecretValue> {
+        let taken = lock(&self.versions).ever();
+        lock(&self.drawn).iter().cloned().chain(taken).collect()
+    }
+
     fn make(&self) -> SecretValue {
-        random_secret(&mut lock(&self.rng))
+        let value = random_secret(&mut lock(&self.rng));
+        lock(&self.drawn).push(value.clone());
+        value
     }
 
     /// What the endpoint knows of.

@@ -127,6 +127,12 @@ impl Store {
         lock(&self.shelf).read(path, None).ok()?.1.get(field).cloned()
     }
 
+    /// Every value that lies here, and what opens it for its hosts and whoever broke into them. For searches.
+    pub fn ever(&self) -> Vec<SecretValue> {
+        let footholds = lock(&self.footholds).iter().map(|(token, _)| token.secret.clone()).collect::<Vec<_>>();
+        lock(&self.shelf).values().chain(footholds).chain([self.mount.secret.clone()]).collect()
+    }
+
     pub(crate) fn mount(&self) -> &Material {
         &self.mount
     }

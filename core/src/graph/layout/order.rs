@@ -56,7 +56,9 @@ fn start(layered: &mut Layered) {
 
 fn positions(layered: &Layered) -> Vec<f64> {
     let mut position = vec![0.0; layered.column.len()];
-    layered.columns.iter().for_each(|column| number(column, &mut position));
+    for column in &layered.columns {
+        number(column, &mut position);
+    }
     position
 }
 

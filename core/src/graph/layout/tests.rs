@@ -16,8 +16,8 @@ fn check(sizes: &[Size], edges: &[(usize, usize)], first: &[usize]) -> Layout {
         let (at, size) = (layout.boxes[one], sizes[one]);
         assert!(at.x >= 0 && at.y >= 0 && at.x + size.width <= layout.size.width, "{one} is outside");
         assert!(at.y + size.height <= layout.size.height, "{one} is below the picture");
-        for other in one + 1..sizes.len() {
-            let (there, its) = (layout.boxes[other], sizes[other]);
+        for (other, &its) in sizes.iter().enumerate().skip(one + 1) {
+            let there = layout.boxes[other];
             let apart = at.x + size.width <= there.x
                 || there.x + its.width <= at.x
                 || at.y + size.height <= there.y

@@ -28,14 +28,14 @@ pub(super) fn scene(graph: &Graph, reached: &Reach, wanted: &dyn Fn(NodeId) -> b
         for &node in &nodes {
             group[node as usize] = Some(scene.boxes.len());
         }
-        scene.boxes.push(a_box(graph, reached, home, &nodes));
+        scene.boxes.push(a_box(graph, reached, &home, &nodes));
     }
     let mut arrows = BTreeMap::new();
     for (from, to, verb) in graph.edges.all() {
         let (Some(one), Some(other)) = (group[from as usize], group[to as usize]) else { continue };
         let held = matches!(kind(graph, from), "System" | "Identity") && !reached.contains(from);
         if one != other && !held {
-            add(&mut arrows, Arrow { from: one, to: other, verb, path: is_path(reached, from, to, verb) });
+            add(&mut arrows, &Arrow { from: one, to: other, verb, path: is_path(reached, from, to, verb) });
         }
     }
     scene.arrows = arrows.into_values().collect();
@@ -68,7 +68,7 @@ fn homes(graph: &Graph) -> Vec<String> {
     home
 }
 
-fn a_box(graph: &Graph, reached: &Reach, home: String, nodes: &[NodeId]) -> Card {
+fn a_box(graph: &Graph, reached: &Reach, home: &str, nodes: &[NodeId]) -> Card {
     let first = nodes.first().copied().unwrap_or_default();
     let start = reached.parent(first) == Some(first);
     let kind = kind(graph, first);
@@ -76,9 +76,9 @@ fn a_box(graph: &Graph, reached: &Reach, home: String, nodes: &[NodeId]) -> Card
     let (title, mut lines) = if nodes.len() == 1 {
         (name(graph, first).split_once('/').map_or(name(graph, first), |(_, rest)| rest.to_owned()), Vec::new())
     } else {
-        let home = home.split_once('/').map_or(home.clone(), |(_, rest)| rest.to_owned());
+        let home = home.split_once('/').map_or(home, |(_, rest)| rest);
         let word = if kind == "Place" { "in" } else { "of" };
-        let home = if home.is_empty() { "no system".to_owned() } else { home };
+        let home = if home.is_empty() { "no system" } else { home };
         (counted(&BTreeMap::from([(kind, nodes.len())])), vec![format!("{word} {home}")])
     };
     if inside > 0 && nodes.len() > 1 {

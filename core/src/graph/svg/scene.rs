@@ -125,12 +125,11 @@ fn left_out(graph: &Graph, reached: &Reach, fate: &[Fate]) -> Vec<String> {
     let mut inside: BTreeMap<&str, usize> = BTreeMap::new();
     for (node, fate) in (0..).zip(fate) {
         match fate {
-            Fate::Drawn => {}
             Fate::Inside(_) => *inside.entry(kind(graph, node)).or_default() += 1,
             Fate::Hidden if matches!(kind(graph, node), "System" | "Identity") => {
                 *hidden.entry(kind(graph, node)).or_default() += 1;
             }
-            Fate::Hidden => {}
+            Fate::Drawn | Fate::Hidden => {}
         }
     }
     let mut notes = Vec::new();
@@ -193,7 +192,7 @@ fn draw(graph: &Graph, reached: &Reach, fate: &[Fate]) -> Scene {
         let held = matches!(kind(graph, from), "System" | "Identity") && !reached.contains(from);
         let (Some(one), Some(other)) = (end(from), end(to)) else { continue };
         if one != other && !held && !matches!(fate[from as usize], Fate::Inside(_)) {
-            add(&mut arrows, Arrow { from: one, to: other, verb, path });
+            add(&mut arrows, &Arrow { from: one, to: other, verb, path });
         }
     }
     scene.arrows = arrows.into_values().collect();
@@ -201,7 +200,7 @@ fn draw(graph: &Graph, reached: &Reach, fate: &[Fate]) -> Scene {
 }
 
 /// Several edges between two boxes are one arrow: the strongest verb, and on the path when one of them is.
-pub(super) fn add(arrows: &mut BTreeMap<(usize, usize), Arrow>, arrow: Arrow) {
+pub(super) fn add(arrows: &mut BTreeMap<(usize, usize), Arrow>, arrow: &Arrow) {
     let rank = |verb| match verb {
         UnlockVerb::Admin => 4,
         UnlockVerb::Mint => 3,
@@ -248,10 +247,10 @@ fn write_inside(graph: &Graph, this: &mut Card, nodes: &[NodeId]) {
         }
     }
     for place in &places {
-        this.hint.push_str(&format!("\nat {place}"));
+        this.hint.extend(["\nat ", place]);
     }
     for reader in &readers {
-        this.hint.push_str(&format!("\nread by {reader}"));
+        this.hint.extend(["\nread by ", reader]);
     }
     this.lines.extend(some("at", &places, "places"));
     this.lines.extend(some("for", &readers, "workloads"));

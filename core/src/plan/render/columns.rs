@@ -22,7 +22,7 @@ pub(super) fn columns(header: &[&str], most: &[usize], rows: &[Row]) -> String {
     let mut text = String::new();
     line(&mut text, &header, &widths);
     let total = widths.iter().sum::<usize>() + GAP * (widths.len().saturating_sub(1));
-    text.push_str(&format!("  {}\n", "─".repeat(total)));
+    text.extend(["  ", &"─".repeat(total), "\n"]);
     for row in rows {
         match row {
             Row::Heading(words) => {
@@ -34,7 +34,7 @@ pub(super) fn columns(header: &[&str], most: &[usize], rows: &[Row]) -> String {
             Row::Cells(cells) => line(&mut text, cells, &widths),
             Row::Note(words) => {
                 for words in wrap(words, WIDTH - 6) {
-                    text.push_str(&format!("      {words}\n"));
+                    text.extend(["      ", &words, "\n"]);
                 }
             }
         }
@@ -82,7 +82,7 @@ pub(super) fn hang(term: &str, words: &str) -> String {
     for (index, line) in wrap(words, WIDTH.saturating_sub(indent).max(30)).iter().enumerate() {
         let start = if index == 0 { format!("  {term}") } else { String::new() };
         let padding = indent - start.chars().count();
-        text.push_str(&format!("{start}{}{line}", " ".repeat(padding)).trim_end().to_owned());
+        text.push_str(format!("{start}{}{line}", " ".repeat(padding)).trim_end());
         text.push('\n');
     }
     text

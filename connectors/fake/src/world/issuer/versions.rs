@@ -107,6 +107,11 @@ impl Versions {
         self.by_id.get(id)
     }
 
+    /// The value of every version, dead ones too.
+    pub(crate) fn ever(&self) -> Vec<SecretValue> {
+        self.by_id.values().map(|version| version.material.secret.clone()).collect()
+    }
+
     /// Makes a version, or finds the one that the same operation made before.
     pub(crate) fn mint(
         &mut self,

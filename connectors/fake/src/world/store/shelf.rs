@@ -123,6 +123,12 @@ impl Shelf {
         self.operations.contains_key(operation)
     }
 
+    /// What lies in any version of any place, staged ones too.
+    pub(crate) fn values(&self) -> impl Iterator<Item = SecretValue> {
+        let fields = self.paths.values().flat_map(|place| place.versions.values().chain(place.staged.values()));
+        fields.flat_map(|fields| fields.values().cloned())
+    }
+
     pub(crate) fn paths(&self) -> impl Iterator<Item = &String> {
         self.paths.iter().filter(|(_, place)| place.current.is_some()).map(|(path, _)| path)
     }

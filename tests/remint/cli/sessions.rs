@@ -1,0 +1,184 @@
+//! Command lines that a person types one after the other, and all that is said to them.
+
+use super::{User, exit};
+
+const COMMANDS: [&str; 31] = [
+    "",
+    "demo",
+    "validate",
+    "graph",
+    "reach",
+    "plan",
+    "init",
+    "estate",
+    "estate diff",
+    "estate activate",
+    "reset",
+    "approve",
+    "reject",
+    "clean",
+    "decide",
+    "retry",
+    "task",
+    "task list",
+    "task attest",
+    "reprove",
+    "get",
+    "evidence",
+    "evidence list",
+    "evidence export",
+    "evidence verify",
+    "--version",
+    "nonsense",
+    "reset --plan",
+    "serve",
+    "get nonsense",
+    "reach --between yesterday today",
+];
+
+#[test]
+fn every_command_has_its_help() {
+    let mut user = User::new();
+    for command in COMMANDS {
+        let asks = command.starts_with('-') || command.contains("nonsense") || command.contains("--");
+        user.does(&if asks { command.to_owned() } else { format!("{command} --help") });
+    }
+    user.check("help");
+}
+
+#[test]
+fn documents_are_valid_or_every_problem_is_named() {
+    let mut user = User::new();
+    user.does("validate manifests/examples/incident.yaml");
+    user.does("validate manifests/examples/incident.yaml -o json");
+    user.does("validate ~/nothing-here");
+    user.does("validate manifests/invalid/dangling-ref.yaml");
+    user.does("validate manifests/invalid/unknown-key.yaml -o json");
+    user.check("validate");
+
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/invalid");
+    let mut checked = 0;
+    for item in std::fs::read_dir(folder).unwrap() {
+        let name = item.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".yaml") {
+            let output = user.run(&format!("validate manifests/invalid/{name}"));
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert_eq!(exit(&output), 2, "{name}");
+            assert!(said.contains(&format!("manifests/invalid/{name}")), "{name}: {said}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "{checked}");
+}
+
+#[test]
+fn reach_and_plan_are_read_before_anything_is_touched() {
+    let mut user = User::new();
+    user.does("reach manifests/examples --from Workload/ci-runner");
+    user.does("reach manifests/examples --from Workload/ci-runner -o json");
+    user.does("reach manifests/examples --from ci-host:agent.env");
+    user.does("reach manifests/examples --from Workload/nobody");
+    user.does("reach manifests/examples --from nobody");
+    user.does("reach --from Workload/ci-runner");
+    user.does("plan manifests/examples");
+    user.does("plan manifests/examples --from Workload/ci-runner");
+    user.does("plan manifests/examples --from Workload/ci-runner -o json");
+    user.does("plan manifests/examples --from Workload/ci-runner --contain * --except Credential/pg-billing-admin");
+    user.does("plan manifests/examples --from Workload/ci-runner --contain nonsense");
+    user.does("plan manifests/examples --from Workload/ci-runner --out ~/plan.json");
+    user.check("look");
+}
+
+#[test]
+fn a_state_is_made_once_and_asks_before_it_acts() {
+    let mut user = User::new();
+    user.does("get resets");
+    user.does("init");
+    user.does("init --single-operator --state ~/here --kek ~/here/kek");
+    user.does("init --single-operator");
+    user.does("init --single-operator");
+    user.does("get resets");
+    user.does("get rotations");
+    user.does("reset --from Workload/ci-runner --reason INC-1");
+    user.does("estate diff manifests/examples");
+    user.does("estate activate manifests/examples");
+    user.does("estate diff manifests/examples");
+    user.does("estate activate manifests/invalid/duplicate-name.yaml");
+    user.does("get credentials");
+    user.does("reset --from Workload/nobody --reason INC-1");
+    user.does("reset --from Workload/ci-runner --reason INC-1");
+    user.does("reset --from Workload/ci-runner --reason INC-1 --privileged --request-id r-0000000001");
+    user.does("get resets");
+    user.does("get rotations");
+    user.does("reset --from Workload/ci-runner --reason INC-2 --privileged --request-id r-0000000002");
+    user.does("reject r-0000000001 --reason too-wide");
+    user.does("approve r-0000000001");
+    user.does("get resets");
+    user.does("approve r-none");
+    user.does("reject r-none --reason none");
+    user.does("retry r-none");
+    user.does("reprove r-none");
+    user.does("clean Workload/ci-runner --reason rebuilt");
+    user.does("decide f-none revoke --reason none");
+    user.does("task list");
+    user.does("task attest t-none --words none");
+    user.does("evidence list r-none");
+    user.does("evidence export r-none --out ~/bundle");
+    user.check("state");
+}
+
+#[test]
+fn a_system_that_cannot_be_reached_says_so_and_exits_4() {
+    let mut user = User::new();
+    std::fs::write(user.path("estate.yaml"), UNREACHABLE).unwrap();
+    user.run("init --single-operator");
+    let output = user.does("reset ~/estate.yaml --from Workload/web --reason INC-1 --yes --request-id r-0000000001");
+    assert_eq!(exit(&output), 4);
+    user.does("get rotations");
+    let output = user.does("retry r-0000000001 -o json");
+    assert_eq!(exit(&output), 4);
+    user.does("evidence list r-0000000001");
+    user.check("unreachable");
+}
+
+/// Nothing listens at port 1.
+const UNREACHABLE: &str = r#"apiVersion: remint.dev/v1alpha1
+kind: System
+metadata: {name: issuer}
+spec: {fake: {role: issuer, endpoints: ["http://127.0.0.1:1"]}}
+---
+apiVersion: remint.dev/v1alpha1
+kind: System
+metadata: {name: shelf}
+spec: {fake: {role: store, endpoints: ["http://127.0.0.1:1"]}}
+---
+apiVersion: remint.dev/v1alpha1
+kind: System
+metadata: {name: floor}
+spec: {fake: {role: workloads, endpoints: ["http://127.0.0.1:1"]}}
+---
+apiVersion: remint.dev/v1alpha1
+kind: Identity
+metadata: {name: app}
+spec: {class: workload, owners: {business: b, policy: p, execution: e}}
+---
+apiVersion: remint.dev/v1alpha1
+kind: Credential
+metadata: {name: key}
+spec:
+  type: api-key
+  identity: app
+  issuedBy: {system: issuer, target: key}
+  deliveredTo: [{at: "shelf:apps/key#secret"}]
+  consumedBy: [web, api]
+---
+apiVersion: remint.dev/v1alpha1
+kind: Workload
+metadata: {name: web}
+spec: {runsOn: {system: floor, ref: web}, reload: http, confirm: {how: self-reported}}
+---
+apiVersion: remint.dev/v1alpha1
+kind: Workload
+metadata: {name: api}
+spec: {runsOn: {system: floor, ref: api}, reload: http, confirm: {how: self-reported}}
+"#;
