@@ -27,6 +27,7 @@ pub mod close;
 pub mod conduct;
 pub mod effect;
 pub mod host;
+mod outcome;
 pub mod progress;
 pub mod record;
 pub mod reproof;

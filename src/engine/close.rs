@@ -122,9 +122,11 @@ impl Engine {
                 continue;
             }
             // A sweep revoked it already, unless it belongs to no target, or did not die of it then.
-            if !self.gone(&host, &estate, &finding).await.unwrap_or(false) {
-                self.kill(&host, &estate, &finding).await;
-                if !self.gone(&host, &estate, &finding).await.unwrap_or(false) {
+            let swept = finding.credential.is_some() && self.gone(&host, &estate, &finding).await.unwrap_or(false);
+            if !swept {
+                // What cannot be carried out now stays undone, and the next run tries again.
+                let killed = self.kill(&host, &estate, &finding).await.is_ok();
+                if !killed || !self.gone(&host, &estate, &finding).await.unwrap_or(false) {
                     continue;
                 }
             }
@@ -141,37 +143,27 @@ impl Engine {
         Ok(())
     }
 
-    /// Revokes a foreign version and ends what came from it: whoever is logged in with it would stay otherwise. Whether
-    /// that helped, the issuer's next list says.
-    async fn kill(&self, host: &Host, estate: &Estate, finding: &Finding) {
+    /// Revokes a foreign version, and ends what came from it: whoever is logged in with it would stay otherwise.
+    async fn kill(&self, host: &Host, estate: &Estate, finding: &Finding) -> Result<(), EngineError> {
         let document = finding.credential.as_ref().and_then(|credential| estate.credentials.get(credential));
         let nobody = || Target { name: String::new(), settings: Value::Null };
         let target = document.map_or_else(nobody, |document| document.issued_by.target.clone());
         let actor = manager(host, estate, finding).await;
-        let Ok(operation) = self.context.operation() else { return };
-        let ends = host
-            .connector(&finding.system)
-            .is_ok_and(|connector| connector.describe().verbs.contains(&Verb::EndDerived));
-        for verb in [Verb::Revoke, Verb::EndDerived].into_iter().take(1 + usize::from(ends)) {
-            let ask = Ask { system: &finding.system, verb, operation: &operation, actor: actor.clone() };
-            let version = &finding.version;
-            let killed = host
-                .call(ask, |connector, call| {
-                    let (target, version) = (target.clone(), version.clone());
-                    async move {
-                        if verb == Verb::Revoke {
-                            connector.revoke(&call, &target, &version).await
-                        } else {
-                            connector.end_derived(&call, &target, &version).await.map(drop)
-                        }
-                    }
-                })
-                .await;
-            if let Err(error) = killed {
-                tracing::warn!(finding = finding.id, %error, "a foreign version could not be killed");
-                return;
-            }
+        let operation = self.context.operation()?;
+        let ask = |verb| Ask { system: &finding.system, verb, operation: &operation, actor: actor.clone() };
+        host.call(ask(Verb::Revoke), |connector, call| {
+            let (target, version) = (target.clone(), finding.version.clone());
+            async move { connector.revoke(&call, &target, &version).await }
+        })
+        .await?;
+        if host.connector(&finding.system)?.describe().verbs.contains(&Verb::EndDerived) {
+            host.call(ask(Verb::EndDerived), |connector, call| {
+                let (target, version) = (target.clone(), finding.version.clone());
+                async move { connector.end_derived(&call, &target, &version).await }
+            })
+            .await?;
         }
+        Ok(())
     }
 
     /// True when the issuer does not list the version any more.

@@ -7,7 +7,7 @@ use remint_core::machine::{Event, State};
 use serde_json::json;
 
 use crate::engine::close::Reproved;
-use crate::engine::conduct::{graded, record};
+use crate::engine::outcome::{graded, record};
 use crate::engine::record::{Reset, ResetStatus, entry, kind, put};
 use crate::engine::run::Run;
 use crate::engine::step::{Tried, try_old};

@@ -272,7 +272,7 @@ impl Rig {
         let mut plan = self.plan();
         let credential: Ref = "Credential/root".parse().unwrap();
         let mut own = plan.members[0].clone();
-        own.destinations = self.estate.credentials[&credential].delivered_to.clone();
+        own.destinations.clone_from(&self.estate.credentials[&credential].delivered_to);
         own.credential = credential;
         own.consumers = vec!["Workload/remint".parse().unwrap()];
         own.remint_acts = true;

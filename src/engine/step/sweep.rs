@@ -113,23 +113,34 @@ fn found(task: &mut Task, id: &str, live: &Live) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Kills a foreign version, and ends what came from it: whoever is logged in with it would stay otherwise.
 async fn revoke(task: &mut Task, version: &VersionId) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
-    let effect = Effect {
-        system: &document.issued_by.system,
-        verb: Verb::Revoke,
+    let system = &document.issued_by.system;
+    let target = &document.issued_by.target;
+    let actor = run.manager(document).await?;
+    let effect = |verb| Effect {
+        system,
+        verb,
         about: version.0.clone(),
         version: Some(version),
-        actor: run.manager(document).await?,
+        actor: actor.clone(),
         seal: None,
     };
-    let target = &document.issued_by.target;
-    task.effect(effect, |connector, call| {
+    task.effect(effect(Verb::Revoke), |connector, call| {
         let (target, version) = (target.clone(), version.clone());
         async move { connector.revoke(&call, &target, &version).await }
     })
-    .await
+    .await?;
+    if run.host.connector(system)?.describe().verbs.contains(&Verb::EndDerived) {
+        task.effect(effect(Verb::EndDerived), |connector, call| {
+            let (target, version) = (target.clone(), version.clone());
+            async move { connector.end_derived(&call, &target, &version).await }
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 /// The same stranger has the same id in the same reset, however often it is seen.
