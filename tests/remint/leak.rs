@@ -134,7 +134,7 @@ impl Run {
         };
         let signing = escrow.open(&sealed).unwrap();
         // PRIVATE+KEY+name+id+key: the algorithm's byte and the seed are the last part.
-        let key = decode(signing.expose_str().unwrap().rsplit('+').next().unwrap());
+        let key = decode(signing.expose_str().unwrap().splitn(5, '+').nth(4).unwrap());
         assert_eq!(key.len(), 33);
         bytes.into_iter().chain([SecretValue::new(key[1..].to_vec()), signing]).collect()
     }

@@ -84,8 +84,7 @@ fn forms(secret: &[u8]) -> Vec<String> {
         }
     }
     if let Ok(text) = std::str::from_utf8(secret) {
-        let json = serde_json::Value::from(text).to_string();
-        let json = json[1..json.len() - 1].to_owned();
+        let json = in_json(text);
         let escaped = text.encode_utf16().fold(String::new(), |mut text, unit| {
             let _ = write!(text, "\\u{unit:04x}");
             text
@@ -93,7 +92,16 @@ fn forms(secret: &[u8]) -> Vec<String> {
         forms.extend([text.to_owned(), text.escape_debug().to_string(), text.escape_default().to_string()]);
         forms.extend([json.replace('/', "\\/"), json, escaped.to_uppercase().replace("\\U", "\\u"), escaped]);
     }
+    // JSON within JSON escapes its escapes again.
+    let again: Vec<String> = forms.iter().filter(|form| form.contains(['\\', '"'])).map(|form| in_json(form)).collect();
+    forms.extend(again);
     forms
+}
+
+/// As inside the quotes of a JSON string.
+fn in_json(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 /// As in a query: everything but letters, digits and `-._~` is escaped.

@@ -3,9 +3,10 @@
 /// The text with names for what differs, and without the padding that their lengths cause.
 pub(super) fn normal(text: &str, home: &str) -> String {
     let mut normal = String::new();
+    let rule = |line: &str| !line.is_empty() && line.chars().all(|letter| matches!(letter, '─' | ' '));
+    let tables = text.lines().any(rule);
     for line in text.lines() {
         let line = line.replace(home, "~");
-        let rule = !line.is_empty() && line.chars().all(|letter| matches!(letter, '─' | ' '));
         let mut words = String::new();
         let mut word = String::new();
         for letter in line.chars() {
@@ -17,7 +18,11 @@ pub(super) fn normal(text: &str, home: &str) -> String {
             }
         }
         words.push_str(&named(&word));
-        normal.push_str(&if rule { "───".to_owned() } else { unpadded(&words) });
+        match (rule(&line), tables) {
+            (true, _) => normal.push_str("───"),
+            (false, true) => normal.push_str(&unpadded(&words)),
+            (false, false) => normal.push_str(words.trim_end()),
+        }
         normal.push('\n');
     }
     normal

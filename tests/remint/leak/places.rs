@@ -237,6 +237,11 @@ impl Seen {
     pub(super) fn child(&mut self, mut command: Command) {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        // The arguments are there a moment after the program is.
+        let arguments = format!("/proc/{}/cmdline", child.id());
+        while std::fs::read(&arguments).is_ok_and(|bytes| bytes.is_empty()) && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
         for name in ["cmdline", "environ"] {
             // Its environment is closed to whoever is not privileged, and both are gone with it.
             let _ = std::fs::read(format!("/proc/{}/{name}", child.id())).map(|bytes| self.add("arguments", &bytes));
