@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use remint_contract::{HostRules, Kinds, Ref, ResetId};
 use remint_core::estate::{Estate, SourceFile, load};
-use remint_core::graph::{Graph, reach};
+use remint_core::graph::{Graph, draw, reach};
 use remint_core::machine::State;
 use remint_core::plan::{Node, Plan, Request, plan, render_plan, render_reach};
 use remint_evidence_format::bundle::verify;
@@ -147,6 +147,7 @@ pub async fn play(options: &Options, kinds: Arc<dyn Kinds>, say: &(dyn Fn(&str) 
     let graph = Graph::build(&estate);
     let starts: Vec<_> = from.iter().filter_map(|node| graph.number(node)).collect();
     let reached = reach(&graph, &starts);
+    write(&options.folder.join("graph.svg"), draw::svg(&graph, &reached).as_bytes())?;
     say(&format!("2. Reach: what he can get at, and by which path.\n\n{}", render_reach(&reached.explain(&graph))));
 
     let plan = planned(options, &estate, from, &*kinds, &context)?;

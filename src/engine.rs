@@ -22,10 +22,12 @@ use crate::engine::host::HostSettings;
 use crate::escrow::{Escrow, EscrowError, NoRandomness};
 use crate::store::{Store, StoreError};
 
+mod alone;
 pub mod close;
 pub mod conduct;
 pub mod effect;
 pub mod host;
+mod outcome;
 pub mod progress;
 pub mod record;
 pub mod reproof;
@@ -82,8 +84,8 @@ impl Default for EngineSettings {
             poll: Duration::from_millis(100),
             patience: Duration::from_secs(10),
             lease: Duration::from_secs(30),
-            reproofs: vec![Duration::from_secs(3600), Duration::from_secs(24 * 3600)],
-            escrow_keeps: Duration::from_secs(25 * 3600),
+            reproofs: vec![Duration::from_hours(1), Duration::from_hours(24)],
+            escrow_keeps: Duration::from_hours(25),
             holder: "remint".to_owned(),
         }
     }

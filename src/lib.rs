@@ -12,4 +12,5 @@ pub mod harden;
 pub mod registry;
 pub mod serve;
 pub mod store;
+mod terminal;
 pub mod watch;

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::engine::{Engine, Progress};
+use crate::terminal::columns;
 
 /// Draws until it is ended.
 pub struct Watch {
@@ -27,7 +28,8 @@ pub struct Board {
     states: BTreeMap<usize, (String, State)>,
     wave: Option<(usize, usize)>,
     outages: BTreeMap<usize, bool>,
-    lines: usize,
+    /// As it stands on the terminal.
+    drawn: String,
 }
 
 impl Watch {
@@ -103,51 +105,95 @@ impl Board {
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::new();
-        let all = self.states.len().max(1);
-        let settled = self.states.values().filter(|(_, state)| matches!(state, State::Settled { .. })).count();
-        let width = 40;
-        let filled = settled * width / all;
-        let _ = write!(
+        let settled = self.count(|state| matches!(state, State::Settled { .. }));
+        let filled = settled * WIDTH / self.states.len().max(1);
+        let wave = self.wave.map_or_else(|| "start".to_owned(), |(number, of)| format!("wave {} of {of}", number + 1));
+        // Writing to a string cannot fail, here and below.
+        let _ = writeln!(
             text,
-            "[{}{}] {settled}/{} settled",
-            "█".repeat(filled),
-            "·".repeat(width - filled),
+            "  {wave:<13} {}{}  {settled} of {} begun are settled",
+            "━".repeat(filled),
+            "─".repeat(WIDTH - filled),
             self.states.len()
         );
-        if let Some((number, of)) = self.wave {
-            let _ = write!(text, "   wave {} of {of}", number + 1);
+        let _ = writeln!(text, "  {:<13} {}", "now", self.steps());
+        let cuts: Vec<String> =
+            self.outages.iter().filter(|(_, began)| **began).map(|(cut, _)| format!("cut {}", cut + 1)).collect();
+        if !cuts.is_empty() {
+            let _ = writeln!(text, "  {:<13} announced, by name, in the plan: {}", "OUTAGE", cuts.join(", "));
         }
-        if self.outages.values().any(|began| *began) {
-            text.push_str("   ANNOUNCED OUTAGE");
+        let dark: Vec<&str> = self.names(|state| matches!(state, State::Dark { .. }));
+        if !dark.is_empty() {
+            let _ = writeln!(text, "  {:<13} {} until their readers are clean", "dark", listed(&dark));
         }
-        text.push('\n');
+        let stuck = |state: &State| matches!(state, State::Parked { .. } | State::Unknown { .. });
+        let parked = self.states.values().filter(|(_, state)| stuck(state));
+        for (index, (name, state)) in parked.take(SHOWN).enumerate() {
+            let _ = writeln!(text, "  {:<13} {name}: {}", if index == 0 { "parked" } else { "" }, phrase(state));
+        }
+        let more = self.count(stuck).saturating_sub(SHOWN);
+        if more > 0 {
+            let _ = writeln!(text, "  {:<13} and {more} more", "");
+        }
+        text
+    }
+
+    /// What is being done, step by step in their order, and how many wait.
+    fn steps(&self) -> String {
         let mut steps: BTreeMap<Step, usize> = BTreeMap::new();
         for (_, state) in self.states.values() {
             if let State::Doing { step } = state {
                 *steps.entry(*step).or_default() += 1;
             }
         }
-        let steps = steps.iter().map(|(step, count)| format!("{step} {count}")).collect::<Vec<_>>().join("  ");
-        let _ = writeln!(text, "doing  {}", if steps.is_empty() { "-" } else { &steps });
-        let stuck =
-            self.states.values().filter(|(_, state)| matches!(state, State::Parked { .. } | State::Dark { .. }));
-        for (name, state) in stuck.take(8) {
-            let _ = writeln!(text, "  {name}: {}", phrase(state));
+        let mut parts: Vec<String> = steps.iter().map(|(step, count)| format!("{count} {step}")).collect();
+        let waiting = self.count(|state| matches!(state, State::Waiting { .. } | State::Planned));
+        if waiting > 0 {
+            parts.push(format!("{waiting} waiting"));
         }
-        text
+        if parts.is_empty() { "nothing".to_owned() } else { parts.join(" · ") }
     }
 
+    fn count(&self, which: impl Fn(&State) -> bool) -> usize {
+        self.states.values().filter(|(_, state)| which(state)).count()
+    }
+
+    fn names(&self, which: impl Fn(&State) -> bool) -> Vec<&str> {
+        self.states.values().filter(|(_, state)| which(state)).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Draws over the last board, line by line: nothing is cleared before it is written, so nothing flickers, and no
+    /// line is wider than the terminal, so that going up by lines ends where the board began.
     fn redraw(&mut self) {
         let text = self.render();
-        let mut out = std::io::stderr().lock();
-        if self.lines > 0 {
-            // Up over the last board, and clear what stands below.
-            let _ = write!(out, "\x1b[{}A\x1b[J", self.lines);
+        if text == self.drawn {
+            return;
         }
-        let _ = out.write_all(text.as_bytes());
+        let stderr = std::io::stderr();
+        let room = columns(&stderr).map_or(NO_TERMINAL, usize::from) - 1;
+        let mut frame = String::new();
+        let before = self.drawn.lines().count();
+        if before > 0 {
+            let _ = write!(frame, "\x1b[{before}A\r");
+        }
+        for line in text.lines() {
+            let line: String = line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+            let shown: String = line.chars().take(room).collect();
+            let (on, off) = if shown.starts_with("  OUTAGE") { ("\x1b[1;33m", "\x1b[0m") } else { ("", "") };
+            let _ = writeln!(frame, "{on}{shown}{off}\x1b[K");
+        }
+        frame.push_str("\x1b[J");
+        let mut out = stderr.lock();
+        let _ = out.write_all(frame.as_bytes());
         let _ = out.flush();
-        self.lines = text.lines().count();
+        self.drawn = text;
     }
+}
+
+fn listed(names: &[&str]) -> String {
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
 fn phrase(state: &State) -> String {
@@ -160,4 +206,46 @@ fn phrase(state: &State) -> String {
 
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Letters of the bar.
+const WIDTH: usize = 40;
+/// More than this are counted.
+const SHOWN: usize = 6;
+/// Where the width cannot be found out.
+const NO_TERMINAL: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use remint_core::machine::Reason;
+
+    use super::*;
+
+    fn told(board: &mut Board, id: &ResetId, index: usize, name: &str, state: State) -> Option<String> {
+        let credential = remint_contract::Ref::credential(name).unwrap();
+        board.take(id, &Progress::Moved { reset: id.clone(), index, credential, state, at: Timestamp::UNIX_EPOCH })
+    }
+
+    #[test]
+    fn the_board_says_what_is_done_what_waits_and_what_is_parked() {
+        let id = ResetId("r-1".to_owned());
+        let mut board = Board::default();
+        board.take(&id, &Progress::Wave { reset: id.clone(), number: 0, of: 2, at: Timestamp::UNIX_EPOCH });
+        board.take(&id, &Progress::Outage { reset: id.clone(), cut: 0, began: true, at: Timestamp::UNIX_EPOCH });
+        assert_eq!(told(&mut board, &id, 0, "a", State::Doing { step: Step::Mint }), None);
+        let settled = State::Settled { last: false };
+        assert_eq!(told(&mut board, &id, 1, "b", settled.clone()).unwrap(), "Credential/b: settled (provisional)");
+        assert_eq!(told(&mut board, &id, 1, "b", settled), None, "said once");
+        told(&mut board, &id, 2, "c", State::Dark { since: Timestamp::UNIX_EPOCH });
+        let reason = Reason::Failed { what: "the store is full".to_owned() };
+        told(&mut board, &id, 3, "d", State::Parked { step: Step::Deliver, reason });
+        insta::assert_snapshot!(board.render(), @r"
+          wave 1 of 2   ━━━━━━━━━━──────────────────────────────  1 of 4 begun are settled
+          now           1 mint
+          OUTAGE        announced, by name, in the plan: cut 1
+          dark          c until their readers are clean
+          parked        d: parked at deliver: the store is full
+        ");
+    }
 }

@@ -14,7 +14,10 @@ use crate::plan::Node;
 mod build;
 mod components;
 mod csr;
+pub mod draw;
+mod layout;
 mod reach;
+mod svg;
 
 pub(crate) use build::read_by;
 pub use components::components;

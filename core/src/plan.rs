@@ -37,7 +37,7 @@ pub struct Plan {
     pub estate: Digest,
     /// Where the attacker started.
     pub from: Vec<Ref>,
-    pub reached: Vec<Reached>,
+    pub reached: Vec<Found>,
     /// Nodes of the scope that stay dirty until cleaned.
     pub dirty: BTreeSet<Ref>,
     /// The credentials to replace; precedences and cuts point into this list.
@@ -53,6 +53,48 @@ pub struct Plan {
     pub limits: Limits,
     /// A forecast, not a promise.
     pub eta: Duration,
+}
+
+/// Something reached, and what it was reached from. Paths share their beginnings, so a plan keeps each hop once: a chain
+/// of a hundred thousand would else fill the disk with its paths.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    pub node: Node,
+    pub from: FoundFrom,
+    /// The verb of the last edge.
+    pub verb: UnlockVerb,
+}
+
+/// Where a hop begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FoundFrom {
+    /// A compromised node.
+    Start(Node),
+    /// An earlier index of [`Plan::reached`].
+    Found(usize),
+}
+
+impl Plan {
+    /// From a starting node to `reached[index]`, both included; empty when there is no such index.
+    #[must_use]
+    pub fn path(&self, index: usize) -> Vec<&Node> {
+        let mut path = Vec::new();
+        let mut at = self.reached.get(index);
+        while let Some(hop) = at {
+            path.push(&hop.node);
+            at = match &hop.from {
+                FoundFrom::Start(start) => {
+                    path.push(start);
+                    None
+                }
+                // Only ever an earlier one, also in a plan that was edited: else it would never end.
+                FoundFrom::Found(before) => self.reached.get(*before).filter(|_| path.len() <= self.reached.len()),
+            };
+        }
+        path.reverse();
+        path
+    }
 }
 
 /// Something reached, and the way to it.

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use remint_contract::{HostRules, Location, Ref};
 use remint_core::estate::Estate;
-use remint_core::graph::{Graph as Built, reach};
+use remint_core::graph::{Graph as Built, draw, reach};
 use remint_core::machine::State;
 use remint_core::plan::{Node, Plan as Planned, Refusal, Request, plan, render_plan, render_reach, to_json};
 use serde_json::json;
@@ -62,8 +62,11 @@ impl Graph {
         let graph = Built::build(&estate);
         let from = starts(&graph, &self.from)?;
         let reached = reach(&graph, &from);
+        if session.json() {
+            json(&draw::json(&graph, &reached))?;
+            return Ok(Exit::Done);
+        }
         let picture = match self.format {
-            _ if session.json() => draw::json(&graph, &reached).to_string(),
             Format::Text => draw::text(&graph, &reached),
             Format::Svg => draw::svg(&graph, &reached),
             Format::Dot => draw::dot(&graph, &reached),
@@ -272,12 +275,4 @@ fn starts(graph: &Built, names: &[String]) -> Result<Vec<u32>, Failure> {
                 .ok_or_else(|| Failure::usage(format!("{node} is not in the estate; `remint graph` shows what is")))
         })
         .collect()
-}
-
-mod draw {
-    use super::Built;
-    pub(super) fn text(_: &Built, _: &remint_core::graph::Reach) -> String {
-        String::new()
-    }
-    pub(super) use self::{text as svg, text as dot, text as mermaid, text as json};
 }

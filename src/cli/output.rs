@@ -7,6 +7,7 @@ use comfy_table::{ContentArrangement, LineStyle, Table};
 use serde::Serialize;
 
 use crate::cli::exit::Failure;
+use crate::terminal::columns;
 
 /// Writes data as it is.
 pub fn data(text: &str) {
@@ -53,21 +54,22 @@ pub fn complain(error: &(dyn std::error::Error + 'static)) {
     say(&text);
 }
 
-/// A table that fits the terminal.
+/// A table that fits the terminal: a rule under the header, and none between rows, so that a long list stays a list.
 #[must_use]
 pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
-    table.load_style(LINED).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(NOTHING.header_separator(LineStyle::none().fill('─').junction('─')))
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(columns) = columns(&std::io::stdout()) {
+        table.set_width(columns);
+    }
     table.set_header(header);
     for row in rows {
         table.add_row(row);
     }
-    // Nothing but the columns between them is padded.
-    table.to_string().lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table.trim_fmt()
 }
-
-/// A line below the header and no other: rows are for reading, and for `grep`.
-const LINED: comfy_table::TableStyle = NOTHING.header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// True when a person watches.
 #[must_use]

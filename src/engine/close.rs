@@ -1,14 +1,15 @@
 //! Summing up: what a reset came to, whether it is complete, and the closing entry.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
-use remint_contract::{OperationId, Ref, ResetId, Verb};
+use remint_contract::{Material, OperationId, Ref, ResetId, Target, Verb};
+use remint_core::estate::Estate;
 use remint_core::machine::{Rotation, State};
 use remint_evidence_format::ledger::Ledger;
 use serde_json::{Value, json};
 
-use crate::engine::host::Ask;
+use crate::engine::host::{Ask, Host};
 use crate::engine::record::{Finding, Reset, ResetStatus, entry, kind, put, read};
 use crate::engine::run::Run;
 use crate::engine::step::Tried;
@@ -114,29 +115,20 @@ impl Engine {
 
     pub(crate) async fn carry_out_under(&self, id: &ResetId, fence: Option<&Fence>) -> Result<(), EngineError> {
         let reset = self.reset(id).await?;
-        let estate = std::sync::Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
-        let host = self.host(std::sync::Arc::clone(&estate));
+        let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
+        let host = self.host(Arc::clone(&estate));
         for mut finding in self.findings(Some(id)).await? {
             if finding.decision.as_ref().is_none_or(|decision| decision.done) {
                 continue;
             }
-            if finding.credential.is_none() {
-                let target = remint_contract::Target { name: String::new(), settings: Value::Null };
-                let operation = self.context.operation()?;
-                let ask = Ask { system: &finding.system, verb: Verb::Revoke, operation: &operation, actor: None };
-                let version = finding.version.clone();
-                let revoked = host
-                    .call(ask, |connector, call| {
-                        let (target, version) = (target.clone(), version.clone());
-                        async move { connector.revoke(&call, &target, &version).await }
-                    })
-                    .await;
-                if revoked.is_err() {
+            // A sweep revoked it already, unless it belongs to no target, or did not die of it then.
+            let swept = finding.credential.is_some() && self.gone(&host, &estate, &finding).await.unwrap_or(false);
+            if !swept {
+                // What cannot be carried out now stays undone, and the next run tries again.
+                let killed = self.kill(&host, &estate, &finding).await.is_ok();
+                if !killed || !self.gone(&host, &estate, &finding).await.unwrap_or(false) {
                     continue;
                 }
-            }
-            if !self.gone(&host, &estate, &finding).await.unwrap_or(false) {
-                continue;
             }
             if let Some(decision) = &mut finding.decision {
                 decision.done = true;
@@ -151,13 +143,31 @@ impl Engine {
         Ok(())
     }
 
+    /// Revokes a foreign version, and ends what came from it: whoever is logged in with it would stay otherwise.
+    async fn kill(&self, host: &Host, estate: &Estate, finding: &Finding) -> Result<(), EngineError> {
+        let document = finding.credential.as_ref().and_then(|credential| estate.credentials.get(credential));
+        let nobody = || Target { name: String::new(), settings: Value::Null };
+        let target = document.map_or_else(nobody, |document| document.issued_by.target.clone());
+        let actor = manager(host, estate, finding).await;
+        let operation = self.context.operation()?;
+        let ask = |verb| Ask { system: &finding.system, verb, operation: &operation, actor: actor.clone() };
+        host.call(ask(Verb::Revoke), |connector, call| {
+            let (target, version) = (target.clone(), finding.version.clone());
+            async move { connector.revoke(&call, &target, &version).await }
+        })
+        .await?;
+        if host.connector(&finding.system)?.describe().verbs.contains(&Verb::EndDerived) {
+            host.call(ask(Verb::EndDerived), |connector, call| {
+                let (target, version) = (target.clone(), finding.version.clone());
+                async move { connector.end_derived(&call, &target, &version).await }
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
     /// True when the issuer does not list the version any more.
-    async fn gone(
-        &self,
-        host: &crate::engine::host::Host,
-        estate: &remint_core::estate::Estate,
-        finding: &Finding,
-    ) -> Result<bool, EngineError> {
+    async fn gone(&self, host: &Host, estate: &Estate, finding: &Finding) -> Result<bool, EngineError> {
         let targets: Vec<_> = estate
             .credentials
             .values()
@@ -165,7 +175,8 @@ impl Engine {
             .map(|credential| credential.issued_by.target.clone())
             .collect();
         let operation = OperationId("sweep".into());
-        let ask = Ask { system: &finding.system, verb: Verb::Enumerate, operation: &operation, actor: None };
+        let actor = manager(host, estate, finding).await;
+        let ask = Ask { system: &finding.system, verb: Verb::Enumerate, operation: &operation, actor };
         let live = host
             .call(ask, |connector, call| {
                 let targets = targets.clone();
@@ -189,6 +200,15 @@ impl Engine {
         self.store.commit(Change { entries, ..Change::default() }).await?;
         Ok(())
     }
+}
+
+/// What a finding's system is asked with where it has no `auth` of its own: what mints the credential.
+async fn manager(host: &Host, estate: &Estate, finding: &Finding) -> Option<Arc<Material>> {
+    if estate.systems.get(&finding.system)?.auth.is_some() {
+        return None;
+    }
+    let by = estate.credentials.get(finding.credential.as_ref()?)?.issued_by.by.as_ref()?;
+    host.material(by).await.ok()
 }
 
 /// A finding that still keeps a reset from being complete.

@@ -8,21 +8,22 @@
 //! of an earlier one is moving and not more members than the failure budget are parked; contain opens all waves at once.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use remint_contract::{ErrorKind, ResetId};
 use remint_core::drift::drift;
 use remint_core::estate::Estate;
-use remint_core::machine::{Done, Effect, Event, Reason, Rotation, State};
+use remint_core::machine::{Effect, Event, Reason, Rotation, State};
 use remint_core::step::{Path, Step};
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::engine::effect::{Stop, Task};
-use crate::engine::record::{IntentRecord, Reset, ResetStatus, RotationRecord, entry, kind, put, read};
+use crate::engine::outcome::{record, told};
+use crate::engine::record::{IntentRecord, Reset, ResetStatus, RotationRecord, entry, kind, read};
 use crate::engine::run::Run;
 use crate::engine::{Engine, EngineError, Progress, step};
-use crate::store::{Change, Fence, Key, Rule};
+use crate::store::{Change, Fence, Key};
 
 /// The members as they move.
 struct Conductor {
@@ -45,25 +46,6 @@ struct Conductor {
     lost: HashMap<(usize, Step), u32>,
     /// Findings of this reset that a person decided.
     decided: BTreeSet<String>,
-}
-
-/// One run of a reset in this process: a lease tells processes apart, not two calls in one.
-struct Alone {
-    running: Arc<Mutex<BTreeSet<ResetId>>>,
-    id: ResetId,
-}
-
-impl Alone {
-    fn claim(running: &Arc<Mutex<BTreeSet<ResetId>>>, id: &ResetId) -> Option<Self> {
-        let fresh = running.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
-        fresh.then(|| Self { running: Arc::clone(running), id: id.clone() })
-    }
-}
-
-impl Drop for Alone {
-    fn drop(&mut self) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
-    }
 }
 
 impl Engine {
@@ -90,7 +72,7 @@ impl Engine {
             }
             None => return Err(EngineError::Unapproved(id.clone())),
         }
-        let _alone = Alone::claim(&self.running, id).ok_or_else(|| EngineError::Busy(id.clone()))?;
+        let _alone = self.alone(id).ok_or_else(|| EngineError::Busy(id.clone()))?;
         let fence = self.take(&format!("reset/{id}")).await?.ok_or_else(|| EngineError::Busy(id.clone()))?;
         let renewing = self.keep_renewing(fence.clone());
         let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
@@ -239,7 +221,7 @@ impl Conductor {
 
     async fn resume(&mut self, index: usize) -> Result<(), EngineError> {
         match self.rotations[index].state.clone() {
-            State::Waiting { step } => self.wait(index, step).await,
+            State::Waiting { step } => self.wait(index, step),
             State::Doing { step } => {
                 self.spawn(index, step);
                 Ok(())
@@ -382,14 +364,14 @@ impl Conductor {
                     *count = count.saturating_sub(1);
                     let waits = matches!(self.rotations[next.0].state, State::Waiting { step } if step == next.1);
                     if *count == 0 && waits && self.held.remove(&next.0) {
-                        self.wait(next.0, next.1).await?;
+                        self.wait(next.0, next.1)?;
                     }
                 }
             }
         }
         self.announce(index);
         match self.rotations[index].state.clone() {
-            State::Waiting { step } => self.wait(index, step).await?,
+            State::Waiting { step } => self.wait(index, step)?,
             State::Doing { step } => self.spawn(index, step),
             State::Unknown { step } => self.again(index, step).await?,
             _ => {}
@@ -398,7 +380,7 @@ impl Conductor {
     }
 
     /// Begins the step when nothing must come before it any more.
-    async fn wait(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
+    fn wait(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
         let member = &self.run.members[index];
         // On the rolling path the old value lives on meanwhile; on the contain path this is what `dark` is.
         let awaits = step == Step::Mint && member.dark && !self.run.clean(member);
@@ -451,7 +433,7 @@ impl Conductor {
         self.tell(index);
         for effect in effects {
             match effect {
-                Effect::Await(step) => self.wait(index, step).await?,
+                Effect::Await(step) => self.wait(index, step)?,
                 Effect::Perform(step) => self.spawn(index, step),
                 _ => {}
             }
@@ -520,72 +502,4 @@ async fn work(run: Arc<Run>, index: usize, rotation: Rotation, step: Step) -> Re
     change.entries.push(entry(word, now, Some(&run.id), Some(&member.credential), &body));
     run.commit(change).await?;
     Ok(next)
-}
-
-/// The entry of a step's outcome.
-fn told(run: &Run, step: Step, event: &Event, next: &Rotation) -> (&'static str, serde_json::Value) {
-    let mut body = json!({ "step": step.to_string(), "event": event.name(), "state": next.state.to_string() });
-    if let Event::Done { facts } = event {
-        body["established"] = established(facts);
-    }
-    match &next.state {
-        State::Parked { reason, .. } => {
-            body["why"] = json!(reason.to_string());
-            ("rotation.parked", body)
-        }
-        State::Dark { .. } => {
-            body["why"] = json!("it is dead, and only dirty nodes would read a new value");
-            ("rotation.dark", body)
-        }
-        State::Settled { .. } => {
-            graded(&mut body, next);
-            let now = run.context.clock.now();
-            let last = run.settings.reproofs.last().copied().unwrap_or_default();
-            body["until"] = json!((now + last).to_string());
-            ("rotation.provisional", body)
-        }
-        _ => ("rotation.moved", body),
-    }
-}
-
-/// The grades that a settlement rests on.
-pub(crate) fn graded(body: &mut serde_json::Value, rotation: &Rotation) {
-    if let Some(proof) = rotation.facts.proof {
-        body["proof"] = json!(proof);
-    }
-    if let Some(confirm) = rotation.facts.confirmed.values().max() {
-        body["confirm"] = json!(confirm);
-    }
-}
-
-/// What a step established, for the evidence: names and grades, never a value.
-fn established(facts: &Done) -> serde_json::Value {
-    match facts {
-        Done::Captured { old } => {
-            json!({ "old": old.as_ref().and_then(|old| old.id.as_ref()).map_or("unknown", |id| id.0.as_str()) })
-        }
-        Done::Minted { new } => json!({ "new": new.id.as_ref().map_or("unknown", |id| id.0.as_str()) }),
-        Done::Confirmed { consumers } => {
-            let seen: serde_json::Map<String, serde_json::Value> =
-                consumers.iter().map(|(workload, grade)| (workload.to_string(), json!(grade))).collect();
-            json!({ "confirmed": seen })
-        }
-        Done::Proved { grade } => json!({ "proof": grade }),
-        Done::Swept { undecided } | Done::Contained { undecided, .. } => {
-            json!({ "undecided": undecided.iter().map(|version| version.0.clone()).collect::<Vec<_>>() })
-        }
-        Done::Promoted { places } => json!({ "places": places.iter().map(ToString::to_string).collect::<Vec<_>>() }),
-        Done::Plain { .. } => json!({}),
-    }
-}
-
-pub(crate) fn record(run: &Run, index: usize, rotation: &Rotation) -> Result<crate::store::Put, EngineError> {
-    let body = RotationRecord {
-        reset: run.id.clone(),
-        index,
-        credential: run.members[index].credential.clone(),
-        rotation: rotation.clone(),
-        since: run.context.clock.now(),
-    };
-    Ok(put(kind::ROTATION, body.key().id, &run.id.0, &body, Rule::Upsert)?)
 }

@@ -7,7 +7,7 @@ use remint_core::machine::{Event, State};
 use serde_json::json;
 
 use crate::engine::close::Reproved;
-use crate::engine::conduct::{graded, record};
+use crate::engine::outcome::{graded, record};
 use crate::engine::record::{Reset, ResetStatus, entry, kind, put};
 use crate::engine::run::Run;
 use crate::engine::step::{Tried, try_old};
@@ -30,6 +30,7 @@ impl Engine {
         if reset.status != ResetStatus::Provisional {
             return Err(EngineError::Refused(format!("reset {id} is not provisionally settled: {:?}", reset.status)));
         }
+        let _alone = self.alone(id).ok_or_else(|| EngineError::Busy(id.clone()))?;
         let now = self.context.clock.now();
         let lease = format!("reset/{id}");
         let until = now + self.settings.lease;

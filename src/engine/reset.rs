@@ -20,10 +20,10 @@ use crate::store::{Change, Key, Rule, StoreError};
 use remint_evidence_format::ledger::{PLAN_SHA256, STARTED};
 
 /// A request that is older than this never starts.
-const NOT_AFTER: Duration = Duration::from_secs(3600);
+const NOT_AFTER: Duration = Duration::from_hours(1);
 
 /// An exception on one operator's word ends after this, and is asked about again.
-const EXCEPTION: Duration = Duration::from_secs(30 * 24 * 3600);
+const EXCEPTION: Duration = Duration::from_hours(30 * 24);
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -264,18 +264,23 @@ impl Engine {
         Ok(moved)
     }
 
-    /// A resting reset has something to do again.
+    /// A resting reset has something to do again. When a run writes it at the same time, what that run wrote counts.
     async fn wake(&self, id: &ResetId) -> Result<(), EngineError> {
         let key = Key { kind: kind::RESET, id: id.0.clone() };
-        let Some(record) = self.store.get(&key).await? else { return Ok(()) };
-        let revision = record.revision;
-        let mut reset: Reset = read(record)?;
-        if reset.status == ResetStatus::Resting {
+        loop {
+            let Some(record) = self.store.get(&key).await? else { return Ok(()) };
+            let revision = record.revision;
+            let mut reset: Reset = read(record)?;
+            if reset.status != ResetStatus::Resting {
+                return Ok(());
+            }
             reset.status = ResetStatus::Running;
             let puts = vec![put(kind::RESET, id.0.clone(), &id.0, &reset, Rule::Revision(revision))?];
-            self.store.commit(Change { puts, ..Change::default() }).await?;
+            match self.store.commit(Change { puts, ..Change::default() }).await {
+                Err(StoreError::Stale { .. }) => {}
+                done => return Ok(done.map(drop)?),
+            }
         }
-        Ok(())
     }
 
     async fn change_reset(

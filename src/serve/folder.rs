@@ -131,8 +131,8 @@ impl Folder {
         *last = None;
         match self.load().await {
             Ok(loaded) => self.stage(loaded).await?,
-            Err(AppError::Problems(problems)) => self.broken(problems.0),
-            Err(error @ (AppError::Read { .. } | AppError::Empty(_))) => self.broken(vec![self.unreadable(&error)]),
+            Err(AppError::Problems(problems)) => self.broken(&problems.0),
+            Err(error @ (AppError::Read { .. } | AppError::Empty(_))) => self.broken(&[self.unreadable(&error)]),
             Err(error) => return Err(error),
         }
         *last = Some(stamp);
@@ -187,15 +187,15 @@ impl Folder {
     }
 
     /// Keeps what is wrong; the estates stay as they are, and what was staged is not what the folder says any more.
-    fn broken(&self, problems: Vec<Problem>) {
+    fn broken(&self, problems: &[Problem]) {
         let mut new = false;
         self.change(|standing| {
             new = standing.problems != problems;
             standing.staged = None;
-            standing.problems.clone_from(&problems);
+            problems.clone_into(&mut standing.problems);
         });
         if new {
-            for problem in &problems {
+            for problem in problems {
                 tracing::error!(%problem, "the folder is not taken; the active estate stays");
             }
         }

@@ -20,8 +20,12 @@ use crate::engine::record::{Finding, ResetStatus};
 use crate::engine::{Engine, EngineError};
 use crate::serve::supervisor::seat::{Job, Seat};
 use crate::serve::{GRACE, Stopping, causes};
+use crate::store::StoreError;
 
 mod seat;
+
+/// How often work is begun that met another change each time.
+const TRIES: usize = 5;
 
 /// Where resets are put that somebody acted on.
 #[derive(Debug, Default)]
@@ -30,17 +34,26 @@ pub(super) struct Desk {
     bell: Notify,
 }
 
-/// Rings for a reset when it is dropped, whichever way the act on it ends: also when the client goes away in its middle.
+/// Rings for a reset when it is dropped: also when the client goes away in the middle of the act.
 #[must_use]
-pub(super) struct Ring<'d> {
+struct Ring<'d> {
     desk: &'d Desk,
-    reset: ResetId,
+    reset: &'d ResetId,
+    silent: bool,
 }
 
 impl Desk {
-    /// Rings for a reset at the end of the act.
-    pub(super) fn ring(&self, reset: &ResetId) -> Ring<'_> {
-        Ring { desk: self, reset: reset.clone() }
+    /// Acts on a reset, and has the supervisor look at it. An act that met another change of the same record is begun
+    /// again; one that was refused changed nothing, and nobody has to look.
+    pub(super) async fn act<T, F>(&self, reset: &ResetId, act: impl Fn() -> F) -> Result<T, EngineError>
+    where
+        F: Future<Output = Result<T, EngineError>>,
+    {
+        let mut ring = Ring { desk: self, reset, silent: false };
+        let done = afresh(act).await;
+        // Where the state failed, nobody knows how far the act came.
+        ring.silent = done.as_ref().is_err_and(|error| !matches!(error, EngineError::Store(_)));
+        done
     }
 
     fn take(&self) -> BTreeSet<ResetId> {
@@ -50,6 +63,9 @@ impl Desk {
 
 impl Drop for Ring<'_> {
     fn drop(&mut self) {
+        if self.silent {
+            return;
+        }
         self.desk.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(self.reset.clone());
         self.desk.bell.notify_one();
     }
@@ -182,16 +198,31 @@ impl Supervisor {
 
 /// Moves everything on that can move, and does what was decided of findings. What that lets go moves on, too.
 async fn carry(engine: &Engine, id: &ResetId) -> Result<(), EngineError> {
-    let reset = engine.run(id).await?;
+    // A person's word may come between the end of a run and its sum.
+    let reset = afresh(|| engine.run(id)).await?;
     let before = undone(&engine.findings(Some(id)).await?);
     if before > 0 {
         engine.carry_out(id).await?;
         let after = undone(&engine.findings(Some(id)).await?);
         if reset.status == ResetStatus::Resting && after < before {
-            engine.run(id).await?;
+            afresh(|| engine.run(id)).await?;
         }
     }
     Ok(())
+}
+
+/// Does it again, from what is there by then, when a record was changed at the same time.
+async fn afresh<T, F>(work: impl Fn() -> F) -> Result<T, EngineError>
+where
+    F: Future<Output = Result<T, EngineError>>,
+{
+    for _ in 1..TRIES {
+        match work().await {
+            Err(EngineError::Store(StoreError::Stale { .. })) => {}
+            done => return done,
+        }
+    }
+    work().await
 }
 
 /// Findings that were decided, where what was decided is not done yet.

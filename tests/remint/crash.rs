@@ -1,5 +1,6 @@
 //! Crash before and after every durable change of a reset, and inside every call that it makes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use remint::engine::{Engine, EngineError};
 use remint::store::sqlite::SqliteStore;
 use remint::store::{Change, Committed, Fence, Key, Record, Sealed, Store, StoreError};
 use remint_contract::{MadeBy, Material, ResetId, Slots};
+use remint_core::plan::Plan;
 use remint_core::step::Path;
 use remint_evidence_format::Stored;
 use remint_fake::world::{Fault, Trouble};
@@ -121,12 +123,8 @@ async fn next_process(rig: &Rig) -> Engine {
 
 /// Runs an approved reset in a process that dies at its n-th commit, then in the next one. `None`: it did not get
 /// that far.
-async fn interrupted(rig: &Rig, path: Path, at: u64, after: bool) -> Option<(Engine, Reset)> {
+async fn interrupted(rig: &Rig, plan: Plan, at: u64, after: bool) -> Option<(Engine, Reset)> {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(rig.folder.path()).unwrap());
-    let mut plan = rig.plan();
-    for member in &mut plan.members {
-        member.path = path;
-    }
     let id = rig.approved(&rig.engine_over(Arc::clone(&store)), plan).await;
     let dying = rig.engine_over(Arc::new(Dying::new(store, at, after)));
     let first = dying.run(&id).await;
@@ -141,23 +139,45 @@ async fn interrupted(rig: &Rig, path: Path, at: u64, after: bool) -> Option<(Eng
     Some((engine, reset))
 }
 
+/// The plan of a rig with every member on one path.
+fn plan_on(rig: &Rig, path: Path) -> Plan {
+    let mut plan = match path {
+        Path::Cut => rig.cut(),
+        Path::Rolling | Path::Contain => rig.plan(),
+    };
+    for member in &mut plan.members {
+        member.path = path;
+    }
+    plan
+}
+
 /// The whole of it: every commit of a reset, before and after.
 async fn crash_everywhere(shape: Shape, path: Path) {
+    crash(shape, path, 1, |rig| plan_on(rig, path)).await;
+}
+
+/// Every third commit, before and after: for worlds that differ from one that was crashed everywhere in one thing.
+async fn crash_here_and_there(shape: Shape, path: Path) {
+    crash(shape, path, 3, |rig| plan_on(rig, path)).await;
+}
+
+async fn crash(shape: Shape, path: Path, stride: usize, plan: impl Fn(&Rig) -> Plan) {
     let mut rig = Rig::with(shape.clone()).await;
-    let traffic = rig.world.traffic(Duration::from_millis(3), &Default::default());
+    let traffic = rig.world.traffic(Duration::from_millis(10), &BTreeSet::default());
     let mut points = 0;
     for after in [false, true] {
-        for at in 1.. {
+        // The two rounds stop at different commits.
+        for at in (1 + u64::from(after && stride > 1)..).step_by(stride) {
             rig.forget();
             let old: Vec<Material> = (0..shape.count).map(|index| rig.value(index)).collect();
             let why =
                 format!("{path}, {:?}, died {} commit {at}", shape.made_by, if after { "after" } else { "before" });
-            let Some((engine, reset)) = interrupted(&rig, path, at, after).await else { break };
+            let Some((engine, reset)) = interrupted(&rig, plan(&rig), at, after).await else { break };
             assert_settled(&rig, &engine, &reset, &old, &why).await;
             points += 1;
         }
     }
-    assert!(points > 30, "{points} points");
+    assert!(points * stride > 40, "{points} points");
     let seen = traffic.stop().await;
     assert!(seen.requests > 0);
     if path == Path::Rolling {
@@ -172,7 +192,7 @@ async fn a_rolling_reset_survives_a_crash_around_every_commit() {
 
 #[tokio::test]
 async fn it_survives_where_the_issuer_makes_the_value() {
-    crash_everywhere(Shape { made_by: MadeBy::Issuer, staged: false, ..Shape::default() }, Path::Rolling).await;
+    crash_here_and_there(Shape { made_by: MadeBy::Issuer, staged: false, ..Shape::default() }, Path::Rolling).await;
 }
 
 #[tokio::test]
@@ -183,7 +203,7 @@ async fn it_survives_where_the_value_is_shown_once_and_leaves_no_orphan() {
 
 #[tokio::test]
 async fn two_members_survive_together() {
-    crash_everywhere(Shape { count: 2, slots: Slots::Two, staged: false, ..Shape::default() }, Path::Rolling).await;
+    crash_here_and_there(Shape { count: 2, slots: Slots::Two, staged: false, ..Shape::default() }, Path::Rolling).await;
 }
 
 #[tokio::test]
@@ -194,7 +214,17 @@ async fn a_contained_reset_survives_a_crash_around_every_commit() {
 #[tokio::test]
 async fn containment_survives_where_the_value_is_shown_once() {
     let shape = Shape { made_by: MadeBy::IssuerOnce, slots: Slots::Two, staged: false, ..Shape::default() };
-    crash_everywhere(shape, Path::Contain).await;
+    crash_here_and_there(shape, Path::Contain).await;
+}
+
+#[tokio::test]
+async fn a_cut_survives_crashes() {
+    crash_here_and_there(Shape { count: 2, staged: false, ..Shape::default() }, Path::Cut).await;
+}
+
+#[tokio::test]
+async fn remints_own_credential_survives_crashes() {
+    crash(Shape::default(), Path::Rolling, 3, Rig::with_own).await;
 }
 
 #[tokio::test]
@@ -234,7 +264,7 @@ const CALLS: [(&str, &[&str]); 3] = [
 /// Loses every call once; the reset settles, by itself or after a retry.
 async fn lose_everything(shape: Shape, path: Path) {
     let mut rig = Rig::with(shape.clone()).await;
-    let traffic = rig.world.traffic(Duration::from_millis(3), &Default::default());
+    let traffic = rig.world.traffic(Duration::from_millis(10), &BTreeSet::default());
     let calls = CALLS.iter().flat_map(|(service, verbs)| verbs.iter().map(move |verb| (*service, *verb)));
     for (service, verb) in calls {
         if (verb == "promote" && !shape.staged) || (verb == "rights" && path == Path::Contain) {

@@ -7,8 +7,9 @@ use remint::engine::record::ResetStatus;
 use remint_contract::{Material, ProofGrade, Ref};
 use remint_core::estate::Destination;
 use remint_core::machine::State;
-use remint_core::plan::{Cut, Plan, Precedence, Row};
+use remint_core::plan::{Plan, Precedence, Row};
 use remint_core::step::{Path, Step};
+use remint_fake::world::{Fault, Trouble};
 
 use crate::rig::{Rig, assert_settled, told};
 
@@ -112,34 +113,13 @@ async fn a_withheld_place_gets_nothing_before_clean_and_the_value_after() {
     assert_eq!(there(), rig.value(0).secret);
 }
 
-/// Two members that close a cycle: all of it is dead before any of it is delivered.
-fn cut(rig: &Rig) -> Plan {
-    let mut plan = rig.plan();
-    for member in &mut plan.members[..2] {
-        member.path = Path::Cut;
-        member.cut = Some(0);
-    }
-    let row = Row::Cut;
-    plan.precedences = vec![
-        Precedence { before: (0, Step::Sweep), after: (1, Step::Deliver), row },
-        Precedence { before: (1, Step::Sweep), after: (0, Step::Deliver), row },
-    ];
-    plan.cuts = vec![Cut {
-        members: vec![0, 1],
-        because: vec![Row::Read],
-        outage: std::time::Duration::from_secs(1),
-        consumers: BTreeSet::new(),
-    }];
-    plan
-}
-
 #[tokio::test]
 async fn a_cut_is_all_dead_before_any_of_it_is_delivered_and_its_outage_is_announced() {
     let rig = Rig::start(2).await;
     let engine = rig.engine();
     let old = [rig.value(0), rig.value(1)];
     let mut watch = engine.watch();
-    let reset = rig.reset(&engine, cut(&rig)).await;
+    let reset = rig.reset(&engine, rig.cut()).await;
     assert_settled(&rig, &engine, &reset, &old, "cut").await;
 
     let told = told(&engine, &reset.id).await;
@@ -168,16 +148,7 @@ async fn remints_own_credential_is_replaced_while_everything_else_is_too() {
     let old: Vec<Material> = (0..6).map(|index| rig.value(index)).collect();
     let root = || Material::of(rig.store.value("keep/root", "secret").unwrap());
     let old_root = root();
-    let mut plan = rig.plan();
-    let credential: Ref = "Credential/root".parse().unwrap();
-    let mut own = plan.members[0].clone();
-    own.destinations = rig.estate.credentials[&credential].delivered_to.clone();
-    own.credential = credential;
-    own.consumers = vec!["Workload/remint".parse().unwrap()];
-    own.remint_acts = true;
-    plan.waves[0].push(plan.members.len());
-    plan.members.push(own);
-
+    let plan = rig.with_own();
     let reset = rig.reset(&engine, plan).await;
     assert_settled(&rig, &engine, &reset, &old, "with its own credential").await;
     assert!(!rig.issuer.accepts(&old_root) && rig.issuer.accepts(&root()));
@@ -192,4 +163,31 @@ async fn remints_own_credential_is_replaced_while_everything_else_is_too() {
     plan.waves = vec![vec![0]];
     let reset = rig.reset(&engine, plan).await;
     assert_settled(&rig, &engine, &reset, &old, "the next reset").await;
+}
+
+#[tokio::test]
+async fn a_withheld_place_that_cannot_be_written_stays_withheld_and_is_tried_again() {
+    let rig = Rig::start(1).await;
+    let engine = rig.engine();
+    let node: Ref = "Workload/runner".parse().unwrap();
+    let mut plan = rig.plan();
+    plan.from = vec![node.clone()];
+    plan.dirty = BTreeSet::from([node.clone()]);
+    let at = "shelf:runner/0".parse().unwrap();
+    let place = Destination { at, source: false, ..plan.members[0].destinations[0].clone() };
+    plan.members[0].withheld.push(place);
+    let reset = rig.reset(&engine, plan).await;
+    engine.clean(&reset.id, &node, "tester", "rebuilt").await.unwrap();
+    let forbidden = rig.world.fault("shelf", Fault::on("write", Trouble::Forbid)).unwrap();
+    assert_eq!(engine.run(&reset.id).await.unwrap().status, ResetStatus::Resting);
+    assert_eq!(rig.store.value("runner/0", "secret"), None);
+    rig.store.end_fault(forbidden);
+    // A lost answer on the way changes nothing.
+    rig.world.fault("shelf", Fault::on("promote", Trouble::LostAfter).times(1)).unwrap();
+    let mut reset = engine.run(&reset.id).await.unwrap();
+    if reset.status == ResetStatus::Resting {
+        reset = engine.run(&reset.id).await.unwrap();
+    }
+    assert_eq!(reset.status, ResetStatus::Provisional);
+    assert_eq!(rig.store.value("runner/0", "secret"), Some(rig.value(0).secret));
 }

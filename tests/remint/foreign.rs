@@ -30,6 +30,8 @@ async fn a_foreign_version_that_is_revoked_is_gone_and_the_reset_settles() {
     let engine = rig.engine();
     let old = [rig.value(0)];
     let (id, finding, key) = met(&rig, &engine).await;
+    let version = engine.findings(Some(&id)).await.unwrap().remove(0).version;
+    let session = rig.issuer.open_session(&version).unwrap();
     // Asked again without a decision: still there, found once.
     engine.retry(&id, None).await.unwrap();
     engine.run(&id).await.unwrap();
@@ -39,6 +41,7 @@ async fn a_foreign_version_that_is_revoked_is_gone_and_the_reset_settles() {
     engine.decide(&finding, DecisionWord::Revoke, "tester", "nobody knows it").await.unwrap();
     let reset = engine.run(&id).await.unwrap();
     assert!(!rig.issuer.accepts(&key));
+    assert!(!rig.issuer.accepts(&session), "who was logged in with it still is");
     assert_settled(&rig, &engine, &reset, &old, "revoked").await;
     let kinds: Vec<String> = told(&engine, &id).await.into_iter().map(|(kind, ..)| kind).collect();
     for kind in ["foreign.found", "foreign.decided", "foreign.revoked"] {

@@ -69,8 +69,8 @@ async fn a_revoke_that_is_a_lie_is_never_a_proof_and_is_done_again() {
 async fn second_region_behind() -> Rig {
     let clock = Arc::new(TestClock::new("2026-01-01T00:00:00Z".parse().unwrap()));
     let rig = Rig::with(Shape { endpoints: 2, clock: Some(Arc::clone(&clock)), ..Shape::default() }).await;
-    clock.advance(Duration::from_secs(3600));
-    rig.issuer.lag(1, Duration::from_secs(1800));
+    clock.advance(Duration::from_hours(1));
+    rig.issuer.lag(1, Duration::from_mins(30));
     rig
 }
 

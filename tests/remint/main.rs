@@ -13,6 +13,7 @@ mod harden;
 mod leak;
 mod lies;
 mod owner;
+mod postgres;
 mod rig;
 mod rights;
 mod serve;

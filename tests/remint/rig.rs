@@ -1,8 +1,8 @@
 //! A small estate of fake services with an engine over it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use remint::context::Context;
@@ -13,24 +13,49 @@ use remint::escrow::{Escrow, Kek, SystemRandomness};
 use remint::store::Store;
 use remint::store::sqlite::SqliteStore;
 use remint_contract::{
-    Clock, ConfirmGrade, ConnectorKind, HostRules, Kinds, MadeBy, Material, ProofGrade, Ref, ResetId, Slots, TestClock,
+    Capabilities, Clock, ConfirmGrade, Connector, ConnectorKind, Error, HostRules, Kinds, MadeBy, Material, ProofGrade,
+    Ref, ResetId, SettingProblem, Slots, TestClock,
 };
 use remint_core::digest::Digest;
 use remint_core::estate::{Estate, SourceFile, load};
-use remint_core::plan::{Limits, Member, Plan};
-use remint_core::step::Path;
+use remint_core::plan::{Cut, Limits, Member, Plan, Precedence, Row};
+use remint_core::step::{Path, Step};
 use remint_evidence_format::ledger::Ledger;
 use remint_fake::FakeKind;
 use remint_fake::world::{
     Holding, Host, HostSpec, Issuer, IssuerSpec, Store as FakeStore, StoreSpec, TargetSpec, WorkloadSpec, World,
 };
 
-/// The fake kind and no other.
-pub struct OnlyFake(pub FakeKind);
+/// The fake kind and no other. A system is opened once for all engines of a rig: building an HTTP client takes longer
+/// than a whole rotation.
+#[derive(Default)]
+pub(crate) struct OnlyFake {
+    open: Mutex<HashMap<String, Arc<dyn Connector>>>,
+}
+
+impl ConnectorKind for OnlyFake {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn describe(&self, settings: &serde_json::Value) -> Result<Capabilities, Vec<SettingProblem>> {
+        FakeKind.describe(settings)
+    }
+
+    fn open(&self, settings: &serde_json::Value, rules: &HostRules) -> Result<Arc<dyn Connector>, Error> {
+        let mut open = self.open.lock().unwrap();
+        if let Some(known) = open.get(&settings.to_string()) {
+            return Ok(Arc::clone(known));
+        }
+        let opened = FakeKind.open(settings, rules)?;
+        open.insert(settings.to_string(), Arc::clone(&opened));
+        Ok(opened)
+    }
+}
 
 impl Kinds for OnlyFake {
     fn kind(&self, name: &str) -> Option<&dyn ConnectorKind> {
-        (name == "fake").then_some(&self.0 as &dyn ConnectorKind)
+        (name == "fake").then_some(self as &dyn ConnectorKind)
     }
 
     fn names(&self) -> Vec<&'static str> {
@@ -40,20 +65,20 @@ impl Kinds for OnlyFake {
 
 /// What the world of a rig is like.
 #[derive(Clone)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// Credentials, each with its place and its workload.
-    pub count: usize,
-    pub made_by: MadeBy,
-    pub slots: Slots,
-    pub endpoints: usize,
+    pub(crate) count: usize,
+    pub(crate) made_by: MadeBy,
+    pub(crate) slots: Slots,
+    pub(crate) endpoints: usize,
     /// How long the issuer is said to take until all endpoints know.
-    pub propagation_millis: u64,
-    pub staged: bool,
+    pub(crate) propagation_millis: u64,
+    pub(crate) staged: bool,
     /// The budget of every system.
-    pub concurrency: u32,
-    pub latency: Duration,
+    pub(crate) concurrency: u32,
+    pub(crate) latency: Duration,
     /// The world's own clock; the engine has the machine's.
-    pub clock: Option<Arc<TestClock>>,
+    pub(crate) clock: Option<Arc<TestClock>>,
 }
 
 impl Default for Shape {
@@ -73,23 +98,24 @@ impl Default for Shape {
 }
 
 /// An issuer, a store and a workload for each of `count` credentials; `root` is what Remint acts with.
-pub struct Rig {
-    pub world: World,
-    pub issuer: Arc<Issuer>,
-    pub store: Arc<FakeStore>,
-    pub host: Arc<Host>,
-    pub estate: Estate,
-    pub folder: tempfile::TempDir,
+pub(crate) struct Rig {
+    pub(crate) world: World,
+    pub(crate) issuer: Arc<Issuer>,
+    pub(crate) store: Arc<FakeStore>,
+    pub(crate) host: Arc<Host>,
+    pub(crate) estate: Estate,
+    pub(crate) folder: tempfile::TempDir,
     keys: tempfile::TempDir,
-    pub settings: EngineSettings,
+    kinds: Arc<OnlyFake>,
+    pub(crate) settings: EngineSettings,
 }
 
 impl Rig {
-    pub async fn start(count: usize) -> Self {
+    pub(crate) async fn start(count: usize) -> Self {
         Self::with(Shape { count, ..Shape::default() }).await
     }
 
-    pub async fn with(shape: Shape) -> Self {
+    pub(crate) async fn with(shape: Shape) -> Self {
         let mut world = match &shape.clock {
             Some(clock) => World::with(Arc::clone(clock) as Arc<dyn Clock>, 0).unwrap(),
             None => World::start().await.unwrap(),
@@ -120,7 +146,7 @@ impl Rig {
             world.workloads(HostSpec { name: "floor".to_owned(), latency: Duration::ZERO, workloads }).await.unwrap();
         let text = documents(&shape, &world);
         let files = [SourceFile { name: "estate.yaml".to_owned(), bytes: text.into_bytes() }];
-        let estate = load(&files, &OnlyFake(FakeKind)).map_err(|problems| panic!("{problems}")).unwrap().estate;
+        let estate = load(&files, &OnlyFake::default()).map_err(|problems| panic!("{problems}")).unwrap().estate;
         let mut settings = EngineSettings {
             poll: Duration::from_millis(2),
             patience: Duration::from_secs(5),
@@ -135,27 +161,28 @@ impl Rig {
             host,
             estate,
             folder: state_folder(),
-            keys: tempfile::tempdir().unwrap(),
+            keys: state_folder(),
+            kinds: Arc::default(),
             settings,
         }
     }
 
     /// From now on an empty state folder: what happened before is known to the world only.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.folder = state_folder();
     }
 
     /// What readers see at a credential's place.
-    pub fn value(&self, index: usize) -> Material {
+    pub(crate) fn value(&self, index: usize) -> Material {
         Material::of(self.store.value(&format!("apps/{index}"), "secret").unwrap())
     }
 
     /// An engine over the state folder: a new process, as far as it knows.
-    pub fn engine(&self) -> Engine {
+    pub(crate) fn engine(&self) -> Engine {
         self.engine_over(Arc::new(SqliteStore::open(self.folder.path()).unwrap()))
     }
 
-    pub fn engine_over(&self, store: Arc<dyn Store>) -> Engine {
+    pub(crate) fn engine_over(&self, store: Arc<dyn Store>) -> Engine {
         let path = self.keys.path().join("kek");
         Kek::create(&path, self.folder.path(), false, &SystemRandomness).unwrap();
         let kek = Kek::load(&path, self.folder.path(), false).unwrap();
@@ -163,7 +190,7 @@ impl Rig {
         Engine::new(
             store,
             escrow,
-            Arc::new(OnlyFake(FakeKind)),
+            Arc::clone(&self.kinds) as Arc<dyn Kinds>,
             HostRules::default(),
             Context::system(),
             self.settings.clone(),
@@ -171,7 +198,7 @@ impl Rig {
     }
 
     /// A plan by hand: every application's credential, rolling, nothing before anything.
-    pub fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         let members: Vec<Member> = self
             .estate
             .credentials
@@ -219,8 +246,43 @@ impl Rig {
         }
     }
 
+    /// The plan with its first two members closing a cycle: all of both is dead before any of it is delivered.
+    pub(crate) fn cut(&self) -> Plan {
+        let mut plan = self.plan();
+        for member in &mut plan.members[..2] {
+            member.path = Path::Cut;
+            member.cut = Some(0);
+        }
+        let row = Row::Cut;
+        plan.precedences = vec![
+            Precedence { before: (0, Step::Sweep), after: (1, Step::Deliver), row },
+            Precedence { before: (1, Step::Sweep), after: (0, Step::Deliver), row },
+        ];
+        plan.cuts = vec![Cut {
+            members: vec![0, 1],
+            because: vec![Row::Read],
+            outage: Duration::from_secs(1),
+            consumers: BTreeSet::new(),
+        }];
+        plan
+    }
+
+    /// The plan with what Remint itself acts with as its last member.
+    pub(crate) fn with_own(&self) -> Plan {
+        let mut plan = self.plan();
+        let credential: Ref = "Credential/root".parse().unwrap();
+        let mut own = plan.members[0].clone();
+        own.destinations.clone_from(&self.estate.credentials[&credential].delivered_to);
+        own.credential = credential;
+        own.consumers = vec!["Workload/remint".parse().unwrap()];
+        own.remint_acts = true;
+        plan.waves[0].push(plan.members.len());
+        plan.members.push(own);
+        plan
+    }
+
     /// Asks for a plan, approves it, and records who did.
-    pub async fn approved(&self, engine: &Engine, plan: Plan) -> ResetId {
+    pub(crate) async fn approved(&self, engine: &Engine, plan: Plan) -> ResetId {
         let id = engine.context.reset().unwrap();
         let request = Request {
             id: id.clone(),
@@ -236,14 +298,14 @@ impl Rig {
     }
 
     /// A whole reset.
-    pub async fn reset(&self, engine: &Engine, plan: Plan) -> Reset {
+    pub(crate) async fn reset(&self, engine: &Engine, plan: Plan) -> Reset {
         let id = self.approved(engine, plan).await;
         engine.run(&id).await.unwrap()
     }
 }
 
 /// The documents of the estate, as a folder would hold them.
-pub fn documents(shape: &Shape, world: &World) -> String {
+pub(crate) fn documents(shape: &Shape, world: &World) -> String {
     let urls = |service: &str| serde_json::to_string(&world.service(service).unwrap().urls()).unwrap();
     let made_by = serde_json::to_string(&shape.made_by).unwrap();
     let slots = serde_json::to_string(&shape.slots).unwrap();
@@ -270,7 +332,7 @@ pub fn documents(shape: &Shape, world: &World) -> String {
 }
 
 /// Counts by state, for assertions a person can read.
-pub fn states(records: &[remint::engine::record::RotationRecord]) -> BTreeMap<String, usize> {
+pub(crate) fn states(records: &[remint::engine::record::RotationRecord]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for record in records {
         *counts.entry(record.rotation.state.to_string()).or_default() += 1;
@@ -285,7 +347,7 @@ fn state_folder() -> tempfile::TempDir {
 
 /// What must be so after a reset that settled, whatever happened on the way: every old value is refused, one version of
 /// every target lives and lies in the store, nothing is open, and the entries add up.
-pub async fn assert_settled(rig: &Rig, engine: &Engine, reset: &Reset, old: &[Material], why: &str) {
+pub(crate) async fn assert_settled(rig: &Rig, engine: &Engine, reset: &Reset, old: &[Material], why: &str) {
     let records = engine.rotations(&reset.id).await.unwrap();
     assert_eq!(states(&records), [("settled (provisional)".to_owned(), records.len())].into(), "{why}: {records:#?}");
     assert_eq!(reset.status, ResetStatus::Provisional, "{why}");
@@ -304,13 +366,13 @@ pub async fn assert_settled(rig: &Rig, engine: &Engine, reset: &Reset, old: &[Ma
 }
 
 /// The entries are numbered and chained, and say what the format understands.
-pub async fn assert_chained(engine: &Engine, id: &ResetId) -> Ledger {
+pub(crate) async fn assert_chained(engine: &Engine, id: &ResetId) -> Ledger {
     let entries = engine.store.entries_of(id).await.unwrap();
     Ledger::of(&id.0, entries.iter().map(|entry| entry.bytes.as_slice())).unwrap()
 }
 
 /// The kind and subject of every entry of a reset, in order.
-pub async fn told(engine: &Engine, id: &ResetId) -> Vec<(String, String, serde_json::Value)> {
+pub(crate) async fn told(engine: &Engine, id: &ResetId) -> Vec<(String, String, serde_json::Value)> {
     let entries = engine.store.entries_of(id).await.unwrap();
     let read = |bytes: &[u8]| {
         let entry = remint_evidence_format::entry::parse(bytes).unwrap();

@@ -13,7 +13,6 @@ use remint::engine::record::ResetStatus;
 use remint::serve::{Listen, ListenError, Options, ServeError, TokenError, serve};
 use remint::store::StoreError;
 use remint_contract::{HostRules, Material, ResetId, SecretValue};
-use remint_fake::FakeKind;
 use remint_fake::world::{Fault, Trouble};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -46,7 +45,7 @@ impl Place {
         let rig = Rig::start(count).await;
         let place = Self { rig, estate: tempfile::tempdir().unwrap(), keys: tempfile::tempdir().unwrap() };
         place.write(&place.documents());
-        App::init(&place.places(), &Context::system(), Arc::new(OnlyFake(FakeKind))).await.unwrap();
+        App::init(&place.places(), &Context::system(), Arc::new(OnlyFake::default())).await.unwrap();
         place
     }
 
@@ -69,7 +68,7 @@ impl Place {
 
     /// Opens the state, as soon as whoever held it is gone.
     async fn open(&self) -> App {
-        let kinds: Arc<dyn remint_contract::Kinds> = Arc::new(OnlyFake(FakeKind));
+        let kinds: Arc<dyn remint_contract::Kinds> = Arc::new(OnlyFake::default());
         until("the state is free", async || {
             let settings = self.rig.settings.clone();
             let context = Context::system();
@@ -215,7 +214,7 @@ async fn a_killed_daemon_goes_on_where_it_was() {
     let place = Place::new(3).await;
     let before = place.values(3);
     // An answer that never comes while the daemon lives.
-    let fault = Fault::on("write", Trouble::Latency(Duration::from_secs(3600))).from("remint");
+    let fault = Fault::on("write", Trouble::Latency(Duration::from_hours(1))).from("remint");
     let fault = place.rig.world.fault("shelf", fault).unwrap();
     let daemon = place.serve().await;
     let from = ["Credential/app0", "Credential/app1", "Credential/app2"];

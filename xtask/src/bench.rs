@@ -1,10 +1,36 @@
-//! Benchmarks by name; each lives in its own file under `bench/`.
+//! `cargo xtask bench NAME`: benchmarks of the crate `bench`, built optimised; one that needs a server gets its own.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use crate::Outcome;
+use crate::child::Signals;
+use crate::postgres::{self, Durability};
 
-/// Runs the benchmark of that name.
-pub(crate) fn run(name: &str, _arguments: &[String]) -> Outcome<ExitCode> {
-    Err(format!("there is no benchmark `{name}`"))
+/// Benchmarks, and the feature of `remint-bench` that each needs: what only one of them wants is not built for the others.
+const KNOWN: [(&str, Option<&str>); 2] = [("graph", None), ("postgres", Some("postgres"))];
+
+/// Runs the benchmark of that name. Its output is the last of this program's, and its exit code this program's.
+pub(crate) fn run(name: &str, arguments: &[String]) -> Outcome<ExitCode> {
+    let Some((_, feature)) = KNOWN.iter().find(|(known, _)| *known == name) else {
+        let known: Vec<_> = KNOWN.iter().map(|(known, _)| *known).collect();
+        return Err(format!("there is no benchmark `{name}`; there are: {}", known.join(", ")));
+    };
+    let mut signals = Signals::catch()?;
+    let mut bench = Command::new(env!("CARGO"));
+    bench.args(["run", "--quiet", "--release", "--package", "remint-bench"]);
+    if let Some(feature) = feature {
+        bench.args(["--features", feature]);
+    }
+    bench.args(["--", name]).args(arguments);
+    // Dropped, and so stopped, after the benchmark.
+    let _server = match name {
+        "postgres" => {
+            let server = postgres::start(Durability::Full)?;
+            bench.envs(server.environment()).env("REMINT_BENCH_POSTGRES_LOG", server.log());
+            Some(server)
+        }
+        _ => None,
+    };
+    let status = signals.run(bench)?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

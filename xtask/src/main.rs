@@ -2,8 +2,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person at a terminal")]
 
 mod bench;
+mod child;
 mod postgres;
 mod servers;
+mod tally;
 mod test;
 
 use std::process::ExitCode;

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 
 use crate::Outcome;
 
+/// What tests and people call it.
+pub(crate) const NAME: &str = "PostgreSQL";
+
 /// The superuser of the cluster.
 const BOSS: &str = "boss";
 
@@ -33,15 +36,29 @@ struct Account {
     group: u32,
 }
 
+/// What a crash of the machine may cost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Everything: for tests, whose data nobody wants.
+    None,
+    /// Nothing, as the server is delivered; and every login and statement is in its log, to be counted.
+    Full,
+}
+
+/// Ports that somebody else took between choosing and using them.
+const PORTS: usize = 5;
+
 /// Starts a server on a free port of 127.0.0.1.
-pub(crate) fn start() -> Outcome<Server> {
+pub(crate) fn start(durability: Durability) -> Outcome<Server> {
     let binaries = match find() {
         Some(found) => found,
         None => install()?,
     };
+    // The server's user must be able to walk there, which it cannot below a root user's own folder.
+    let place = if is_root() { PathBuf::from("/tmp") } else { std::env::temp_dir() };
     let folder = tempfile::Builder::new()
         .prefix("remint-postgres-")
-        .tempdir()
+        .tempdir_in(place)
         .map_err(|failure| format!("no temporary folder for PostgreSQL: {failure}"))?;
     let owner = account()?;
     let password = random()?;
@@ -61,32 +78,44 @@ pub(crate) fn start() -> Outcome<Server> {
         .arg("--pgdata")
         .arg(&data);
     finish(&mut made)?;
-    let port = free_port()?;
     let version = finish(program(&binaries, "postgres", owner).arg("--version"))?;
-    let options = format!(
-        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off \
-         -c synchronous_commit=off -c full_page_writes=off -c max_connections=400"
-    );
-    let server = Server {
+    let mut server = Server {
         version: version.trim().trim_start_matches("postgres (PostgreSQL) ").to_owned(),
-        port,
+        port: 0,
         password,
         binaries,
         owner,
         folder: Some(folder),
     };
-    let mut begun = program(&server.binaries, "pg_ctl", owner);
-    begun.arg("--pgdata").arg(&data).arg("--log").arg(data.with_file_name("log")).args([
-        "--wait",
-        "--options",
-        &options,
-        "start",
-    ]);
-    finish(&mut begun)?;
-    Ok(server)
+    let mut last = String::new();
+    for _ in 0..PORTS {
+        server.port = free_port()?;
+        match server.begin(durability, &data) {
+            Ok(()) => return Ok(server),
+            Err(sentence) => last = format!("{sentence}{}", fs::read_to_string(server.log()).unwrap_or_default()),
+        }
+    }
+    Err(last)
 }
 
 impl Server {
+    fn begin(&self, durability: Durability, data: &Path) -> Outcome<()> {
+        let settings = match durability {
+            Durability::None => "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=400",
+            Durability::Full => "-c log_connections=on -c log_statement=all -c log_line_prefix='%q%a|'",
+        };
+        let options =
+            format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' {settings}", self.port);
+        let mut begun = program(&self.binaries, "pg_ctl", self.owner);
+        begun.arg("--pgdata").arg(data).arg("--log").arg(self.log());
+        finish(begun.args(["--wait", "--options", &options, "start"])).map(drop)
+    }
+
+    /// Where the server writes what happens.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.as_ref().map_or_else(PathBuf::new, |folder| folder.path().join("log"))
+    }
+
     /// What tests read.
     pub(crate) fn environment(&self) -> [(&'static str, String); 2] {
         [
@@ -127,34 +156,54 @@ fn halt(binaries: &Path, owner: Option<Account>, folder: &Path) -> Outcome<()> {
         .map(drop)
 }
 
-/// The folder of the newest installed server's programs.
+/// The folder of the newest installed server's programs: Debian's, else what is on the path.
 fn find() -> Option<PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
-    let mut found: Vec<(u32, PathBuf)> = versions
+    let complete =
+        |binaries: &PathBuf| ["initdb", "pg_ctl", "postgres"].iter().all(|name| binaries.join(name).exists());
+    let mut found: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
         .filter_map(|entry| {
             let path = entry.ok()?.path();
             Some((path.file_name()?.to_str()?.parse().ok()?, path.join("bin")))
         })
-        .filter(|(_, binaries)| binaries.join("initdb").exists() && binaries.join("postgres").exists())
+        .filter(|(_, binaries)| complete(binaries))
         .collect();
     found.sort();
-    found.pop().map(|(_, binaries)| binaries)
+    let newest = found.pop().map(|(_, binaries)| binaries);
+    newest.or_else(|| std::env::split_paths(&std::env::var_os("PATH")?).find(complete))
 }
 
+/// Debian's way to say that installing the package shall not start a server of its own.
+const NO_CLUSTER: &str = "/etc/postgresql-common/createcluster.conf";
+
 fn install() -> Outcome<PathBuf> {
-    let advice = "PostgreSQL is missing; install it with `apt-get install postgresql` (or your system's package of the \
-                  server) so that /usr/lib/postgresql/<version>/bin/initdb exists";
+    let advice = "PostgreSQL is missing; install it with `sudo apt-get update && sudo apt-get install postgresql` (or \
+                  your system's package of the server), so that /usr/lib/postgresql/<version>/bin/initdb exists or \
+                  `initdb` is on the PATH";
     if !is_root() {
         return Err(advice.to_owned());
     }
     eprintln!("PostgreSQL is missing; installing it with apt-get");
-    let done = Command::new("apt-get")
-        .args(["install", "--yes", "--no-install-recommends", "postgresql"])
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdout(Stdio::null())
-        .status();
-    if !done.is_ok_and(|status| status.success()) {
-        return Err(advice.to_owned());
+    if !Path::new(NO_CLUSTER).exists() {
+        // Where this cannot be written the package starts a server that nobody uses; that harms nothing.
+        let _ = fs::create_dir_all("/etc/postgresql-common")
+            .and_then(|()| fs::write(NO_CLUSTER, "create_main_cluster = false\n"));
+    }
+    let update: &[&str] = &["update"];
+    let install: &[&str] =
+        &["install", "--yes", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold", "postgresql"];
+    for arguments in [update, install] {
+        let done = Command::new("apt-get")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("UCF_FORCE_CONFFOLD", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status();
+        if !done.is_ok_and(|status| status.success()) {
+            return Err(format!("`apt-get {}` failed; {advice}", arguments.join(" ")));
+        }
     }
     find().ok_or_else(|| advice.to_owned())
 }

@@ -41,7 +41,7 @@ pub(crate) fn run(action: &Action) -> Outcome<()> {
 
 fn up() -> Outcome<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let server = postgres::start()?;
+    let server = postgres::start(postgres::Durability::None)?;
     let lines: Vec<String> =
         server.environment().iter().map(|(name, value)| format!("export {name}='{value}'")).collect();
     let lines = lines.join("\n");

@@ -1,4 +1,7 @@
 //! Edges as compressed sparse rows: three flat arrays, no map anywhere.
+//!
+//! Rows are filled by counting, and each row, which is short, is sorted on its own: a graph costs one pass over its
+//! edges however many there are.
 
 use crate::estate::UnlockVerb;
 
@@ -15,20 +18,37 @@ impl Csr {
     #[must_use]
     pub fn new(nodes: u32, mut edges: Vec<(u32, u32, UnlockVerb)>) -> Self {
         edges.retain(|edge| edge.0 < nodes && edge.1 < nodes);
-        edges.sort_unstable();
-        edges.dedup();
-        let mut offsets = vec![0_u32; nodes as usize + 1];
-        for edge in &edges {
-            offsets[edge.0 as usize + 1] += 1;
+        let mut ends = vec![0_usize; nodes as usize];
+        edges.iter().for_each(|edge| ends[edge.0 as usize] += 1);
+        let mut sum = 0;
+        for end in &mut ends {
+            sum += std::mem::replace(end, sum);
         }
-        for index in 1..offsets.len() {
-            offsets[index] += offsets[index - 1];
+        let mut rows = vec![(0, UnlockVerb::Read); edges.len()];
+        for (from, to, verb) in edges {
+            let end = &mut ends[from as usize];
+            rows[*end] = (to, verb);
+            *end += 1;
         }
-        Self {
-            offsets,
-            targets: edges.iter().map(|edge| edge.1).collect(),
-            verbs: edges.iter().map(|edge| edge.2).collect(),
+        let mut offsets = Vec::with_capacity(nodes as usize + 1);
+        let mut targets = Vec::with_capacity(rows.len());
+        let mut verbs = Vec::with_capacity(rows.len());
+        offsets.push(0);
+        let mut start = 0;
+        for end in ends {
+            let row = &mut rows[start..end];
+            row.sort_unstable();
+            let mut last = None;
+            for &edge in row.iter() {
+                if last.replace(edge) != Some(edge) {
+                    targets.push(edge.0);
+                    verbs.push(edge.1);
+                }
+            }
+            offsets.push(u32::try_from(targets.len()).unwrap_or(u32::MAX));
+            start = end;
         }
+        Self { offsets, targets, verbs }
     }
 
     /// How many nodes there are.

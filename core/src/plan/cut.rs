@@ -60,7 +60,7 @@ pub(super) fn resolve(
         let precedences = derive(draft, rows, readers);
         let cycles = cycles(draft, &precedences);
         if cycles.is_empty() {
-            announce(draft, &precedences);
+            announce(draft);
             return Ok(precedences);
         }
         let was: Vec<Option<usize>> = draft.members.iter().map(|member| member.cut).collect();
@@ -76,8 +76,28 @@ pub(super) fn resolve(
     }
 }
 
+/// Takes all cuts and all late places back, so that another set of precedences can be resolved from the start.
+pub(super) fn undo(draft: &mut Draft) {
+    draft.cuts.clear();
+    for member in &mut draft.members {
+        member.cut = None;
+        if member.path == Path::Cut {
+            member.path = Path::Rolling;
+        }
+        let late = std::mem::take(&mut member.late);
+        member.destinations.extend(late.into_iter().map(|late| late.destination));
+    }
+}
+
 /// Each member's withheld places wait for the members that read them, too.
+///
+/// Every wait for the sweep of a cut's member becomes one for the whole unit.
 pub(super) fn hold_back(draft: &mut Draft, readers: &Readers) {
+    let dead: Vec<usize> = (0..draft.members.len()).map(|member| draft.dead(member).0).collect();
+    for late in draft.members.iter_mut().flat_map(|member| &mut member.late) {
+        let after: BTreeSet<usize> = late.after.iter().map(|&reader| dead[reader]).collect();
+        late.after = after.into_iter().collect();
+    }
     for (member, its_readers) in draft.members.iter_mut().zip(readers) {
         if member.dark || member.withheld.is_empty() {
             continue;
@@ -86,7 +106,7 @@ pub(super) fn hold_back(draft: &mut Draft, readers: &Readers) {
         member.withheld_after = its_readers
             .iter()
             .filter(|(_, place)| withheld.contains(place))
-            .map(|(reader, _)| *reader)
+            .map(|(reader, _)| dead[*reader])
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();
@@ -168,7 +188,6 @@ fn hold_late(estate: &Estate, draft: &mut Draft, cycle: &[usize], readers: &Read
 /// Makes one unit of the cycle and of every unit that it touches.
 fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) {
     let touched: BTreeSet<usize> = members.iter().filter_map(|&member| draft.members[member].cut).collect();
-    let before = members.len();
     let mut because = BTreeSet::new();
     for &unit in &touched {
         members.extend(std::mem::take(&mut draft.cuts[unit].members));
@@ -176,7 +195,6 @@ fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) {
     }
     members.sort_unstable();
     members.dedup();
-    debug_assert!(before <= members.len());
     let inside: BTreeSet<usize> = members.iter().copied().collect();
     because.extend(
         precedences
@@ -205,7 +223,7 @@ fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) {
 }
 
 /// Drops units that were merged into others, and says who is without a working value for how long.
-fn announce(draft: &mut Draft, _precedences: &[Precedence]) {
+fn announce(draft: &mut Draft) {
     let mut new_number = vec![None; draft.cuts.len()];
     let mut kept = Vec::new();
     for (old, mut cut) in std::mem::take(&mut draft.cuts).into_iter().enumerate() {

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use remint_contract::{Capabilities, Ref};
+use remint_contract::{Capabilities, Location, Ref};
 
 use crate::estate::Estate;
-use crate::step::Step;
+use crate::step::{Path, Step};
 
-use super::cut::{WIDTH, resolve, step_graph, step_number};
+use super::cut::{WIDTH, resolve, step_graph, step_number, undo};
 use super::draft::Draft;
 use super::rows::Readers;
-use super::{Precedence, Refusal, Request, Row, Rows};
+use super::{Precedence, Refusal, Request, Rows};
 
 /// The precedences that the deadline allows, and the forecast. Only here, and only with a deadline, is a member exposed.
 #[expect(clippy::too_many_arguments, reason = "it plans again, so it needs all that planning needs")]
@@ -31,18 +31,27 @@ pub(super) fn meet(
     let mut eta = forecast.total(draft, &ends);
     let allowed = request.deadline.map(|deadline| Duration::try_from(deadline.duration_since(now)).unwrap_or_default());
     let Some(allowed) = allowed.filter(|allowed| eta > *allowed) else { return Ok((precedences, eta)) };
-    for edge in precedences.iter().filter(|edge| edge.row == Row::Read && edge.before.0 != edge.after.0) {
-        let late = ends[step_number((edge.after.0, Step::Sweep)) as usize] > allowed;
-        let reader = draft.members[edge.before.0].credential.clone();
-        let member = &mut draft.members[edge.after.0];
-        if late && member.path == crate::step::Path::Rolling && !member.dark && member.exposed_by.is_none() {
-            member.exposed_by = Some(reader);
-        }
-    }
+    expose(draft, readers, &ends, allowed);
     expose_below(draft, readers);
+    undo(draft);
     precedences = resolve(estate, draft, rows, readers)?;
     eta = forecast.total(draft, &forecast.ends(draft, &precedences));
     Ok((precedences, eta))
+}
+
+/// Marks what ends too late and has a place that another member still reads: it is not waited for, in a cut or outside.
+fn expose(draft: &mut Draft, readers: &Readers, ends: &[Duration], allowed: Duration) {
+    for (member, its_readers) in readers.iter().enumerate() {
+        let this = &draft.members[member];
+        let last = this.path.steps().last().map(|step| ends[step_number((member, *step)) as usize]);
+        if this.dark || this.path == Path::Contain || last.is_none_or(|last| last <= allowed) {
+            continue;
+        }
+        let on_time = |place: &Location| this.destinations.iter().any(|destination| destination.at.whole() == *place);
+        let reader = its_readers.iter().find(|(reader, place)| *reader != member && on_time(place));
+        let reader = reader.map(|(reader, _)| draft.members[*reader].credential.clone());
+        draft.members[member].exposed_by = reader;
+    }
 }
 
 /// Whoever has an exposed value has what it reads and mints.

@@ -38,6 +38,13 @@ impl Draft {
         if self.members[member].path == Path::Contain { Step::Disable } else { Step::Mint }
     }
 
+    /// The end of this step is *dead*. A member of a cut is dead only with its whole unit: until then another member's old
+    /// value makes it anew. The unit's first member sweeps last, and its sweep stands for all.
+    pub(super) fn dead(&self, member: usize) -> (usize, Step) {
+        let unit = self.members[member].cut.and_then(|cut| self.cuts.get(cut));
+        (unit.and_then(|unit| unit.members.first().copied()).unwrap_or(member), Step::Sweep)
+    }
+
     pub(super) fn same_cut(&self, one: usize, other: usize) -> bool {
         self.members[one].cut.is_some() && self.members[one].cut == self.members[other].cut
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 
-use super::{Limits, Member, Plan, Row};
+use super::{Cut, Limits, Member, Plan, Row};
 use crate::step::Step;
 
 /// A member without anything that is only a forecast, and the precedences that end in it, by names instead of indexes:
@@ -12,8 +12,11 @@ use crate::step::Step;
 #[derive(Serialize)]
 struct Leaf<'a> {
     member: &'a Member,
-    cut: Option<Vec<String>>,
+    /// All members of its cut, as one digest.
+    cut: Option<Digest>,
     after: Vec<(String, Step, Step, Row)>,
+    /// Places that are written later, each with whose sweep it waits for.
+    held: Vec<(String, String)>,
 }
 
 impl Plan {
@@ -27,32 +30,37 @@ impl Plan {
     #[must_use]
     pub fn leaf(&self, member: usize) -> Digest {
         let after = self.precedences.iter().filter(|edge| edge.after.0 == member);
-        Digest::of(&self.leaf_bytes(member, after.copied().collect::<Vec<_>>().as_slice()))
+        let cut = self.members.get(member).and_then(|member| self.cuts.get(member.cut?));
+        let cut = cut.map(|cut| self.unit(cut));
+        Digest::of(&self.leaf_bytes(member, after.copied().collect::<Vec<_>>().as_slice(), cut))
     }
 
-    fn leaf_bytes(&self, member: usize, after: &[super::Precedence]) -> Vec<u8> {
+    /// All members of a cut, by name.
+    fn unit(&self, cut: &Cut) -> Digest {
+        let members = cut.members.iter().filter_map(|&member| self.members.get(member));
+        let mut names: Vec<_> = members.map(|member| member.credential.to_string().into_bytes()).collect();
+        names.sort_unstable();
+        Digest::merkle(&names)
+    }
+
+    fn leaf_bytes(&self, member: usize, after: &[super::Precedence], cut: Option<Digest>) -> Vec<u8> {
         let Some(this) = self.members.get(member) else { return Vec::new() };
         let name =
             |index: usize| self.members.get(index).map(|member| member.credential.to_string()).unwrap_or_default();
         let mut after: Vec<_> =
             after.iter().map(|edge| (name(edge.before.0), edge.before.1, edge.after.1, edge.row)).collect();
         after.sort_unstable();
-        let cut = this.cut.and_then(|cut| self.cuts.get(cut));
         // Indexes of others would make the leaf change with its neighbours; names stand for them.
         let mut bare = this.clone();
         bare.cut = None;
-        let held: Vec<_> = bare.withheld_after.drain(..).collect();
-        after.extend(held.into_iter().map(|index| (name(index), Step::Sweep, Step::Deliver, Row::Read)));
+        let mut held: Vec<_> =
+            bare.withheld_after.drain(..).map(|index| ("withheld".to_owned(), name(index))).collect();
         for late in &mut bare.late {
-            let held: Vec<_> = late.after.drain(..).collect();
-            after.extend(held.into_iter().map(|index| (name(index), Step::Sweep, Step::Deliver, Row::Read)));
+            let place = late.destination.at.to_string();
+            held.extend(late.after.drain(..).map(|index| (place.clone(), name(index))));
         }
-        let leaf = Leaf {
-            member: &bare,
-            // A cut of thousands is named by its first member: every other member's own leaf says the same.
-            cut: cut.map(|cut| cut.members.iter().take(1).map(|&index| name(index)).collect()),
-            after,
-        };
+        held.sort_unstable();
+        let leaf = Leaf { member: &bare, cut, after, held };
         // Names, numbers and enums only: writing them as JSON cannot fail.
         serde_json::to_vec(&leaf).unwrap_or_default()
     }
@@ -64,8 +72,10 @@ pub(super) fn root(plan: &Plan) -> Digest {
     for edge in &plan.precedences {
         by_member[edge.after.0].push(*edge);
     }
+    let units: Vec<Digest> = plan.cuts.iter().map(|cut| plan.unit(cut)).collect();
+    let unit = |member: usize| plan.members[member].cut.and_then(|cut| units.get(cut).copied());
     let mut leaves: Vec<Vec<u8>> =
-        by_member.iter().enumerate().map(|(member, after)| plan.leaf_bytes(member, after)).collect();
+        by_member.iter().enumerate().map(|(member, after)| plan.leaf_bytes(member, after, unit(member))).collect();
     leaves.push(limits(&plan.limits));
     Digest::merkle(&leaves)
 }

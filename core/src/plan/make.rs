@@ -52,11 +52,12 @@ pub fn plan_with(
         budgets: estate.systems.iter().map(|(name, system)| (name.clone(), system.budget.concurrency)).collect(),
     };
     let new_destinations = new_destinations(&draft.members, &request.known_destinations);
+    let pinned = estate.digest();
     let mut plan = Plan {
-        digest: estate.digest(),
-        estate: estate.digest(),
+        digest: pinned,
+        estate: pinned,
         from: request.from.iter().map(reference).collect(),
-        reached: reached.explain(&graph),
+        reached: reached.found(&graph),
         dirty,
         waves: waves::waves(estate, &draft, &precedences, request),
         members: draft.members,

@@ -52,7 +52,6 @@ pub(super) fn choose(estate: &Estate, graph: &Graph, reach: &Reach, request: &Re
     for (index, &id) in numbers.iter().enumerate() {
         let Some((reference, document)) = credential(estate, graph, id) else { continue };
         let member = member(estate, graph, request, &capabilities, &dirty, &foul, id, reference, document);
-        refusals.extend(refuse(&member, document, &capabilities));
         draft.members.push(member);
         draft.parent.push(parent(estate, graph, &draft.index, document, index));
         draft.issuer.push(document.issued_by.system.clone());
@@ -63,9 +62,13 @@ pub(super) fn choose(estate: &Estate, graph: &Graph, reach: &Reach, request: &Re
             .push(stores.into_iter().filter_map(|system| actor(estate, graph, &draft.index, system)).collect());
     }
     mark_actors(estate, graph, &mut draft, &mut refusals);
-    refusals.extend(own_ancestors(&draft));
-    if refusals.is_empty() {
-        contain(estate, &mut draft, request, &foul);
+    match own_ancestors(&draft) {
+        Some(refusal) => refusals.push(refusal),
+        // Only now it is known who rolls: what is contained needs no promise of two values side by side.
+        None => {
+            contain(estate, &mut draft, request, &foul);
+            refusals.extend(draft.members.iter().filter_map(|member| refuse(estate, member, &capabilities)));
+        }
     }
     find_trust(estate, graph, &mut draft);
     let dirty = dirty.iter().filter_map(|&id| document(graph, id)).collect();
@@ -131,9 +134,13 @@ fn unhandled(estate: &Estate, credential: &Credential, capabilities: &BTreeMap<R
 }
 
 /// Starting nodes and reached workloads that are not clean, and reached credentials that nobody kills.
+///
+/// A leaked value (a start that is a credential, or an identity with all of its own) is no foothold: it is dead once it
+/// is killed, so its clean consumers stay clean and nothing waits. Dirty is where the attacker can *stay*: a place, a
+/// system or a workload that he starts from, every workload that he reaches, and a value that nobody kills.
 fn dirty_nodes(graph: &Graph, reach: &Reach, request: &Request, undying: &[NodeId]) -> BTreeSet<NodeId> {
     let footholds = reach.order.iter().copied().filter(|&id| {
-        let start = reach.path(id).len() == 1;
+        let start = reach.is_start(id);
         match graph.label(id) {
             Some(Node::Doc(reference)) => reference.kind == Kind::Workload || start && reference.kind == Kind::System,
             Some(Node::Place(_)) => start,
@@ -235,15 +242,19 @@ fn member(
     }
 }
 
-fn refuse(member: &Member, credential: &Credential, capabilities: &BTreeMap<Ref, Capabilities>) -> Option<Refusal> {
+/// What cannot promise that its consumers always have a value, and was not allowed to break that.
+fn refuse(estate: &Estate, member: &Member, capabilities: &BTreeMap<Ref, Capabilities>) -> Option<Refusal> {
+    if member.path == Path::Contain {
+        return None;
+    }
     let name = || member.credential.clone();
-    let issuer = capabilities.get(&credential.issued_by.system)?.issuer.as_ref()?;
-    if member.strategy == Strategy::InPlace && member.outage.is_none() {
-        return Some(Refusal::InPlaceWithoutOutage { credential: name() });
+    let system = &estate.credentials.get(&member.credential)?.issued_by.system;
+    let issuer = capabilities.get(system)?.issuer.as_ref()?;
+    if member.strategy == Strategy::InPlace {
+        return member.outage.is_none().then(|| Refusal::InPlaceWithoutOutage { credential: name() });
     }
     let once = issuer.slots == Slots::One && issuer.made_by == MadeBy::IssuerOnce;
-    (once && member.path == Path::Rolling && member.strategy != Strategy::InPlace)
-        .then(|| Refusal::OneSlotShownOnce { credential: name() })
+    once.then(|| Refusal::OneSlotShownOnce { credential: name() })
 }
 
 fn parent(
@@ -263,6 +274,8 @@ fn actor(estate: &Estate, graph: &Graph, index: &HashMap<NodeId, usize>, system:
     index.get(&graph.document(estate.systems.get(system)?.auth.as_ref()?)?).copied()
 }
 
+/// Marks what Remint acts through. Without any place for its new value the last access would be lost: refused. With only
+/// places that dirty nodes read it is dark and rolls: its old value stays until they are clean, and so does the access.
 fn mark_actors(estate: &Estate, graph: &Graph, draft: &mut Draft, refusals: &mut Vec<Refusal>) {
     for (reference, system) in &estate.systems {
         let Some(actor) = system.auth.as_ref().and_then(|_| actor(estate, graph, &draft.index, reference)) else {
@@ -306,13 +319,18 @@ fn contain(estate: &Estate, draft: &mut Draft, request: &Request, foul: &Foul) {
             request.contain.as_ref().is_some_and(selected)
         })
         .collect();
-    let minted_by_dirty: Vec<bool> = draft.number.iter().map(|id| foul.mints.contains_key(id)).collect();
     // A parent with a child that somebody clean needs cannot be killed for the dirty alone.
     let mut needed: Vec<bool> = draft.members.iter().map(|member| !member.consumers.is_empty()).collect();
+    // What Remint acts through is replaced and confirmed first, in every mode. What a dirty node can mint anew is not dead
+    // after its sweep, so it waits whole. Neither dies with a contained parent, so their parents cannot be contained.
+    let minted_by_dirty = draft.number.iter().map(|id| foul.mints.contains_key(id));
+    let mut rolls: Vec<bool> =
+        draft.members.iter().zip(minted_by_dirty).map(|(member, minted)| member.remint_acts || minted).collect();
     let order = deepest_first(draft);
     for &member in &order {
         if let Some(parent) = draft.parent[member] {
             needed[parent] |= needed[member];
+            rolls[parent] |= rolls[member];
         }
     }
     let mut contained = vec![false; count];
@@ -320,10 +338,7 @@ fn contain(estate: &Estate, draft: &mut Draft, request: &Request, foul: &Foul) {
         let this = &draft.members[member];
         let only_dirty = this.dark && !needed[member];
         let with_parent = draft.parent[member].is_some_and(|parent| contained[parent]);
-        // What Remint acts through is replaced and confirmed first, in every mode; what a dirty node can mint anew is
-        // not dead after its sweep, so it waits whole.
-        let able = !this.remint_acts && !minted_by_dirty[member];
-        contained[member] = with_parent || able && (asked[member] || only_dirty);
+        contained[member] = !rolls[member] && (with_parent || asked[member] || only_dirty);
     }
     for (member, contained) in draft.members.iter_mut().zip(contained) {
         if contained {

@@ -84,7 +84,7 @@ fn read(draft: &Draft, readers: &Readers, found: &mut Found) {
                 || this.dark && this.withheld.iter().any(|destination| destination.at.whole() == *place);
             let kept = *reader == member || this.exposed_by.is_none();
             if on_time && kept && !draft.same_cut(*reader, member) {
-                found.add(Row::Read, (*reader, Step::Sweep), (member, Step::Deliver));
+                found.add(Row::Read, draft.dead(*reader), (member, Step::Deliver));
             }
         }
     }
@@ -94,7 +94,7 @@ fn read(draft: &Draft, readers: &Readers, found: &mut Found) {
 fn minter(draft: &Draft, found: &mut Found) {
     for (minter, minted) in mints(draft) {
         if !draft.same_cut(minter, minted) {
-            found.add(Row::Minter, (minter, Step::Sweep), (minted, Step::Sweep));
+            found.add(Row::Minter, draft.dead(minter), (minted, Step::Sweep));
         }
     }
 }
@@ -129,20 +129,17 @@ fn every_below(draft: &Draft, found: &mut Found) {
 fn outlives(draft: &Draft, found: &mut Found) {
     for (minter, minted) in mints(draft) {
         if draft.parent[minted] != Some(minter) && !draft.same_cut(minter, minted) {
-            found.add(Row::Outlives, (minter, Step::Sweep), (minted, Step::Mint));
+            found.add(Row::Outlives, draft.dead(minter), (minted, Step::Mint));
         }
     }
 }
 
 /// Remint acts through U: U.new is confirmed before any other step there. Inside a cut Remint acts with the verified
-/// U.new out of escrow.
+/// U.new out of escrow; what it acts through is never contained, nor is anything that it dies with.
 fn remint_acts(draft: &Draft, found: &mut Found) {
     for member in 0..draft.members.len() {
         if let Some(actor) = draft.acts_at_issuer[member].filter(|&actor| actor != member) {
-            if draft.same_cut(actor, member) && draft.members[actor].path == Path::Contain {
-                // It dies with a contained parent: it is used for the last time before it is stopped.
-                found.add(Row::RemintActs, (member, Step::Disable), (actor, Step::Disable));
-            } else if draft.same_cut(actor, member) {
+            if draft.same_cut(actor, member) {
                 found.add(Row::RemintActs, (actor, Step::Verify), (member, Step::Disable));
             } else {
                 found.add(Row::RemintActs, (actor, Step::Confirm), (member, draft.first_act(member)));
@@ -156,11 +153,13 @@ fn remint_acts(draft: &Draft, found: &mut Found) {
     }
 }
 
-/// Trusted everywhere before it is activated.
+/// Trusted everywhere before it is activated. Inside a cut nothing is delivered before all is dead, so there the new
+/// value is only tried out of escrow, and nobody is made to read it before it is trusted.
 fn trust(draft: &Draft, found: &mut Found) {
     for (member, bundles) in draft.trusted_by.iter().enumerate() {
         for &bundle in bundles.iter().filter(|&&bundle| bundle != member) {
-            found.add(Row::Trust, (bundle, Step::Promote), (member, Step::Verify));
+            let first_use = if draft.same_cut(bundle, member) { Step::Reload } else { Step::Verify };
+            found.add(Row::Trust, (bundle, Step::Promote), (member, first_use));
         }
     }
 }
@@ -178,16 +177,24 @@ fn group(draft: &Draft, found: &mut Found) {
     }
 }
 
-/// All of a cut verified before any is disabled, all disabled before any is swept, all swept before any is delivered.
+/// All of a cut verified before any is disabled, all disabled before any is swept, all swept before any is delivered. The
+/// first member sweeps last.
+///
+/// Inside a unit every other row runs from an earlier phase to a later one (mint and verify, disable, sweep, then mint of
+/// the contained, deliver, promote, reload), or along the tree of what dies with what. So no cycle is left in it.
 fn cut(draft: &Draft, found: &mut Found) {
     for unit in &draft.cuts {
+        let Some(&first) = unit.members.first() else { continue };
         let (cut, contained): (Vec<usize>, Vec<usize>) =
             unit.members.iter().partition(|&&member| draft.members[member].path == Path::Cut);
         let disable = at(&unit.members, Step::Disable);
-        let sweep = at(&unit.members, Step::Sweep);
+        let sweep = at(&unit.members[1..], Step::Sweep);
+        let last = [(first, Step::Sweep)];
         found.barrier(Row::Cut, &at(&cut, Step::Verify), &at(&cut, Step::Disable));
         found.barrier(Row::Cut, &disable, &sweep);
-        found.barrier(Row::Cut, &sweep, &[at(&cut, Step::Deliver), at(&contained, Step::Mint)].concat());
+        found.barrier(Row::Cut, &disable, &last);
+        found.barrier(Row::Cut, &sweep, &last);
+        found.barrier(Row::Cut, &last, &[at(&cut, Step::Deliver), at(&contained, Step::Mint)].concat());
     }
 }
 

@@ -137,7 +137,7 @@ async fn seen_by_issuer(
     let Some(id) = &new.id else { return Ok(None) };
     let operation = OperationId("confirm".into());
     // The consumer may have read the value as soon as it was promoted, so a little before this step began.
-    let since = began - task.run.settings.escrow_keeps.min(Duration::from_secs(600));
+    let since = began - task.run.settings.escrow_keeps.min(Duration::from_mins(10));
     let actor = task.run.manager(document).await?;
     let ask = Ask { system: &document.issued_by.system, verb: Verb::LastUsed, operation: &operation, actor };
     let uses = task

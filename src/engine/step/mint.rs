@@ -107,7 +107,7 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
             })
             .await;
         match answer {
-            Ok(made) => return keep(task, made).await,
+            Ok(made) => return keep(task, made),
             // A refused value is an answer: another one may do.
             Err(Stop::Failed { kind: ErrorKind::RefusedValue, what }) => refused = what,
             Err(stop) => return Err(stop),
@@ -117,7 +117,7 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
 }
 
 /// What was made is sealed before anything else starts, unless its value was sealed before it was sent.
-async fn keep(task: &mut Task, made: Minted) -> Result<Done, Stop> {
+fn keep(task: &mut Task, made: Minted) -> Result<Done, Stop> {
     let run = Arc::clone(&task.run);
     let operation = run.context.operation().map_err(EngineError::from)?;
     let sealed = task.seal(&operation, &made.material.secret)?;

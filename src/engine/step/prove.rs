@@ -82,8 +82,7 @@ pub async fn try_old(run: &Run, member: &Member, value: &Material) -> Tried {
         match probe(run, member, value, endpoint).await {
             Ok(Verdict::Denied) => {}
             Ok(Verdict::Accepted) => accepted.push(name()),
-            Ok(Verdict::Unclear(why)) => return Tried::Unclear(format!("{}: {why}", name())),
-            Err(why) => return Tried::Unclear(format!("{}: {why}", name())),
+            Ok(Verdict::Unclear(why)) | Err(why) => return Tried::Unclear(format!("{}: {why}", name())),
         }
     }
     if accepted.is_empty() { Tried::Refused } else { Tried::Accepted(accepted) }

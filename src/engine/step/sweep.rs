@@ -30,7 +30,7 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
         for _ in 0..3 {
             undecided.clear();
             let live = run.enumerate(&system, run.manager(document).await?).await?;
-            if !disabled(&member, step) && live.iter().any(|live| is(&task.facts.old, live)) {
+            if !disabled(&member, step) && live.iter().any(|live| is(task.facts.old.as_ref(), live)) {
                 return Err(Stop::Park(Reason::Alive { endpoints: vec![format!("{system}, by its own list")] }));
             }
             let strangers: Vec<Live> = live.iter().filter(|live| stranger(task, &member, live)).cloned().collect();
@@ -79,12 +79,12 @@ fn disabled(member: &Member, step: Step) -> bool {
 fn stranger(task: &Task, member: &Member, live: &Live) -> bool {
     let Ok(document) = task.run.document(&member.credential) else { return false };
     live.target.as_deref() == Some(document.issued_by.target.name.as_str())
-        && !is(&task.facts.new, live)
-        && !is(&task.facts.old, live)
+        && !is(task.facts.new.as_ref(), live)
+        && !is(task.facts.old.as_ref(), live)
 }
 
-fn is(version: &Option<Version>, live: &Live) -> bool {
-    version.as_ref().and_then(|version| version.id.as_ref()) == Some(&live.version)
+fn is(version: Option<&Version>, live: &Live) -> bool {
+    version.and_then(|version| version.id.as_ref()) == Some(&live.version)
 }
 
 async fn findings(task: &Task) -> Result<Vec<Finding>, Stop> {
@@ -113,23 +113,34 @@ fn found(task: &mut Task, id: &str, live: &Live) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Kills a foreign version, and ends what came from it: whoever is logged in with it would stay otherwise.
 async fn revoke(task: &mut Task, version: &VersionId) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
-    let effect = Effect {
-        system: &document.issued_by.system,
-        verb: Verb::Revoke,
+    let system = &document.issued_by.system;
+    let target = &document.issued_by.target;
+    let actor = run.manager(document).await?;
+    let effect = |verb| Effect {
+        system,
+        verb,
         about: version.0.clone(),
         version: Some(version),
-        actor: run.manager(document).await?,
+        actor: actor.clone(),
         seal: None,
     };
-    let target = &document.issued_by.target;
-    task.effect(effect, |connector, call| {
+    task.effect(effect(Verb::Revoke), |connector, call| {
         let (target, version) = (target.clone(), version.clone());
         async move { connector.revoke(&call, &target, &version).await }
     })
-    .await
+    .await?;
+    if run.host.connector(system)?.describe().verbs.contains(&Verb::EndDerived) {
+        task.effect(effect(Verb::EndDerived), |connector, call| {
+            let (target, version) = (target.clone(), version.clone());
+            async move { connector.end_derived(&call, &target, &version).await }
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 /// The same stranger has the same id in the same reset, however often it is seen.

@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 
-use crate::engine::record::{DecisionWord, Finding};
+use crate::engine::EngineError;
+use crate::engine::record::{DecisionWord, Finding, kind};
 use crate::serve::api::Api;
 use crate::serve::api::body::{Body, reason};
 use crate::serve::api::problem::Problem;
@@ -28,13 +29,18 @@ pub(super) async fn decide(
     Path(id): Path<String>,
     Body(asked): Body<Decide>,
 ) -> Result<Json<Finding>, Problem> {
-    let engine = &api.app.engine;
-    let finding = engine.decide(&id, asked.decision, &api.by, reason(&asked.reason)?).await?;
-    let _ring = api.desk.ring(&finding.reset);
-    // A stranger that belongs to no credential holds up the reset, not one of its rotations.
-    if let Some(credential) = &finding.credential {
-        engine.retry(&finding.reset, Some(credential)).await?;
-    }
+    let (engine, why) = (&api.app.engine, reason(&asked.reason)?);
+    let reset = engine.findings(None).await?.into_iter().find(|finding| finding.id == id).map(|finding| finding.reset);
+    let reset = reset.ok_or_else(|| EngineError::NoRecord { kind: kind::FINDING, id: id.clone() })?;
+    let decide = || async {
+        let finding = engine.decide(&id, asked.decision, &api.by, why).await?;
+        // A stranger that belongs to no credential holds up the reset, not one of its rotations.
+        if let Some(credential) = &finding.credential {
+            engine.retry(&finding.reset, Some(credential)).await?;
+        }
+        Ok(finding)
+    };
+    let finding = api.desk.act(&reset, decide).await?;
     tracing::info!(reset = %finding.reset, finding = id, decision = ?asked.decision, by = api.by, "a finding was decided");
     Ok(Json(finding))
 }

@@ -69,13 +69,10 @@ pub(super) async fn pass(State(api): State<Arc<Api>>, request: Request, next: Ne
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = match api.guard.admit(request.uri(), request.headers()) {
         Err(refused) => refused.into_response(),
-        Ok(()) => match tokio::time::timeout(LONGEST, next.run(request)).await {
-            Ok(response) => response,
-            Err(_) => {
-                let detail = "no answer in 30 s; what was begun may have been done: look before you ask again";
-                Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail).into_response()
-            }
-        },
+        Ok(()) => tokio::time::timeout(LONGEST, next.run(request)).await.unwrap_or_else(|_| {
+            let detail = "no answer in 30 s; what was begun may have been done: look before you ask again";
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail).into_response()
+        }),
     };
     let status = response.status();
     tracing::debug!(%method, path, status = status.as_u16(), "answered");

@@ -73,11 +73,10 @@ pub(super) async fn ask(State(api): State<Arc<Api>>, Body(asked): Body<Ask>) -> 
         return Err(Problem::new(StatusCode::FORBIDDEN, "privileged", detail));
     }
     let at = engine.context.clock.now();
-    let _ring = api.desk.ring(&id);
-    let mut reset =
-        engine.request(Request { id: id.clone(), plan, estate, reason: why, by: api.by.clone(), at }).await?;
+    let request = Request { id: id.clone(), plan, estate, reason: why, by: api.by.clone(), at };
+    let mut reset = engine.request(request).await?;
     if asked.approve {
-        reset = engine.approve(&id, &api.by).await?;
+        reset = api.desk.act(&id, || engine.approve(&id, &api.by)).await?;
     }
     tracing::info!(reset = %id, by = api.by, plan = %reset.plan.digest, approved = asked.approve, "a reset was asked for");
     let place = format!("/v1/resets/{id}");
@@ -125,8 +124,7 @@ pub(super) async fn approve(
         let (approved, plan) = (approved.to_string(), plan.to_string());
         return Err(EngineError::OtherPlan { id, approved, plan }.into());
     }
-    let _ring = api.desk.ring(&id);
-    let reset = engine.approve(&id, &api.by).await?;
+    let reset = api.desk.act(&id, || engine.approve(&id, &api.by)).await?;
     tracing::info!(reset = %id, by = api.by, %plan, "a reset was approved");
     Ok(brief(&reset))
 }
@@ -142,9 +140,8 @@ pub(super) async fn reject(
     Path(id): Path<String>,
     Body(asked): Body<Reject>,
 ) -> Result<Json<Value>, Problem> {
-    let id = ResetId(id);
-    let _ring = api.desk.ring(&id);
-    let reset = api.app.engine.reject(&id, &api.by, reason(&asked.reason)?).await?;
+    let (engine, id, why) = (&api.app.engine, ResetId(id), reason(&asked.reason)?);
+    let reset = api.desk.act(&id, || engine.reject(&id, &api.by, why)).await?;
     Ok(brief(&reset))
 }
 
@@ -161,9 +158,8 @@ pub(super) async fn retry(
     Path(id): Path<String>,
     Body(asked): Body<Retry>,
 ) -> Result<Json<Value>, Problem> {
-    let id = ResetId(id);
-    let _ring = api.desk.ring(&id);
-    let moved = api.app.engine.retry(&id, asked.only.as_ref()).await?;
+    let (engine, id) = (&api.app.engine, ResetId(id));
+    let moved = api.desk.act(&id, || engine.retry(&id, asked.only.as_ref())).await?;
     Ok(Json(json!({ "reset": id, "moved": moved })))
 }
 
@@ -177,8 +173,9 @@ pub(super) struct Clean {
 
 /// A dirty node was rebuilt, isolated or cut off.
 pub(super) async fn clean(State(api): State<Arc<Api>>, Body(asked): Body<Clean>) -> Result<Json<Value>, Problem> {
-    let _ring = api.desk.ring(&asked.reset);
-    let reset = api.app.engine.clean(&asked.reset, &asked.node, &api.by, reason(&asked.reason)?).await?;
+    let (engine, why) = (&api.app.engine, reason(&asked.reason)?);
+    let act = || engine.clean(&asked.reset, &asked.node, &api.by, why);
+    let reset = api.desk.act(&asked.reset, act).await?;
     tracing::info!(reset = %asked.reset, node = %asked.node, by = api.by, "a node is clean");
     Ok(brief(&reset))
 }

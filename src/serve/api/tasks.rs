@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 
-use crate::engine::record::TaskRecord;
+use crate::engine::EngineError;
+use crate::engine::record::{TaskRecord, kind};
 use crate::serve::api::Api;
 use crate::serve::api::body::{Body, reason};
 use crate::serve::api::problem::Problem;
@@ -27,8 +28,10 @@ pub(super) async fn attest(
     Path(id): Path<String>,
     Body(asked): Body<Attest>,
 ) -> Result<Json<TaskRecord>, Problem> {
-    let task = api.app.engine.attest(&id, &api.by, reason(&asked.words)?).await?;
-    let _ring = api.desk.ring(&task.reset);
+    let (engine, words) = (&api.app.engine, reason(&asked.words)?);
+    let reset = engine.tasks(None).await?.into_iter().find(|task| task.id == id).map(|task| task.reset);
+    let reset = reset.ok_or_else(|| EngineError::NoRecord { kind: kind::TASK, id: id.clone() })?;
+    let task = api.desk.act(&reset, || engine.attest(&id, &api.by, words)).await?;
     tracing::info!(reset = %task.reset, task = id, by = api.by, "a task was attested");
     Ok(Json(task))
 }

@@ -10,7 +10,7 @@ use crate::engine::record::{Reset, ResetStatus};
 const FIRST: Duration = Duration::from_secs(2);
 
 /// The longest wait after a failure.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// One reset.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use remint::engine::reset::plan_bytes;
 use remint::evidence::export;
 use remint_conformance::leaks::Leaks;
 use remint_contract::ResetId;
-use remint_core::plan::{render_plan, render_reach, to_json};
+use remint_core::plan::{render_plan, to_json};
 use remint_evidence_format::bundle::{Bundle, verify};
 use tokio::sync::broadcast::Receiver;
 
@@ -90,7 +90,7 @@ impl Seen {
         self.add("plan", &plan_bytes(plan));
         self.add("plan", to_json(plan).to_string().as_bytes());
         self.add("plan", render_plan(plan, &remint_core::estate::Estate::default()).as_bytes());
-        self.add("plan", render_reach(&plan.reached).as_bytes());
+        self.add("plan", format!("{:?}", plan.reached).as_bytes());
         self.add("plan", format!("{plan:?}").as_bytes());
     }
 

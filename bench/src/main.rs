@@ -1,0 +1,34 @@
+//! Benchmarks by name: `cargo xtask bench NAME [-o json]`. Each runs beside a plain baseline, in the same process.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person at a terminal")]
+
+mod baseline;
+mod graph;
+#[cfg(feature = "postgres")]
+mod postgres;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+/// An error is a sentence for the person at the terminal.
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Outcome<()> {
+    match arguments.split_first() {
+        Some((name, rest)) if name == "graph" => graph::run(rest).map_err(|error| error.to_string().into()),
+        #[cfg(feature = "postgres")]
+        Some((name, rest)) if name == "postgres" => postgres::run(rest),
+        Some((name, _)) => Err(format!("there is no benchmark `{name}`; there are: graph, postgres").into()),
+        None => Err("name a benchmark: graph, postgres".into()),
+    }
+}
