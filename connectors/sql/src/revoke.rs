@@ -8,8 +8,8 @@ use sqlx::Connection as _;
 
 use crate::client::{self, Client};
 use crate::error;
-use crate::quote::identifier;
-use crate::role;
+use crate::quote::{identifier, literal};
+use crate::{role, version as mark};
 
 pub(crate) async fn disable(client: &Client, call: &Call, target: &Target, version: &VersionId) -> Result<(), Error> {
     change(client, call, target, version, Verb::Disable, "NOLOGIN").await.map(drop)
@@ -39,20 +39,24 @@ async fn change(
     let name = role::of_target(verb, target, version)?;
     let mut connection = client.act(call, verb).await?;
     role::begin(&mut connection, verb, target).await?;
-    let carried = role::find(&mut connection, verb, name).await?.is_some_and(|role| role.version() == *version);
-    if carried {
+    let carried = role::find(&mut connection, verb, name).await?.filter(|role| role.version() == *version);
+    if let Some(role) = &carried {
         if role::now(&mut connection, verb).await? >= call.deadline.as_microsecond() {
             let message = "the deadline passed while waiting for the target; nothing was done";
             return Err(Error::new(ErrorKind::Unreachable, verb, message).with("role", name));
         }
-        let statement = format!("ALTER ROLE {} {attributes}", identifier(name));
+        let mut statement = format!("ALTER ROLE {} {attributes}", identifier(name));
+        if verb == Verb::Revoke {
+            let comment = literal(&mark::revoke(&role.comment));
+            statement = format!("{statement}; COMMENT ON ROLE {} IS {comment}", identifier(name));
+        }
         role::execute(&mut connection, verb, "the role could not be changed", statement)
             .await
             .map_err(|failure| failure.with("role", name))?;
     }
     role::commit(&mut connection, verb).await?;
     connection.keep();
-    Ok(carried)
+    Ok(carried.is_some())
 }
 
 /// One fresh login at one endpoint, never pooled and never retried.

@@ -203,15 +203,15 @@ pub(crate) async fn recover(client: &Client, call: &Call, intent: &Intent) -> Re
                 .as_ref()
                 .ok_or_else(|| Error::new(ErrorKind::Invalid, verb, "the intent names no version"))?;
             let name = role::of_target(verb, &intent.target, version)?;
-            let living = role::find(&mut connection, verb, name)
-                .await?
-                .is_some_and(|role| role.can_login && role.version() == *version);
-            // `revoke` after `disable` cannot be told from `disable` alone: doing it once more is harmless.
-            if intent.verb == Verb::Disable && !living || intent.verb == Verb::Enable && living {
-                Recovered::Done(None)
-            } else {
-                Recovered::NotDone
-            }
+            let role = role::find(&mut connection, verb, name).await?.filter(|role| role.version() == *version);
+            let done = match (intent.verb, &role) {
+                (Verb::Enable, role) => role.as_ref().is_some_and(|role| role.can_login),
+                // What the role does not carry any more cannot come back.
+                (_, None) => true,
+                (Verb::Disable, Some(role)) => !role.can_login,
+                (_, Some(role)) => version::revoked(&role.comment),
+            };
+            if done { Recovered::Done(None) } else { Recovered::NotDone }
         }
         _ => Recovered::NotDone,
     };

@@ -1,7 +1,8 @@
 //! The connector against a real PostgreSQL, given by `REMINT_TEST_POSTGRES` (see `cargo xtask test`).
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test program; what its tests share is test code too")]
+#![allow(clippy::unwrap_used, reason = "a test program; what its tests share is test code too")]
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -30,11 +31,14 @@ struct Place {
 
 #[expect(clippy::disallowed_methods, reason = "where the test server is comes from the environment")]
 async fn place(test: &str) -> Option<Place> {
+    // Past the harness, which hides what a passing test prints.
+    let mut out = std::io::stderr();
     let Ok(url) = std::env::var("REMINT_TEST_POSTGRES") else {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "REMINT_TEST_POSTGRES is not set in CI");
-        println!("SKIPPED {test}: REMINT_TEST_POSTGRES is not set; run `cargo xtask test`");
+        writeln!(out, "SKIPPED {test}: REMINT_TEST_POSTGRES is not set; run `cargo xtask test`").unwrap();
         return None;
     };
+    writeln!(out, "SERVER PostgreSQL").unwrap();
     let password = std::env::var("REMINT_TEST_POSTGRES_PASSWORD").unwrap();
     let (user, address) = url.strip_prefix("postgres://").unwrap().split_once('@').unwrap();
     let settings = json!({"url": format!("postgres://{address}")});

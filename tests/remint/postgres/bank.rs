@@ -95,8 +95,7 @@ impl Bank {
 
     /// A client of every role.
     pub(crate) async fn clients(&self, shape: impl Fn(usize, &mut Habits)) -> Vec<Client> {
-        let mut clients = Vec::new();
-        for index in 0..self.count {
+        let starts = (0..self.count).map(|index| {
             let mut habits = Habits {
                 name: format!("w{index:02}"),
                 address: self.server.address.clone(),
@@ -106,9 +105,9 @@ impl Bank {
                 forgiving: false,
             };
             shape(index, &mut habits);
-            clients.push(Client::start(habits).await);
-        }
-        clients
+            Client::start(habits)
+        });
+        futures::future::join_all(starts).await
     }
 
     /// Asks for a reset that starts at these credentials, and approves it.
