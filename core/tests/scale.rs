@@ -8,7 +8,7 @@ use remint_contract::Kind;
 use remint_core::estate::{Estate, UnlockVerb};
 use remint_core::graph::{Graph, components, reach};
 use remint_core::plan::{Node, Plan, Request, plan};
-use world::{Dice, TestKinds, Make, cred, pattern, r, unlock};
+use world::{Dice, Make, TestKinds, cred, pattern, r, unlock};
 
 /// Smaller than any thread's by default.
 const STACK: usize = 256 * 1024;

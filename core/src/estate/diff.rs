@@ -42,7 +42,7 @@ pub struct EstateDiff {
 }
 
 /// First parts of field paths that carry authority. All fields of a Grant do.
-const AUTHORITY: [&str; 18] = [
+const AUTHORITY: [&str; 19] = [
     "auth",
     "begets",
     "class",
@@ -57,6 +57,7 @@ const AUTHORITY: [&str; 18] = [
     "owners",
     "reads",
     "reload",
+    "rotation",
     "runs_on",
     "settings",
     "tier",

@@ -176,7 +176,11 @@ pub(super) async fn verify(task: &mut Task) -> Result<Done, Stop> {
             Err(error) if error.kind == ErrorKind::Denied && run.context.clock.now() < deadline => {
                 run.context.clock.sleep(run.settings.poll).await;
             }
-            Err(error) => return Err(park(&format!("the issuer does not accept the new value: {}", chain(&error)))),
+            Err(error) if error.kind == ErrorKind::Denied => {
+                return Err(park(&format!("the issuer does not accept the new value: {}", chain(&error))));
+            }
+            // Nothing was said about the value.
+            Err(error) => return Err(error.into()),
         }
     };
     let was = task.facts.old.as_ref().and_then(|old| old.principal.clone());

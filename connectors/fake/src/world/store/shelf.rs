@@ -76,6 +76,8 @@ impl Shelf {
             return if place.current == Some(version) { Ok(()) } else { Err(No::Changed) };
         }
         let fields = place.staged.remove(&version).ok_or(No::Version)?;
+        // What was staged before and touches the same fields would bring an old value back.
+        place.staged.retain(|&other, staged| other > version || !staged.keys().any(|field| fields.contains_key(field)));
         let mut merged = place.current.and_then(|current| place.versions.get(&current)).cloned().unwrap_or_default();
         merged.extend(fields);
         if !keep {
