@@ -130,8 +130,8 @@ fn a_diff_shows_authority_first() {
 ! - Credential/minter delivered_to: System/host:m (M: {secret})
 ! ~ Credential/store-key issued_by.system: System/old-store → System/issuer
 ! + Credential/token consumed_by: Workload/web
-  ~ System/old-store budget.concurrency: 8 → 2
-  + Credential/token rotation.max_age: 604800s"
+! + Credential/token rotation.max_age: 604800s
+  ~ System/old-store budget.concurrency: 8 → 2"
     );
     assert!(yesterday().diff(&yesterday()).is_empty());
     assert_ne!(yesterday().digest(), good(&next).digest());
