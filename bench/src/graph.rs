@@ -35,7 +35,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         _ => return Err("usage: graph [--only plan] [-o json]".into()),
     };
     let wanted = if only_plan { &[][..] } else { &FAMILIES[..] };
-    let families = wanted.iter().map(|(name, make)| family(name, &make(NODES, EDGES))).collect::<Result<Vec<_>, _>>()?;
+    let families =
+        wanted.iter().map(|(name, make)| family(name, &make(NODES, EDGES))).collect::<Result<Vec<_>, _>>()?;
     let (members, seconds_plan) = plan_of_many()?;
     let report = json!({
         "families": families,
