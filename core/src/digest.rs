@@ -1,6 +1,6 @@
 //! SHA-256 digests as values.
 
-use std::fmt;
+use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,17 +18,42 @@ impl Digest {
         Self(out)
     }
 
+    /// The digest of what `write` writes, without holding all of it; `None` when that fails.
+    pub(crate) fn of_written<E>(write: impl FnOnce(&mut dyn io::Write) -> Result<(), E>) -> Option<Self> {
+        let context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        let mut buffer = io::BufWriter::with_capacity(1 << 16, Hashed(context));
+        write(&mut buffer).ok()?;
+        let mut out = [0; 32];
+        out.copy_from_slice(buffer.into_inner().ok()?.0.finish().as_ref());
+        Some(Self(out))
+    }
+
+    /// The digest of one leaf of a Merkle tree.
+    pub(crate) fn leaf(bytes: &[u8]) -> Self {
+        let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        context.update(&[0]);
+        context.update(bytes);
+        let mut out = [0; 32];
+        out.copy_from_slice(context.finish().as_ref());
+        Self(out)
+    }
+
     /// The root of a Merkle tree over leaves, hashed as RFC 6962 does: leaf `0x00 || bytes`, node `0x01 || left || right`,
     /// split at the largest power of two below the count. The empty tree is the digest of nothing.
     #[must_use]
     pub fn merkle(leaves: &[Vec<u8>]) -> Self {
+        Self::merkle_of(&leaves.iter().map(|leaf| Self::leaf(leaf)).collect::<Vec<_>>())
+    }
+
+    /// As [`Digest::merkle`], over leaves that are digests already.
+    pub(crate) fn merkle_of(leaves: &[Self]) -> Self {
         if leaves.is_empty() {
             return Self::of(&[]);
         }
         // A stack of complete subtrees, as many leaves each as its height says: no recursion on input size.
         let mut stack: Vec<(u32, Self)> = Vec::new();
-        for leaf in leaves {
-            let mut node = (0, Self::of(&[&[0], leaf.as_slice()].concat()));
+        for &leaf in leaves {
+            let mut node = (0, leaf);
             while let Some(&(height, left)) = stack.last().filter(|top| top.0 == node.0) {
                 stack.pop();
                 node = (height + 1, Self::node(left, node.1));
@@ -58,6 +83,20 @@ impl Digest {
             let _ = write!(text, "{byte:02x}");
             text
         })
+    }
+}
+
+/// A digest that is written to.
+struct Hashed(aws_lc_rs::digest::Context);
+
+impl io::Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

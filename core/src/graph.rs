@@ -20,7 +20,7 @@ mod reach;
 mod svg;
 
 pub(crate) use build::read_by;
-pub use components::components;
+pub use components::{components, cycles};
 pub use csr::Csr;
 pub use reach::{Reach, reach};
 
@@ -32,14 +32,15 @@ pub type NodeId = u32;
 pub struct Graph {
     pub edges: Csr,
     label: Vec<Node>,
-    number: HashMap<Node, NodeId>,
+    documents: HashMap<Ref, NodeId>,
+    places: HashMap<Location, NodeId>,
 }
 
 impl Graph {
     /// A graph of bare numbers; the benchmark's way in. Edges may come in any order; equal ones are kept once.
     #[must_use]
     pub fn from_edges(nodes: u32, edges: impl Iterator<Item = (NodeId, NodeId, UnlockVerb)>) -> Self {
-        Self { edges: Csr::new(nodes, edges.collect()), label: Vec::new(), number: HashMap::new() }
+        Self { edges: Csr::new(nodes, edges.collect()), ..Self::default() }
     }
 
     /// The same edges, turned round.
@@ -61,19 +62,27 @@ impl Graph {
     /// The number of a node of the estate.
     #[must_use]
     pub fn number(&self, node: &Node) -> Option<NodeId> {
-        self.number.get(node).copied()
+        match node {
+            Node::Doc(reference) => self.documents.get(reference),
+            Node::Place(location) => self.places.get(location),
+        }
+        .copied()
     }
 
     /// The number of a document.
     #[must_use]
     pub fn document(&self, reference: &Ref) -> Option<NodeId> {
-        self.number(&Node::Doc(reference.clone()))
+        self.documents.get(reference).copied()
     }
 
     /// The number of a place, whatever its field.
     #[must_use]
     pub fn place(&self, location: &Location) -> Option<NodeId> {
-        self.number(&Node::Place(location.whole()))
+        match location.field {
+            None => self.places.get(location),
+            Some(_) => self.places.get(&location.whole()),
+        }
+        .copied()
     }
 
     /// What a number stands for; `None` in a graph of bare edges.
@@ -92,12 +101,15 @@ impl Graph {
     }
 
     fn add(&mut self, node: Node) -> NodeId {
-        if let Some(&id) = self.number.get(&node) {
+        if let Some(id) = self.number(&node) {
             return id;
         }
         let id = u32::try_from(self.label.len()).unwrap_or(u32::MAX);
-        self.label.push(node.clone());
-        self.number.insert(node, id);
+        match &node {
+            Node::Doc(reference) => self.documents.insert(reference.clone(), id),
+            Node::Place(location) => self.places.insert(location.clone(), id),
+        };
+        self.label.push(node);
         id
     }
 }

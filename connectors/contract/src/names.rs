@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The namespace of a document that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -112,8 +112,8 @@ impl FromStr for Kind {
 }
 
 /// A reference to a document: `Kind/name`, or `Kind/namespace/name` outside the default namespace.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Ref {
     pub kind: Kind,
     pub namespace: Name,
@@ -153,6 +153,12 @@ impl Ref {
     }
 }
 
+impl Serialize for Ref {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Display for Ref {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.namespace.as_str() == DEFAULT_NAMESPACE {
@@ -186,8 +192,8 @@ impl From<Ref> for String {
 }
 
 /// A place where a value lies: a system, a path inside it, and the field at that path.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Location {
     pub system: Ref,
     pub path: String,
@@ -216,6 +222,12 @@ impl Location {
     #[must_use]
     pub fn whole(&self) -> Self {
         Self { field: None, ..self.clone() }
+    }
+}
+
+impl Serialize for Location {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -249,8 +261,8 @@ impl From<Location> for String {
 }
 
 /// A set of places inside one system: an exact path, or every path that begins with what stands before the final `*`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Pattern {
     pub system: Ref,
     /// The path, or the prefix when `wildcard`.
@@ -280,6 +292,12 @@ impl Pattern {
     pub fn matches(&self, location: &Location) -> bool {
         self.system == location.system
             && if self.wildcard { location.path.starts_with(&self.path) } else { location.path == self.path }
+    }
+}
+
+impl Serialize for Pattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

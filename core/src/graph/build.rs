@@ -88,10 +88,10 @@ impl Build {
     }
 
     fn place(&mut self, location: &Location) -> NodeId {
-        let whole = location.whole();
-        if let Some(id) = self.graph.place(&whole) {
+        if let Some(id) = self.graph.place(location) {
             return id;
         }
+        let whole = location.whole();
         let (system, path) = (whole.system.clone(), whole.path.clone());
         let id = self.graph.add(Node::Place(whole));
         self.places.by_system.entry(system).or_default().push((path, id));

@@ -6,6 +6,17 @@ use super::Csr;
 /// The components, each sorted, in reverse topological order (a component comes after all that it leads to).
 #[must_use]
 pub fn components(graph: &Csr) -> Vec<Vec<u32>> {
+    of_at_least(1, graph)
+}
+
+/// The components of more than one node, in the same order.
+#[must_use]
+pub fn cycles(graph: &Csr) -> Vec<Vec<u32>> {
+    of_at_least(2, graph)
+}
+
+/// The components of so many nodes.
+fn of_at_least(least: usize, graph: &Csr) -> Vec<Vec<u32>> {
     let count = graph.len() as usize;
     let mut order = vec![UNSEEN; count];
     let mut low = vec![0_u32; count];
@@ -45,16 +56,14 @@ pub fn components(graph: &Csr) -> Vec<Vec<u32>> {
                 low[parent as usize] = low[parent as usize].min(low[node as usize]);
             }
             if low[node as usize] == order[node as usize] {
-                let mut members = Vec::new();
-                while let Some(member) = open.pop() {
-                    is_open[member as usize] = false;
-                    members.push(member);
-                    if member == node {
-                        break;
-                    }
+                let start = open.iter().rposition(|&member| member == node).unwrap_or_default();
+                let members = &mut open[start..];
+                members.iter().for_each(|&member| is_open[member as usize] = false);
+                if members.len() >= least {
+                    members.sort_unstable();
+                    found.push(members.to_vec());
                 }
-                members.sort_unstable();
-                found.push(members);
+                open.truncate(start);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use remint_contract::Location;
 
 use crate::estate::{Estate, UnlockVerb};
-use crate::graph::{Csr, Graph, NodeId, components};
+use crate::graph::{self, Csr, Graph, NodeId};
 use crate::step::{Path, Step};
 
 use super::draft::Draft;
@@ -37,14 +37,15 @@ pub(super) fn readers(graph: &Graph, draft: &Draft) -> Readers {
         .iter()
         .zip(&draft.number)
         .map(|(member, id)| {
-            let mut found = BTreeSet::new();
+            let mut found: Vec<(usize, Location)> = Vec::new();
             for destination in member.destinations.iter().chain(&member.withheld) {
-                let at = destination.at.whole();
-                let place = graph.place(&at).and_then(|place| by_place.get(&place));
+                let place = graph.place(&destination.at).and_then(|place| by_place.get(&place));
                 let readers = place.into_iter().chain(by_credential.get(id)).flatten();
-                found.extend(readers.map(|&reader| (reader, at.clone())));
+                found.extend(readers.map(|&reader| (reader, destination.at.whole())));
             }
-            found.into_iter().collect()
+            found.sort_unstable();
+            found.dedup();
+            found
         })
         .collect()
 }
@@ -134,9 +135,8 @@ fn cycles(draft: &Draft, precedences: &[Precedence]) -> Vec<Vec<usize>> {
     if precedences.is_empty() {
         return Vec::new();
     }
-    components(&step_graph(draft, precedences))
+    graph::cycles(&step_graph(draft, precedences))
         .into_iter()
-        .filter(|component| component.len() > 1)
         .map(|component| {
             let members: BTreeSet<usize> = component.iter().map(|step| (step / WIDTH) as usize).collect();
             members.into_iter().collect()
@@ -197,9 +197,10 @@ fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) {
     members.dedup();
     let inside: BTreeSet<usize> = members.iter().copied().collect();
     because.extend(
-        precedences
+        members
             .iter()
-            .filter(|edge| edge.row != Row::Cut && inside.contains(&edge.before.0) && inside.contains(&edge.after.0))
+            .flat_map(|&member| begin_at(precedences, member))
+            .filter(|edge| edge.row != Row::Cut && inside.contains(&edge.after.0))
             .map(|edge| edge.row),
     );
     let unit = touched.first().copied().unwrap_or(draft.cuts.len());
@@ -220,6 +221,13 @@ fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) {
     } else {
         draft.cuts[unit] = cut;
     }
+}
+
+/// The precedences whose first step is this member's: a run, because they are sorted.
+fn begin_at(precedences: &[Precedence], member: usize) -> &[Precedence] {
+    let start = precedences.partition_point(|edge| edge.before.0 < member);
+    let length = precedences[start..].partition_point(|edge| edge.before.0 == member);
+    &precedences[start..start + length]
 }
 
 /// Drops units that were merged into others, and says who is without a working value for how long.

@@ -1,5 +1,7 @@
 //! The digest: one leaf per member and one of limits, so that drift in a leaf parks that leaf and no other.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::digest::Digest;
@@ -14,9 +16,9 @@ struct Leaf<'a> {
     member: &'a Member,
     /// All members of its cut, as one digest.
     cut: Option<Digest>,
-    after: Vec<(String, Step, Step, Row)>,
+    after: Vec<(&'a str, Step, Step, Row)>,
     /// Places that are written later, each with whose sweep it waits for.
-    held: Vec<(String, String)>,
+    held: Vec<(String, &'a str)>,
 }
 
 impl Plan {
@@ -32,7 +34,8 @@ impl Plan {
         let after = self.precedences.iter().filter(|edge| edge.after.0 == member);
         let cut = self.members.get(member).and_then(|member| self.cuts.get(member.cut?));
         let cut = cut.map(|cut| self.unit(cut));
-        Digest::of(&self.leaf_bytes(member, after.copied().collect::<Vec<_>>().as_slice(), cut))
+        let names = self.names();
+        Digest::of(&self.leaf_bytes(member, after.copied().collect::<Vec<_>>().as_slice(), cut, &names))
     }
 
     /// All members of a cut, by name.
@@ -43,23 +46,29 @@ impl Plan {
         Digest::merkle(&names)
     }
 
-    fn leaf_bytes(&self, member: usize, after: &[super::Precedence], cut: Option<Digest>) -> Vec<u8> {
+    fn names(&self) -> Vec<String> {
+        self.members.iter().map(|member| member.credential.to_string()).collect()
+    }
+
+    fn leaf_bytes(&self, member: usize, after: &[super::Precedence], cut: Option<Digest>, names: &[String]) -> Vec<u8> {
         let Some(this) = self.members.get(member) else { return Vec::new() };
-        let name =
-            |index: usize| self.members.get(index).map(|member| member.credential.to_string()).unwrap_or_default();
+        let name = |index: usize| names.get(index).map(String::as_str).unwrap_or_default();
         let mut after: Vec<_> =
             after.iter().map(|edge| (name(edge.before.0), edge.before.1, edge.after.1, edge.row)).collect();
         after.sort_unstable();
         // Indexes of others would make the leaf change with its neighbours; names stand for them.
-        let mut bare = this.clone();
-        bare.cut = None;
-        let mut held: Vec<_> =
-            bare.withheld_after.drain(..).map(|index| ("withheld".to_owned(), name(index))).collect();
-        for late in &mut bare.late {
-            let place = late.destination.at.to_string();
-            held.extend(late.after.drain(..).map(|index| (place.clone(), name(index))));
+        let mut bare = Cow::Borrowed(this);
+        let mut held = Vec::new();
+        if this.cut.is_some() || !this.withheld_after.is_empty() || !this.late.is_empty() {
+            let bare = bare.to_mut();
+            bare.cut = None;
+            held.extend(bare.withheld_after.drain(..).map(|index| ("withheld".to_owned(), name(index))));
+            for late in &mut bare.late {
+                let place = late.destination.at.to_string();
+                held.extend(late.after.drain(..).map(|index| (place.clone(), name(index))));
+            }
+            held.sort_unstable();
         }
-        held.sort_unstable();
         let leaf = Leaf { member: &bare, cut, after, held };
         // Names, numbers and enums only: writing them as JSON cannot fail.
         serde_json::to_vec(&leaf).unwrap_or_default()
@@ -74,11 +83,26 @@ pub(super) fn root(plan: &Plan) -> Digest {
     }
     let units: Vec<Digest> = plan.cuts.iter().map(|cut| plan.unit(cut)).collect();
     let unit = |member: usize| plan.members[member].cut.and_then(|cut| units.get(cut).copied());
-    let mut leaves: Vec<Vec<u8>> =
-        by_member.iter().enumerate().map(|(member, after)| plan.leaf_bytes(member, after, unit(member))).collect();
-    leaves.push(limits(&plan.limits));
-    Digest::merkle(&leaves)
+    let names = plan.names();
+    let leaf = |member: usize| Digest::leaf(&plan.leaf_bytes(member, &by_member[member], unit(member), &names));
+    // A leaf needs no other, so two halves are hashed side by side; a small plan is done before a thread begins.
+    let (half, all) = (plan.members.len() / 2, plan.members.len());
+    let mut leaves: Vec<Digest> = if all < MANY {
+        (0..all).map(leaf).collect()
+    } else {
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| (half..all).map(leaf).collect::<Vec<_>>());
+            let mut leaves: Vec<Digest> = (0..half).map(leaf).collect();
+            leaves.extend(second.join().unwrap_or_else(|_| (half..all).map(leaf).collect()));
+            leaves
+        })
+    };
+    leaves.push(Digest::leaf(&limits(&plan.limits)));
+    Digest::merkle_of(&leaves)
 }
+
+/// From this many members on a second thread is worth its start.
+const MANY: usize = 4096;
 
 fn limits(limits: &Limits) -> Vec<u8> {
     serde_json::to_vec(limits).unwrap_or_default()

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use remint_contract::{Kinds, Location, Ref};
 
+use crate::digest::Digest;
 use crate::estate::Estate;
 use crate::graph::{Graph, NodeId, reach};
 
@@ -24,6 +25,24 @@ pub fn plan(estate: &Estate, request: &Request, kinds: &dyn Kinds, now: Timestam
 /// # Errors
 /// As [`plan`].
 pub fn plan_with(
+    estate: &Estate,
+    request: &Request,
+    kinds: &dyn Kinds,
+    now: Timestamp,
+    rows: Rows,
+) -> Result<Plan, Vec<Refusal>> {
+    // The digest of the estate is as much work as a third of the plan and needs none of it.
+    std::thread::scope(|scope| {
+        let digest = std::thread::Builder::new().spawn_scoped(scope, || estate.digest());
+        let mut plan = make(estate, request, kinds, now, rows)?;
+        plan.estate = digest.ok().and_then(|digest| digest.join().ok()).unwrap_or_else(|| estate.digest());
+        plan.digest = leaf::root(&plan);
+        Ok(plan)
+    })
+}
+
+/// A plan that is not pinned yet.
+fn make(
     estate: &Estate,
     request: &Request,
     kinds: &dyn Kinds,
@@ -52,10 +71,9 @@ pub fn plan_with(
         budgets: estate.systems.iter().map(|(name, system)| (name.clone(), system.budget.concurrency)).collect(),
     };
     let new_destinations = new_destinations(&draft.members, &request.known_destinations);
-    let pinned = estate.digest();
-    let mut plan = Plan {
-        digest: pinned,
-        estate: pinned,
+    Ok(Plan {
+        digest: Digest([0; 32]),
+        estate: Digest([0; 32]),
         from: request.from.iter().map(reference).collect(),
         reached: reached.found(&graph),
         dirty,
@@ -68,9 +86,7 @@ pub fn plan_with(
         new_destinations,
         limits,
         eta,
-    };
-    plan.digest = leaf::root(&plan);
-    Ok(plan)
+    })
 }
 
 fn starts(graph: &Graph, request: &Request) -> Result<Vec<NodeId>, Vec<Refusal>> {
@@ -100,7 +116,7 @@ fn new_destinations(
     members: &[super::Member],
     known: &BTreeMap<Ref, std::collections::BTreeSet<Location>>,
 ) -> Vec<Location> {
-    let mut found: Vec<Location> = members
+    let mut found: Vec<&Location> = members
         .iter()
         .flat_map(|member| {
             let known = known.get(&member.credential);
@@ -112,10 +128,9 @@ fn new_destinations(
                 .chain(late)
                 .map(|destination| &destination.at)
                 .filter(move |at| known.is_none_or(|known| !known.contains(*at)))
-                .cloned()
         })
         .collect();
     found.sort_unstable();
     found.dedup();
-    found
+    found.into_iter().cloned().collect()
 }

@@ -3,6 +3,8 @@
 //! *activate* is the end of `verify`, *dead* the end of the first `sweep`. Where a row would need an edge between every
 //! pair of thousands (groups, cuts) one of the members is the hub that the others wait for, so edges stay linear.
 
+use remint_contract::Location;
+
 use crate::step::{Path, Step};
 
 use super::draft::Draft;
@@ -43,7 +45,7 @@ pub(super) fn derive(draft: &Draft, rows: Rows, readers: &Readers) -> Vec<Preced
 }
 
 /// Who reads what: per member, pairs of (reader, index of the destination among on-time ones, late ones and withheld ones).
-pub(super) type Readers = Vec<Vec<(usize, remint_contract::Location)>>;
+pub(super) type Readers = Vec<Vec<(usize, Location)>>;
 
 struct Found {
     list: Vec<Precedence>,
@@ -80,14 +82,19 @@ fn read(draft: &Draft, readers: &Readers, found: &mut Found) {
     for (member, its_readers) in readers.iter().enumerate() {
         let this = &draft.members[member];
         for (reader, place) in its_readers {
-            let on_time = this.destinations.iter().any(|destination| destination.at.whole() == *place)
-                || this.dark && this.withheld.iter().any(|destination| destination.at.whole() == *place);
+            let on_time = this.destinations.iter().any(|destination| is_at(&destination.at, place))
+                || this.dark && this.withheld.iter().any(|destination| is_at(&destination.at, place));
             let kept = *reader == member || this.exposed_by.is_none();
             if on_time && kept && !draft.same_cut(*reader, member) {
                 found.add(Row::Read, draft.dead(*reader), (member, Step::Deliver));
             }
         }
     }
+}
+
+/// True when this is the place, whatever its field; the place has none.
+fn is_at(location: &Location, place: &Location) -> bool {
+    location.path == place.path && location.system == place.system
 }
 
 /// U can mint D, in any way: dead(U) before dead(D).
