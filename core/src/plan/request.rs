@@ -126,6 +126,10 @@ pub enum Refusal {
     LastAccess { credential: Ref, system: Ref },
     #[error("{credential} dies with a credential that dies with it in turn: correct `issuedBy.by` of one of them")]
     DiesWithItself { credential: Ref },
-    #[error("the order of {0:?} has a cycle that no cut ends: except one of them with `remint except`, and plan again")]
+    #[error("the order of {} has a cycle that no cut ends: except one of them with --except, and plan again", names(.0))]
     Uncuttable(Vec<Ref>),
+}
+
+fn names(refs: &[Ref]) -> String {
+    refs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
