@@ -95,7 +95,7 @@ fn what_dies_with_itself_is_named() {
 fn an_order_that_no_cut_ends_would_say_what_to_do() {
     assert_eq!(
         Refusal::Uncuttable(vec![cred("a"), cred("b")]).to_string(),
-        "the order of Credential/a, Credential/b has a cycle that no cut ends: except one of them with `remint \
-         except`, and plan again"
+        "the order of Credential/a, Credential/b has a cycle that no cut ends: except one of them with --except, and \
+         plan again"
     );
 }
