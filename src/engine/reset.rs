@@ -310,39 +310,6 @@ impl Engine {
         self.store.commit(Change { puts, deletes, entries, ..Change::default() }).await?;
         Ok(reset)
     }
-
-    /// An estate by its digest.
-    pub async fn estate(&self, digest: &str) -> Result<Estate, EngineError> {
-        let key = Key { kind: kind::ESTATE, id: digest.to_owned() };
-        let record = self.store.get(&key).await?.ok_or_else(|| EngineError::NoEstate(digest.to_owned()))?;
-        Ok(read(record)?)
-    }
-
-    /// The estate that is active now, when one was activated.
-    pub async fn active_estate(&self) -> Result<Option<Estate>, EngineError> {
-        let key = Key { kind: "active", id: "estate".to_owned() };
-        let Some(record) = self.store.get(&key).await? else { return Ok(None) };
-        let digest: String = read(record)?;
-        self.estate(&digest).await.map(Some)
-    }
-
-    /// All findings of a reset, or of all.
-    pub async fn findings(&self, id: Option<&ResetId>) -> Result<Vec<Finding>, EngineError> {
-        let records = self.store.list(kind::FINDING, id.map(|id| id.0.as_str())).await?;
-        records.into_iter().map(|record| Ok(read(record)?)).collect()
-    }
-
-    /// All tasks of a reset, or of all.
-    pub async fn tasks(&self, id: Option<&ResetId>) -> Result<Vec<TaskRecord>, EngineError> {
-        let records = self.store.list(kind::TASK, id.map(|id| id.0.as_str())).await?;
-        records.into_iter().map(|record| Ok(read(record)?)).collect()
-    }
-
-    /// All resets, oldest first.
-    pub async fn resets(&self) -> Result<Vec<Reset>, EngineError> {
-        let records = self.store.list(kind::RESET, None).await?;
-        records.into_iter().map(|record| Ok(read(record)?)).collect()
-    }
 }
 
 /// The bytes of a plan's file in a bundle; a plan that was stored and read again has the same.

@@ -1,0 +1,137 @@
+//! What happens to a rotation: events, and what a finished step established.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use remint_contract::{ConfirmGrade, Location, ProofGrade, Ref, ResetId, VersionId};
+use serde::{Deserialize, Serialize};
+
+use super::{Reason, Version};
+use crate::step::Step;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Event {
+    Start,
+    Cleared,
+    Done {
+        facts: Done,
+    },
+    Lost,
+    Spoiled,
+    FoundDone,
+    FoundUndone,
+    Failed {
+        reason: Reason,
+    },
+    /// The new version was killed before anybody saw it.
+    Destroyed {
+        change: String,
+    },
+    Drifted {
+        what: String,
+    },
+    Retry,
+    Cleaned,
+    Reproved {
+        last: bool,
+    },
+    Delivered {
+        places: BTreeSet<Location>,
+    },
+    Resurrected {
+        endpoints: Vec<String>,
+    },
+    RolledBack,
+    Superseded {
+        by: ResetId,
+    },
+}
+
+/// What a finished step established.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "what")]
+pub enum Done {
+    Captured {
+        old: Option<Version>,
+    },
+    Minted {
+        new: Version,
+    },
+    Promoted {
+        places: BTreeSet<Location>,
+    },
+    Confirmed {
+        consumers: BTreeMap<Ref, ConfirmGrade>,
+    },
+    Proved {
+        grade: ProofGrade,
+    },
+    Swept {
+        undecided: Vec<VersionId>,
+    },
+    /// At `now`: the moment is recorded as `dark since`.
+    Contained {
+        undecided: Vec<VersionId>,
+        now: Timestamp,
+    },
+    /// A step that establishes nothing but its own end.
+    Plain {
+        step: Step,
+    },
+}
+
+impl Done {
+    /// Each step has one kind of outcome.
+    pub(super) fn fits(&self, step: Step) -> bool {
+        match self {
+            Self::Captured { .. } => step == Step::Capture,
+            Self::Minted { .. } => step == Step::Mint,
+            Self::Promoted { .. } => step == Step::Promote,
+            Self::Confirmed { .. } => step == Step::Confirm,
+            Self::Proved { .. } => matches!(step, Step::Prove | Step::FinalProve),
+            Self::Swept { .. } => matches!(step, Step::Sweep | Step::FinalSweep),
+            Self::Contained { .. } => step == Step::Sweep,
+            Self::Plain { step: plain } => {
+                *plain == step
+                    && matches!(
+                        step,
+                        Step::Verify
+                            | Step::Deliver
+                            | Step::Reload
+                            | Step::Hold
+                            | Step::Disable
+                            | Step::Revoke
+                            | Step::EndDerived
+                    )
+            }
+        }
+    }
+}
+
+impl Event {
+    /// The word of the drawing.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Cleared => "cleared",
+            Self::Done { .. } => "done",
+            Self::Lost => "lost",
+            Self::Spoiled => "spoiled",
+            Self::FoundDone => "found-done",
+            Self::FoundUndone => "found-undone",
+            Self::Failed { .. } => "failed",
+            Self::Destroyed { .. } => "destroyed",
+            Self::Drifted { .. } => "drifted",
+            Self::Retry => "retry",
+            Self::Cleaned => "cleaned",
+            Self::Reproved { .. } => "reproved",
+            Self::Delivered { .. } => "delivered",
+            Self::Resurrected { .. } => "resurrected",
+            Self::RolledBack => "rolled-back",
+            Self::Superseded { .. } => "superseded",
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! The members of a running reset as they move: what begins when, in which wave, and what lets it go.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError};
+
+use remint_contract::ErrorKind;
+use remint_core::drift::drift;
+use remint_core::machine::{Effect, Event, Reason, Rotation, State};
+use remint_core::step::{Path, Step};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::engine::effect::{Stop, Task};
+use crate::engine::outcome::{record, told};
+use crate::engine::record::entry;
+use crate::engine::run::Run;
+use crate::engine::{Engine, EngineError, Progress, step};
+use crate::store::Change;
+
+/// The members as they move.
+pub(super) struct Conductor {
+    engine: Engine,
+    run: Arc<Run>,
+    pub(super) rotations: Vec<Rotation>,
+    /// (member, step) → steps that must end before.
+    before: HashMap<(usize, Step), usize>,
+    /// (member, step) → steps that it lets go.
+    after: HashMap<(usize, Step), Vec<(usize, Step)>>,
+    /// Member → its wave.
+    wave: Vec<usize>,
+    open: usize,
+    moving: JoinSet<(usize, Result<Rotation, EngineError>)>,
+    /// Members that wait for steps of others.
+    held: BTreeSet<usize>,
+    /// Cuts whose outage was announced.
+    out: BTreeSet<usize>,
+    /// How often a step's answer was lost in this run.
+    lost: HashMap<(usize, Step), u32>,
+    /// Findings of this reset that a person decided.
+    decided: BTreeSet<String>,
+}
+
+impl Conductor {
+    pub(super) fn new(engine: Engine, run: Arc<Run>, rotations: Vec<Rotation>) -> Self {
+        let plan = run.reset.lock().unwrap_or_else(PoisonError::into_inner).plan.clone();
+        let mut before: HashMap<(usize, Step), usize> = HashMap::new();
+        let mut after: HashMap<(usize, Step), Vec<(usize, Step)>> = HashMap::new();
+        for precedence in &plan.precedences {
+            let (member, step) = precedence.before;
+            if rotations[member].facts.ended.contains(&step) || !run.members[member].path.steps().contains(&step) {
+                continue;
+            }
+            *before.entry(precedence.after).or_default() += 1;
+            after.entry(precedence.before).or_default().push(precedence.after);
+        }
+        let mut wave = vec![0; rotations.len()];
+        for (number, members) in plan.waves.iter().enumerate() {
+            for &member in members {
+                wave[member] = number;
+            }
+        }
+        Self {
+            engine,
+            run,
+            rotations,
+            before,
+            after,
+            wave,
+            open: 0,
+            moving: JoinSet::new(),
+            held: BTreeSet::new(),
+            out: BTreeSet::new(),
+            lost: HashMap::new(),
+            decided: BTreeSet::new(),
+        }
+    }
+
+    /// Starts the first wave; goes on with everything that was under way.
+    pub(super) async fn start(&mut self) -> Result<(), EngineError> {
+        // What the plan says and the estate that is active now does not: only that leaf parks.
+        let active = self.engine.active_estate().await?;
+        for index in 0..self.rotations.len() {
+            if let (State::Planned, Some(estate)) = (&self.rotations[index].state, &active)
+                && let Some(what) = drift(&self.run.members[index], estate, &*self.engine.kinds)
+            {
+                self.apply(index, Event::Drifted { what }).await?;
+            }
+        }
+        let findings = self.engine.findings(Some(&self.run.id)).await?;
+        self.decided = findings.into_iter().filter(|found| found.decision.is_some()).map(|found| found.id).collect();
+        for index in 0..self.rotations.len() {
+            self.announce(index);
+        }
+        for index in 0..self.rotations.len() {
+            if !matches!(self.rotations[index].state, State::Planned) {
+                self.resume(index).await?;
+            }
+        }
+        self.open_wave(0).await
+    }
+
+    async fn resume(&mut self, index: usize) -> Result<(), EngineError> {
+        match self.rotations[index].state.clone() {
+            State::Waiting { step } => self.wait(index, step),
+            State::Doing { step } => {
+                self.spawn(index, step);
+                Ok(())
+            }
+            State::Unknown { step } => self.again(index, step).await,
+            State::Dark { .. } if self.run.clean(&self.run.members[index]) => self.apply(index, Event::Cleaned).await,
+            State::Parked { reason, .. } if self.answered(index, &reason) => self.apply(index, Event::Retry).await,
+            State::Planned
+            | State::Parked { .. }
+            | State::Dark { .. }
+            | State::Settled { .. }
+            | State::Superseded { .. }
+            | State::RolledBack => Ok(()),
+        }
+    }
+
+    /// True when people said what a parked member waited for.
+    fn answered(&self, index: usize, reason: &Reason) -> bool {
+        let member = &self.run.members[index];
+        match reason {
+            Reason::Foreign { versions } => self.run.document(&member.credential).is_ok_and(|document| {
+                let system = document.issued_by.system.to_string();
+                versions
+                    .iter()
+                    .all(|version| self.decided.contains(&step::finding_id(&self.run.id.0, &system, version)))
+            }),
+            _ => false,
+        }
+    }
+
+    /// A step whose answer was lost begins again, and asks the target first; a target that goes on saying nothing is a
+    /// matter for a person.
+    async fn again(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
+        let times = self.lost.entry((index, step)).or_default();
+        *times += 1;
+        if *times < self.engine.settings.host.tries {
+            return self.apply(index, Event::FoundUndone).await;
+        }
+        let what = format!("{step} got no answer {times} times; look at the system, then `remint retry`");
+        self.apply(index, Event::Failed { reason: Reason::Unclear { what } }).await
+    }
+
+    async fn open_wave(&mut self, number: usize) -> Result<(), EngineError> {
+        self.open = number;
+        let of = self.waves();
+        let at = self.run.context.clock.now();
+        self.engine.tell(Progress::Wave { reset: self.run.id.clone(), number, of, at });
+        for index in 0..self.rotations.len() {
+            let urgent = self.run.members[index].path == Path::Contain;
+            let mine = self.wave[index] == number || (number == 0 && urgent);
+            if mine && matches!(self.rotations[index].state, State::Planned) {
+                self.apply(index, Event::Start).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn waves(&self) -> usize {
+        self.wave.iter().max().map_or(0, |last| last + 1)
+    }
+
+    /// Moves on until everything rests, or waits for something that rests.
+    pub(super) async fn finish(&mut self) -> Result<(), EngineError> {
+        loop {
+            while let Some(joined) = self.moving.join_next().await {
+                let (index, result) =
+                    joined.map_err(|error| EngineError::Refused(format!("a step failed: {error}")))?;
+                let rotation = result?;
+                self.moved(index, rotation).await?;
+            }
+            if self.open + 1 >= self.waves() || self.over_budget() {
+                return Ok(());
+            }
+            self.open_wave(self.open + 1).await?;
+        }
+    }
+
+    /// Settled members whose held-back places may be written by now get them, and what reads there is reloaded.
+    pub(super) async fn held_back(&mut self) -> Result<(), EngineError> {
+        for index in 0..self.rotations.len() {
+            let member = &self.run.members[index];
+            let missing = |rotation: &Rotation| {
+                self.run.places(member).iter().any(|place| !rotation.facts.delivered.contains(&place.at))
+            };
+            if !matches!(self.rotations[index].state, State::Settled { .. }) || !missing(&self.rotations[index]) {
+                continue;
+            }
+            let mut task = Task::new(Arc::clone(&self.run), index, self.rotations[index].facts.clone());
+            let places = match step::held_back(&mut task).await {
+                Ok(places) => places,
+                Err(Stop::Broken(error)) => return Err(error),
+                // It stays held back, and the reset open; the next run tries again.
+                Err(stop) => {
+                    tracing::warn!(credential = %member.credential, ?stop, "a held-back place could not be written");
+                    continue;
+                }
+            };
+            match step::restart(&mut task, member.dirty_consumers.clone()).await {
+                Ok(()) => task.close_rest(),
+                Err(Stop::Broken(error)) => return Err(error),
+                Err(stop) => {
+                    tracing::warn!(credential = %member.credential, ?stop, "what reads a held-back place was not restarted");
+                    continue;
+                }
+            }
+            let body = json!({ "places": places.iter().map(ToString::to_string).collect::<Vec<_>>() });
+            let (next, _) = self.rotations[index].on(member, &Event::Delivered { places })?;
+            let mut change = std::mem::take(&mut task.pending);
+            change.puts.push(record(&self.run, index, &next)?);
+            let now = self.run.context.clock.now();
+            change.entries.push(entry("held-back.delivered", now, Some(&self.run.id), Some(&member.credential), &body));
+            self.run.commit(change).await?;
+            self.rotations[index] = next;
+        }
+        Ok(())
+    }
+
+    /// True when more members are parked than the plan allows before the next wave.
+    fn over_budget(&self) -> bool {
+        let budget = self.run.reset.lock().unwrap_or_else(PoisonError::into_inner).plan.limits.failure_budget;
+        // A stranger at an issuer, or a person's task, says nothing against the plan: only what failed does.
+        let failed = |rotation: &&Rotation| match &rotation.state {
+            State::Parked { reason, .. } => !matches!(reason, Reason::Foreign { .. } | Reason::Task { .. }),
+            _ => false,
+        };
+        self.rotations.iter().filter(failed).count() > budget
+    }
+
+    /// A step's outcome is durable: follow its effects, and let go who waited for it.
+    async fn moved(&mut self, index: usize, rotation: Rotation) -> Result<(), EngineError> {
+        let ended: Vec<Step> = rotation.facts.ended.difference(&self.rotations[index].facts.ended).copied().collect();
+        self.rotations[index] = rotation;
+        self.tell(index);
+        for step in ended {
+            if step == Step::Sweep {
+                self.run.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
+            }
+            for next in self.after.remove(&(index, step)).unwrap_or_default() {
+                if let Some(count) = self.before.get_mut(&next) {
+                    *count = count.saturating_sub(1);
+                    let waits = matches!(self.rotations[next.0].state, State::Waiting { step } if step == next.1);
+                    if *count == 0 && waits && self.held.remove(&next.0) {
+                        self.wait(next.0, next.1)?;
+                    }
+                }
+            }
+        }
+        self.announce(index);
+        match self.rotations[index].state.clone() {
+            State::Waiting { step } => self.wait(index, step)?,
+            State::Doing { step } => self.spawn(index, step),
+            State::Unknown { step } => self.again(index, step).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Begins the step when nothing must come before it any more.
+    fn wait(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
+        let member = &self.run.members[index];
+        // On the rolling path the old value lives on meanwhile; on the contain path this is what `dark` is.
+        let awaits = step == Step::Mint && member.dark && !self.run.clean(member);
+        if !awaits && self.before.get(&(index, step)).copied().unwrap_or(0) == 0 {
+            self.clear(index, step)
+        } else {
+            self.held.insert(index);
+            Ok(())
+        }
+    }
+
+    /// `doing` is not written down: after a crash the step begins again, and resolves its open intents first.
+    fn clear(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
+        let (next, _) = self.rotations[index].on(&self.run.members[index], &Event::Cleared)?;
+        self.rotations[index] = next;
+        self.announce(index);
+        self.spawn(index, step);
+        Ok(())
+    }
+
+    fn spawn(&mut self, index: usize, step: Step) {
+        self.tell(index);
+        let (run, rotation) = (Arc::clone(&self.run), self.rotations[index].clone());
+        let lost = self.lost.get(&(index, step)).copied().unwrap_or_default();
+        let wait = self.engine.settings.host.backoff * lost;
+        self.moving.spawn(async move {
+            if !wait.is_zero() {
+                run.context.clock.sleep(wait).await;
+            }
+            (index, work(run, index, rotation, step).await)
+        });
+    }
+
+    /// An event that is not a step's outcome: durable at once.
+    async fn apply(&mut self, index: usize, event: Event) -> Result<(), EngineError> {
+        let (next, effects) = self.rotations[index].on(&self.run.members[index], &event)?;
+        let now = self.run.context.clock.now();
+        let member = &self.run.members[index];
+        let mut change = Change::default();
+        change.puts.push(record(&self.run, index, &next)?);
+        if let State::Parked { reason, .. } = &next.state {
+            let body = json!({ "event": event.name(), "why": reason.to_string() });
+            change.entries.push(entry("rotation.parked", now, Some(&self.run.id), Some(&member.credential), &body));
+        } else if event == Event::Cleaned {
+            let body = json!({ "event": event.name(), "state": next.state.to_string() });
+            change.entries.push(entry("rotation.moved", now, Some(&self.run.id), Some(&member.credential), &body));
+        }
+        self.run.commit(change).await?;
+        self.rotations[index] = next;
+        self.tell(index);
+        for effect in effects {
+            match effect {
+                Effect::Await(step) => self.wait(index, step)?,
+                Effect::Perform(step) => self.spawn(index, step),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, index: usize) {
+        self.engine.tell(Progress::Moved {
+            reset: self.run.id.clone(),
+            index,
+            credential: self.run.members[index].credential.clone(),
+            state: self.rotations[index].state.clone(),
+            at: self.run.context.clock.now(),
+        });
+    }
+
+    /// A cut's outage begins with the first disable of its members and ends when all of them are confirmed.
+    fn announce(&mut self, index: usize) {
+        let Some(cut) = self.run.members[index].cut else { return };
+        let at = self.run.context.clock.now();
+        let confirmed = self
+            .run
+            .members
+            .iter()
+            .zip(&self.rotations)
+            .filter(|(member, _)| member.cut == Some(cut))
+            .all(|(_, rotation)| rotation.facts.ended.contains(&Step::Confirm));
+        let Rotation { state, facts } = &self.rotations[index];
+        let begins = matches!(state, State::Doing { step: Step::Disable }) || facts.ended.contains(&Step::Disable);
+        if begins && !confirmed && self.out.insert(cut) {
+            self.engine.tell(Progress::Outage { reset: self.run.id.clone(), cut, began: true, at });
+        }
+        if confirmed && self.out.remove(&cut) {
+            self.engine.tell(Progress::Outage { reset: self.run.id.clone(), cut, began: false, at });
+        }
+    }
+}
+
+/// One step of one member, from its effects to the durable outcome.
+async fn work(run: Arc<Run>, index: usize, rotation: Rotation, step: Step) -> Result<Rotation, EngineError> {
+    let mut task = Task::new(Arc::clone(&run), index, rotation.facts.clone());
+    let event = match step::perform(&mut task, step).await {
+        Ok(facts) => Event::Done { facts },
+        Err(Stop::Park(reason)) => Event::Failed { reason },
+        Err(Stop::Failed { kind: ErrorKind::Unreachable | ErrorKind::Throttled, what }) => {
+            Event::Failed { reason: Reason::Unreachable { what } }
+        }
+        Err(Stop::Failed { what, .. }) => Event::Failed { reason: Reason::Failed { what } },
+        Err(Stop::Destroyed { change }) => Event::Destroyed { change },
+        Err(Stop::Lost) => Event::Lost,
+        Err(Stop::Spoiled) => Event::Spoiled,
+        Err(Stop::Broken(error)) => return Err(error),
+    };
+    if matches!(event, Event::Done { .. }) {
+        task.close_rest();
+    }
+    // What is confirmed depends on who is clean by now; the machine judges by the member it is given.
+    let mut member = run.members[index].clone();
+    member.consumers = run.consumers(&member);
+    let (next, _) = rotation.on(&member, &event)?;
+    let mut change = std::mem::take(&mut task.pending);
+    change.puts.push(record(&run, index, &next)?);
+    let (word, body) = told(&run, step, &event, &next);
+    let now = run.context.clock.now();
+    change.entries.push(entry(word, now, Some(&run.id), Some(&member.credential), &body));
+    run.commit(change).await?;
+    Ok(next)
+}
