@@ -13,10 +13,11 @@ use remint_evidence_format::note::SigningKey;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::config::Environment;
 use crate::context::Context;
 use crate::engine::record::{entry, kind, put, read};
 use crate::engine::{Engine, EngineError, EngineSettings};
-use crate::escrow::{Escrow, Kek, KekError, SystemRandomness};
+use crate::escrow::{Escrow, Keeping, Kek, KekError, SystemRandomness};
 use crate::evidence::Sequencer;
 use crate::evidence::key::{KeyError, open_or_create};
 use crate::store::sqlite::SqliteStore;
@@ -29,9 +30,26 @@ const READ_AT_MOST: u64 = 8 << 20;
 #[derive(Debug, Clone)]
 pub struct Places {
     pub state: PathBuf,
+    /// A file, a folder, or `env:NAME`: see [`Keeping`].
     pub kek: PathBuf,
     /// The demo only: the key may lie in the state folder.
     pub same_folder: bool,
+}
+
+impl Places {
+    /// The key-encryption key, from wherever it is kept.
+    ///
+    /// # Errors
+    /// It is not there, or kept where others can read it.
+    pub fn keys(&self) -> Result<Kek, KekError> {
+        match Keeping::of(&self.kek) {
+            Keeping::Environment(name) => {
+                let text = Environment::secret(&name).ok_or_else(|| KekError::NotSet(name.clone()))?;
+                Kek::of_environment(&name, &text)
+            }
+            Keeping::File(path) | Keeping::Folder(path) => Kek::load(&path, &self.state, self.same_folder),
+        }
+    }
 }
 
 /// An opened state.
@@ -84,7 +102,9 @@ struct EraRecord {
 impl App {
     /// Makes a state: the folder, the key-encryption key where it has to lie, the signing key. True when it is new.
     pub async fn init(places: &Places, context: &Context, kinds: Arc<dyn Kinds>) -> Result<(Self, bool), AppError> {
-        Kek::create(&places.kek, &places.state, places.same_folder, &SystemRandomness)?;
+        if matches!(Keeping::of(&places.kek), Keeping::File(_)) {
+            Kek::create(&places.kek, &places.state, places.same_folder, &SystemRandomness)?;
+        }
         let app = Self::assemble(places, context, kinds, HostRules::default(), EngineSettings::default())?;
         let marker = Key { kind: "state", id: "single-operator".to_owned() };
         if app.engine.store.get(&marker).await?.is_some() {
@@ -126,7 +146,7 @@ impl App {
         settings: EngineSettings,
     ) -> Result<Self, AppError> {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&places.state)?);
-        let kek = Kek::load(&places.kek, &places.state, places.same_folder)?;
+        let kek = places.keys()?;
         let escrow = Arc::new(Escrow::new(kek, Box::new(SystemRandomness)));
         let key = Arc::new(open_or_create(&places.state, "remint", &escrow, &SystemRandomness)?);
         let holder = settings.holder.clone();

@@ -22,6 +22,7 @@ mod demo;
 mod estate;
 mod evidence;
 mod exit;
+mod keys;
 mod look;
 mod output;
 mod records;
@@ -47,7 +48,7 @@ pub struct Global {
     /// The state folder. Default: `remint` under the user's state directory
     #[arg(long, global = true, env = "REMINT_STATE", value_name = "FOLDER")]
     state: Option<PathBuf>,
-    /// The key-encryption key's file, outside the state folder. Default: `remint/kek` under the user's configuration
+    /// The key-encryption key, outside the state folder: a file, a mounted folder, or env:NAME. Default: `remint/kek` under the user's configuration
     #[arg(long, global = true, env = "REMINT_KEK", value_name = "FILE")]
     kek: Option<PathBuf>,
     /// How data is written to stdout
@@ -100,6 +101,9 @@ enum Command {
     /// Evidence: list entries, export a bundle, verify one
     #[command(subcommand)]
     Evidence(evidence::Evidence),
+    /// The key-encryption key: its generations and recovery keys
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Run as a daemon
     Serve(serve::Serve),
 }
@@ -191,6 +195,7 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Reprove(reprove) => reprove.run(session).await,
         Command::Get(get) => get.run(session).await,
         Command::Evidence(evidence) => evidence.run(session).await,
+        Command::Keys(keys) => keys.run(session).await,
         Command::Serve(serve) => serve.run(session).await,
     }
 }

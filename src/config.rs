@@ -25,6 +25,15 @@ impl Environment {
         }
     }
 
+    /// What a variable holds that was named on the command line. The copy is wiped when it is dropped; the variable
+    /// itself stays where the system put it, unreadable to other processes of the user (see `harden`), and no program that
+    /// Remint starts inherits it.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place where the environment is read")]
+    pub fn secret(name: &str) -> Option<zeroize::Zeroizing<String>> {
+        std::env::var(name).ok().filter(|value| !value.is_empty()).map(zeroize::Zeroizing::new)
+    }
+
     /// The state folder of a user who names none: the store, and nothing that opens it.
     #[must_use]
     pub fn state(&self) -> PathBuf {

@@ -32,6 +32,7 @@ mod lease;
 mod look;
 mod outcome;
 pub mod progress;
+mod purge;
 pub mod record;
 pub mod reproof;
 pub mod reset;

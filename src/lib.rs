@@ -9,6 +9,7 @@ pub mod engine;
 pub mod escrow;
 pub mod evidence;
 pub mod harden;
+pub mod keys;
 pub mod registry;
 pub mod serve;
 pub mod store;

@@ -31,6 +31,7 @@ mod connection;
 mod folder;
 mod listen;
 mod plan;
+mod purge;
 mod supervisor;
 mod token;
 
@@ -73,6 +74,7 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
     let desk = Arc::new(Desk::default());
     let supervisor = Supervisor::new(Arc::clone(&app), Arc::clone(&desk), options.every).await?;
     let (door, guard) = options.listen.open()?;
+    tracing::info!(memory = %crate::harden::memory(), "hardened");
     tracing::info!(at = %door, estate = %folder.path().display(), "taking requests");
     let api =
         Api { app: Arc::clone(&app), folder: Arc::clone(&folder), desk: Arc::clone(&desk), by: options.by, guard };
@@ -84,7 +86,8 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         let answering = connection::attend(door, router, stopping.clone()).instrument(info_span!("api"));
         let watching = folder.watch(options.every, stopping.clone()).instrument(info_span!("folder"));
         let carrying = supervisor.run(stopping.clone()).instrument(info_span!("supervisor"));
-        tokio::join!(answering, watching, carrying);
+        let forgetting = purge::run(&app.engine, stopping.clone()).instrument(info_span!("purge"));
+        tokio::join!(answering, watching, carrying, forgetting);
     };
     // The sequencer ends last: what the others record while they end gets its place too.
     let (last, worked) = watch::channel(false);

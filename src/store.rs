@@ -117,6 +117,8 @@ pub enum StoreError {
         #[source]
         source: FormatError,
     },
+    #[error("this back end cannot {0} yet")]
+    Unsupported(&'static str),
     #[error("the store {what}")]
     Broken {
         what: String,
@@ -159,4 +161,16 @@ pub trait Store: Send + Sync {
     async fn entries_of(&self, reset: &ResetId) -> Result<Vec<Stored>, StoreError>;
     /// The newest checkpoint: the tree size and the signed note.
     async fn checkpoint(&self) -> Result<Option<(u64, String)>, StoreError>;
+
+    /// Sealed values by id, those after `after`.
+    async fn sealed_after(&self, after: Option<&str>, limit: usize) -> Result<Vec<Sealed>, StoreError> {
+        let _ = (after, limit);
+        Err(StoreError::Unsupported("list sealed values"))
+    }
+    /// Exchanges sealed values for others of the same ids, each only where the stored bytes are still the first of the
+    /// pair: what was forgotten meanwhile stays forgotten. Gives how many were exchanged.
+    async fn rewrap(&self, fence: &Fence, pairs: Vec<(Sealed, Sealed)>) -> Result<usize, StoreError> {
+        let _ = (fence, pairs);
+        Err(StoreError::Unsupported("exchange sealed values"))
+    }
 }

@@ -171,4 +171,16 @@ impl Session {
         std::io::stdin().lock().read_line(&mut line)?;
         Ok(line.trim() == "yes")
     }
+
+    /// Has a person type exactly these words; without one nothing was typed.
+    pub(super) fn typed(&self, words: &str) -> Result<String, Failure> {
+        use std::io::{BufRead as _, IsTerminal as _};
+        if !std::io::stdin().is_terminal() {
+            return Ok(String::new());
+        }
+        say(&format!("This cannot be undone. Type {words}:"));
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line)?;
+        Ok(line.trim().to_owned())
+    }
 }

@@ -174,6 +174,7 @@ pub(super) async fn carry_on(session: &Session, app: &App, id: &ResetId, carry: 
     if reset.status == ResetStatus::Resting && app.engine.findings(Some(id)).await?.iter().all(settled_finding) {
         reset = app.engine.run(id).await?;
     }
+    app.engine.purge().await?;
     app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;
     if carry.wait {
         reset = wait(session, app, reset).await?;

@@ -1,18 +1,23 @@
-//! The key file: generations of the key-encryption key, and the key of the fingerprints.
+//! The key-encryption key: its generations, the recovery keys it wraps for too, and the key of the fingerprints.
 //!
 //! ```text
 //! remint-kek-v1
 //! fingerprint bm90IGEga2V5LCBidXQgaXQgaXMgMzIgYnl0ZXMgbG8=
 //! generation 1 bm90IGEga2V5LCBidXQgaXQgaXMgMzIgYnl0ZXMgbG8=
+//! recipient bm90IGEga2V5LCBidXQgaXQgaXMgMzIgYnl0ZXMgbG8=
 //! ```
 //!
-//! Each key is 32 random bytes in base64; empty lines and lines that begin with `#` are skipped. The newest generation
-//! seals, all of them open. Deleting the line of a generation destroys everything sealed under it.
+//! Each key is 32 bytes in base64; empty lines and lines that begin with `#` are skipped. The newest generation seals,
+//! all of them open. `recipient` is the public half of a recovery key, whose file has `recovery` with the private half
+//! and no generation: either file opens everything alone. Deleting the line of a generation destroys everything sealed
+//! under it and no recovery key.
+//!
+//! Where the keys may be kept, and with which modes, is [`keeping`]'s; changing the file is [`edit`]'s.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::hmac;
@@ -20,7 +25,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use super::cipher::KEY;
+use super::recovery::{Recipient, RecoveryKey};
 use super::{NoRandomness, Randomness};
+
+pub use self::keeping::Keeping;
+
+pub mod edit;
+mod keeping;
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +48,14 @@ pub enum KekError {
     Mode { path: PathBuf, mode: u32 },
     #[error("the key file {path} cannot be used, line {line}: {why}")]
     Format { path: PathBuf, line: usize, why: &'static str },
+    #[error("the environment variable {0} holds no key; --kek env:{0} names it, so it has to hold a whole key file")]
+    NotSet(String),
+    #[error("{kept} is not Remint's to change; {what}")]
+    Fixed { kept: Keeping, what: String },
+    #[error("{kept} has no generation {generation}; `remint keys list` says which there are")]
+    NoGeneration { kept: Keeping, generation: u64 },
+    #[error("generation {0} is the newest, which seals everything new; rotate first: remint keys rotate --rewrap")]
+    Newest(u64),
     #[error("could not {verb} the key file {path}")]
     Io {
         verb: &'static str,
@@ -47,38 +67,47 @@ pub enum KekError {
     Randomness(#[source] NoRandomness),
 }
 
+/// What wraps data keys. Vault transit and AWS KMS become variants of this, with their connectors.
+enum Provider {
+    Local(Zeroizing<[u8; KEY]>),
+}
+
+impl Provider {
+    fn key(&self) -> &[u8; KEY] {
+        let Self::Local(key) = self;
+        key
+    }
+}
+
 /// The keys of one key file. Its `Debug` says which generations there are and no more.
 pub struct Kek {
-    generations: BTreeMap<u64, Zeroizing<[u8; 32]>>,
+    generations: BTreeMap<u64, Provider>,
+    recipients: Vec<Recipient>,
+    recovery: Vec<RecoveryKey>,
     fingerprint: hmac::Key,
+    /// The same, for the file of a recovery key.
+    fingerprint_bytes: Zeroizing<[u8; KEY]>,
 }
 
 impl Kek {
-    /// Reads a key file.
+    /// Reads a key file, or a folder of keys as it is mounted for a container.
     ///
-    /// Guarantees: a file that others can read, or that lies in the state folder (by its real path, whatever links lead
+    /// Guarantees: a key that others can read, or that lies in the state folder (by its real path, whatever links lead
     /// there) is refused; `allow_same_folder` lifts the second, for the demo.
     ///
     /// # Errors
     /// Those, a missing file, and a line that is not a key.
     pub fn load(path: &Path, state_folder: &Path, allow_same_folder: bool) -> Result<Self, KekError> {
-        let failed = |source| KekError::Io { verb: "read", path: path.to_owned(), source };
-        // The open file is what is looked at and read, so that nobody can put another one in between.
-        let file = File::open(path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => KekError::Missing(path.to_owned()),
-            _ => failed(source),
-        })?;
-        if !allow_same_folder {
-            refuse_inside(path, &path.canonicalize().map_err(failed)?, state_folder)?;
-        }
-        let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(KekError::Mode { path: path.to_owned(), mode });
-        }
-        // Room for all of it at once: a buffer that grows leaves copies behind.
-        let mut text = Zeroizing::new(String::with_capacity(LARGEST));
-        file.take(LARGEST as u64).read_to_string(&mut text).map_err(failed)?;
-        parse(&text).map_err(|(line, why)| KekError::Format { path: path.to_owned(), line, why })
+        keeping::load(path, state_folder, allow_same_folder)
+    }
+
+    /// Reads the text of a key file that an environment variable held.
+    ///
+    /// # Errors
+    /// A line that is not a key.
+    pub fn of_environment(name: &str, text: &str) -> Result<Self, KekError> {
+        let path = PathBuf::from(format!("{}{name}", keeping::ENVIRONMENT));
+        parse(text).map_err(|(line, why)| KekError::Format { path, line, why })
     }
 
     /// Makes a key file (0600) with a first generation, and the folder (0700) it lies in; leaves one that is there as it
@@ -92,40 +121,50 @@ impl Kek {
         allow_same_folder: bool,
         randomness: &dyn Randomness,
     ) -> Result<bool, KekError> {
-        let failed = |source| KekError::Io { verb: "make", path: path.to_owned(), source };
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if !allow_same_folder {
             // Before the folder is made, too: nothing is left behind by a refusal.
-            refuse_inside(path, &real(parent).map_err(failed)?, state_folder)?;
+            let failed = |source| KekError::Io { verb: "make", path: path.to_owned(), source };
+            keeping::refuse_inside(path, &keeping::real(parent(path)).map_err(failed)?, state_folder)?;
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
-        let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-            Err(error) => return Err(failed(error)),
-        };
         let mut text = Zeroizing::new(String::with_capacity(LARGEST));
         text.push_str(FORMAT);
         for name in ["\nfingerprint ", "\ngeneration 1 "] {
-            let mut key = Zeroizing::new([0_u8; 32]);
+            let mut key = Zeroizing::new([0_u8; KEY]);
             randomness.fill(key.as_mut()).map_err(KekError::Randomness)?;
-            text.push_str(name);
-            text.push_str(&Zeroizing::new(STANDARD.encode(key.as_ref())));
+            push(&mut text, name, &key);
         }
         text.push('\n');
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-        // The name must last as well as the bytes do.
-        File::open(parent).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        Ok(true)
+        write_new(path, &text)
+    }
+
+    /// The generations, oldest first.
+    pub fn generations(&self) -> impl Iterator<Item = u64> {
+        self.generations.keys().copied()
+    }
+
+    /// The recovery keys that data keys are wrapped for, in base64; true for those that this file itself opens.
+    pub fn recoveries(&self) -> Vec<(String, bool)> {
+        let named = |recipient: &Recipient, own| (STANDARD.encode(recipient.public()), own);
+        let own = self.recovery.iter().map(|key| named(key.recipient(), true));
+        self.recipients.iter().map(|recipient| named(recipient, false)).chain(own).collect()
     }
 
     /// The generation that seals.
-    pub(super) fn newest(&self) -> Option<(u64, &[u8; 32])> {
-        self.generations.last_key_value().map(|(generation, key)| (*generation, &**key))
+    pub(super) fn newest(&self) -> Option<(u64, &[u8; KEY])> {
+        self.generations.last_key_value().map(|(generation, key)| (*generation, key.key()))
     }
 
-    pub(super) fn generation(&self, generation: u64) -> Option<&[u8; 32]> {
-        self.generations.get(&generation).map(|key| &**key)
+    pub(super) fn generation(&self, generation: u64) -> Option<&[u8; KEY]> {
+        self.generations.get(&generation).map(Provider::key)
+    }
+
+    /// Everybody that data keys are wrapped for, beside the newest generation.
+    pub(super) fn recipients(&self) -> impl Iterator<Item = &Recipient> {
+        self.recipients.iter().chain(self.recovery.iter().map(RecoveryKey::recipient))
+    }
+
+    pub(super) fn recovery(&self, id: &super::envelope::RecipientId) -> Option<&RecoveryKey> {
+        self.recovery.iter().find(|key| key.recipient().id() == *id)
     }
 
     pub(super) const fn fingerprint_key(&self) -> &hmac::Key {
@@ -139,28 +178,53 @@ impl std::fmt::Debug for Kek {
     }
 }
 
-fn refuse_inside(path: &Path, place: &Path, state_folder: &Path) -> Result<(), KekError> {
-    let failed = |source| KekError::Io { verb: "compare with the state folder", path: path.to_owned(), source };
-    if place.starts_with(real(state_folder).map_err(failed)?) {
-        return Err(KekError::SameFolder { kek: path.to_owned(), state: state_folder.to_owned() });
-    }
-    Ok(())
+/// What was read so far of a key file.
+#[derive(Default)]
+struct Reading {
+    generations: BTreeMap<u64, Provider>,
+    recipients: Vec<Recipient>,
+    recovery: Vec<RecoveryKey>,
+    fingerprint: Option<Zeroizing<[u8; KEY]>>,
 }
 
-/// The real path of a folder, also when its last parts are not there yet.
-fn real(path: &Path) -> io::Result<PathBuf> {
-    let path = std::path::absolute(path)?;
-    for there in path.ancestors() {
-        match there.canonicalize() {
-            Ok(found) => {
-                let rest = path.strip_prefix(there).unwrap_or(Path::new(""));
-                return Ok(if rest.as_os_str().is_empty() { found } else { found.join(rest) });
+impl Reading {
+    /// Takes the words of one line.
+    fn take(&mut self, words: &[&str]) -> Result<(), &'static str> {
+        let twice = match words {
+            ["fingerprint", key] => self.fingerprint.replace(decode(key)?).is_some(),
+            ["generation", generation, key] => {
+                let generation = generation.parse().ok().filter(|generation| *generation > 0);
+                let generation = generation.ok_or("a generation is a number")?;
+                self.generations.insert(generation, Provider::Local(decode(key)?)).is_some()
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
+            ["recipient", key] => {
+                let recipient = Recipient::new(*decode(key)?);
+                let twice = self.recipients.contains(&recipient);
+                self.recipients.push(recipient);
+                twice
+            }
+            ["recovery", key] => {
+                self.recovery.push(RecoveryKey::new(&decode(key)?).ok_or("it is no recovery key")?);
+                false
+            }
+            _ => return Err("it must be `generation NUMBER KEY` or `fingerprint KEY`"),
+        };
+        if twice { Err("it is there twice") } else { Ok(()) }
     }
-    Ok(path)
+
+    fn end(self) -> Result<Kek, &'static str> {
+        let fingerprint = self.fingerprint.ok_or("there is no `fingerprint` line")?;
+        if self.generations.is_empty() && self.recovery.is_empty() {
+            return Err("there is no `generation` line");
+        }
+        Ok(Kek {
+            generations: self.generations,
+            recipients: self.recipients,
+            recovery: self.recovery,
+            fingerprint: hmac::Key::new(hmac::HMAC_SHA256, fingerprint.as_ref()),
+            fingerprint_bytes: fingerprint,
+        })
+    }
 }
 
 /// The keys in a text, or the line that is wrong and why.
@@ -169,38 +233,46 @@ fn parse(text: &str) -> Result<Kek, (usize, &'static str)> {
     if lines.next().is_none_or(|(_, line)| line != FORMAT) {
         return Err((1, "it must be `remint-kek-v1`; a newer file needs a newer remint"));
     }
-    let mut generations = BTreeMap::new();
-    let mut fingerprint = None;
+    let mut reading = Reading::default();
     for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        let taken = match words.as_slice() {
-            ["fingerprint", key] => {
-                fingerprint.replace(hmac::Key::new(hmac::HMAC_SHA256, decode(number, key)?.as_ref())).is_some()
-            }
-            ["generation", generation, key] => {
-                let generation = generation.parse().map_err(|_| (number, "a generation is a number"))?;
-                generations.insert(generation, decode(number, key)?).is_some()
-            }
-            _ => return Err((number, "it must be `generation NUMBER KEY` or `fingerprint KEY`")),
-        };
-        if taken {
-            return Err((number, "it is there twice"));
-        }
+        reading.take(&words).map_err(|why| (number, why))?;
     }
-    let last = text.lines().count();
-    let fingerprint = fingerprint.ok_or((last, "there is no `fingerprint` line"))?;
-    if generations.is_empty() {
-        return Err((last, "there is no `generation` line"));
-    }
-    Ok(Kek { generations, fingerprint })
+    reading.end().map_err(|why| (text.lines().count(), why))
 }
 
-fn decode(line: usize, text: &str) -> Result<Zeroizing<[u8; 32]>, (usize, &'static str)> {
-    let mut key = Zeroizing::new([0; 32]);
+fn decode(text: &str) -> Result<Zeroizing<[u8; KEY]>, &'static str> {
+    let mut key = Zeroizing::new([0; KEY]);
     match STANDARD.decode_slice(text, key.as_mut()) {
-        Ok(32) => Ok(key),
-        _ => Err((line, "a key is 32 bytes in base64")),
+        Ok(KEY) => Ok(key),
+        _ => Err("a key is 32 bytes in base64"),
     }
+}
+
+/// Writes a key behind its name.
+fn push(text: &mut String, name: &str, key: &[u8; KEY]) {
+    text.push_str(name);
+    text.push_str(&Zeroizing::new(STANDARD.encode(key)));
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Writes a file that is not there yet, and the folder it lies in; false when it is there.
+fn write_new(path: &Path, text: &str) -> Result<bool, KekError> {
+    let failed = |source| KekError::Io { verb: "make", path: path.to_owned(), source };
+    let folder = parent(path);
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        Err(error) => return Err(failed(error)),
+    };
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    // The name must last as well as the bytes do.
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    Ok(true)
 }
 
 const FORMAT: &str = "remint-kek-v1";

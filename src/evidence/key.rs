@@ -75,6 +75,39 @@ pub fn open_or_create(
     }
 }
 
+/// The generation that the signing key is sealed under; `None` when there is no signing key.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn generation(folder: &Path) -> Result<Option<u64>, KeyError> {
+    Ok(sealed(folder)?.map(|sealed| sealed.generation))
+}
+
+/// Wraps the signing key for the recipients of today. True when it was not wrapped so before.
+///
+/// # Errors
+/// The file cannot be read, opened or written.
+pub fn rewrap(folder: &Path, escrow: &Escrow) -> Result<bool, KeyError> {
+    let path = folder.join(FILE);
+    let Some(before) = sealed(folder)?.filter(|sealed| !escrow.is_current(sealed)) else { return Ok(false) };
+    let after = escrow.rewrap(&before).map_err(|source| KeyError::Open { path: path.clone(), source })?;
+    write(folder, &path, &text_of(&after)).map_err(|source| KeyError::Io { verb: "write", path, source })?;
+    Ok(true)
+}
+
+fn sealed(folder: &Path) -> Result<Option<Sealed>, KeyError> {
+    let path = folder.join(FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => parse(&text).map(Some).ok_or(KeyError::Format(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(KeyError::Io { verb: "read", path, source }),
+    }
+}
+
+fn text_of(sealed: &Sealed) -> String {
+    format!("{FORMAT}\ngeneration {}\nsealed {}\n", sealed.generation, STANDARD.encode(&sealed.bytes))
+}
+
 fn open(path: &Path, text: &str, escrow: &Escrow) -> Result<SigningKey, KeyError> {
     let format = || KeyError::Format(path.to_owned());
     let sealed = parse(text).ok_or_else(format)?;
@@ -88,9 +121,8 @@ fn create(folder: &Path, name: &str, escrow: &Escrow, randomness: &dyn Randomnes
     let key = SigningKey::from_seed(name, seed).map_err(|source| KeyError::Name { name: name.to_owned(), source })?;
     let secret = SecretValue::from(key.to_text().as_str());
     let sealed = escrow.seal(ID, SCOPE, &secret, None).map_err(KeyError::Seal)?;
-    let text = format!("{FORMAT}\ngeneration {}\nsealed {}\n", sealed.generation, STANDARD.encode(&sealed.bytes));
     let path = folder.join(FILE);
-    write(folder, &path, &text).map_err(|source| KeyError::Io { verb: "write", path, source })?;
+    write(folder, &path, &text_of(&sealed)).map_err(|source| KeyError::Io { verb: "write", path, source })?;
     Ok(key)
 }
 

@@ -157,6 +157,15 @@ impl Store for SqliteStore {
     async fn checkpoint(&self) -> Result<Option<(u64, String)>, StoreError> {
         self.read(read::checkpoint).await
     }
+
+    async fn sealed_after(&self, after: Option<&str>, limit: usize) -> Result<Vec<Sealed>, StoreError> {
+        let after = after.unwrap_or_default().to_owned();
+        self.read(move |connection| read::sealed_after(connection, &after, limit)).await
+    }
+
+    async fn rewrap(&self, fence: &Fence, pairs: Vec<(Sealed, Sealed)>) -> Result<usize, StoreError> {
+        self.writer.run(change::Rewrap { fence: fence.clone(), pairs }).await
+    }
 }
 
 /// The store's word for a failure of SQLite.

@@ -13,6 +13,8 @@ fn a_child_hardens_itself_and_looks() {
     assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"]);
     assert!(lines("status").contains("Umask:\t0077"));
     assert_eq!(rustix::process::dumpable_behavior().unwrap(), rustix::process::DumpableBehavior::NotDumpable);
+    let locked = lines("status").lines().any(|line| line.starts_with("VmLck:") && !line.ends_with(" 0 kB"));
+    assert_eq!(locked, remint::harden::memory() == remint::harden::Memory::Locked, "{}", remint::harden::memory());
     std::fs::write(folder.path().join("file"), "").unwrap();
     let mode = folder.path().join("file").metadata().unwrap().permissions();
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);

@@ -10,6 +10,7 @@ mod escrow;
 mod evidence;
 mod foreign;
 mod harden;
+mod keys;
 mod leak;
 mod lies;
 mod owner;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::heads::Head;
 use super::writer::{Work, Writing, execute};
 use super::{broken, lease, to_row};
-use crate::store::{Change, Committed, Put, Rule, Sealed, StoreError};
+use crate::store::{Change, Committed, Fence, Put, Rule, Sealed, StoreError};
 
 /// A change whose bodies are text already: the caller's thread does that, not the one writer.
 pub(super) struct Prepared {
@@ -49,6 +49,27 @@ impl Work for Prepared {
         }
         let entries = self.change.entries.into_iter().map(|draft| record(writing, draft)).collect::<Result<_, _>>()?;
         Ok(Committed { entries })
+    }
+}
+
+/// Exchanges sealed values, each only where it is still what was read.
+pub(super) struct Rewrap {
+    pub(super) fence: Fence,
+    pub(super) pairs: Vec<(Sealed, Sealed)>,
+}
+
+impl Work for Rewrap {
+    type Answer = usize;
+
+    fn apply(self, writing: &mut Writing<'_>) -> Result<usize, StoreError> {
+        lease::check(writing.connection, &self.fence)?;
+        let sql = "UPDATE sealed SET generation = ?2, bytes = ?3 WHERE id = ?1 AND bytes = ?4";
+        let mut exchanged = 0;
+        for (before, after) in &self.pairs {
+            let values = params![before.id, to_row(after.generation), after.bytes, before.bytes];
+            exchanged += execute(writing.connection, sql, values, "could not exchange a sealed value")?;
+        }
+        Ok(exchanged)
     }
 }
 

@@ -30,12 +30,12 @@ pub(super) fn records(connection: &Connection, kind: &str, scope: Option<&str>) 
 
 pub(super) fn sealed(connection: &Connection, id: &str) -> Result<Option<Sealed>, StoreError> {
     let sql = "SELECT id, scope, generation, bytes, expires FROM sealed WHERE id = ?1";
-    let row = |row: &Row<'_>| {
-        let expires = if row.get_ref(4)? == rusqlite::types::ValueRef::Null { None } else { Some(time(row, 4)?) };
-        let generation = from_row(row.get(2)?);
-        Ok(Sealed { id: row.get(0)?, scope: row.get(1)?, generation, expires, bytes: row.get(3)? })
-    };
-    one(connection, sql, [id], row, "could not read a sealed value")
+    one(connection, sql, [id], as_sealed, "could not read a sealed value")
+}
+
+pub(super) fn sealed_after(connection: &Connection, after: &str, limit: usize) -> Result<Vec<Sealed>, StoreError> {
+    let sql = "SELECT id, scope, generation, bytes, expires FROM sealed WHERE id > ?1 ORDER BY id LIMIT ?2";
+    all(connection, sql, params![after, rows(limit)], as_sealed, "could not list the sealed values")
 }
 
 pub(super) fn unsequenced(connection: &Connection, limit: usize) -> Result<Vec<Stored>, StoreError> {
@@ -75,6 +75,12 @@ pub(super) fn size(connection: &Connection) -> Result<u64, StoreError> {
 pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     let text = row.get_ref(column)?.as_str()?;
     text.parse().map_err(|source| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(source)))
+}
+
+fn as_sealed(row: &Row<'_>) -> rusqlite::Result<Sealed> {
+    let expires = if row.get_ref(4)? == rusqlite::types::ValueRef::Null { None } else { Some(time(row, 4)?) };
+    let generation = from_row(row.get(2)?);
+    Ok(Sealed { id: row.get(0)?, scope: row.get(1)?, generation, expires, bytes: row.get(3)? })
 }
 
 fn as_record(row: &Row<'_>) -> rusqlite::Result<Record> {

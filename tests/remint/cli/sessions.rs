@@ -2,7 +2,7 @@
 
 use super::{User, exit};
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 37] = [
     "",
     "demo",
     "validate",
@@ -28,6 +28,12 @@ const COMMANDS: [&str; 31] = [
     "evidence list",
     "evidence export",
     "evidence verify",
+    "keys",
+    "keys list",
+    "keys rotate",
+    "keys rewrap",
+    "keys add-recipient",
+    "keys destroy",
     "--version",
     "nonsense",
     "reset --plan",
@@ -125,6 +131,29 @@ fn a_state_is_made_once_and_asks_before_it_acts() {
     user.does("evidence list r-none");
     user.does("evidence export r-none --out ~/bundle");
     user.check("state");
+}
+
+#[test]
+fn keys_rotate_and_are_destroyed_only_when_that_is_meant() {
+    let mut user = User::new();
+    user.run("init --single-operator");
+    user.does("keys list");
+    user.does("keys add-recipient ~/safe/recovery");
+    user.does("keys rotate");
+    user.does("keys destroy 1 --words destroy-generation-1");
+    user.does("keys rewrap");
+    user.does("keys list");
+    user.does("keys list -o json");
+    user.does("keys destroy 1");
+    user.does("keys destroy 1 --words destroy-generation-1");
+    user.does("keys destroy 2 --words destroy-generation-2");
+    user.does("keys destroy 9 --words destroy-generation-9");
+    user.does("keys rotate --rewrap");
+    // The recovery key file alone opens the state.
+    assert_eq!(exit(&user.run("get resets --kek ~/safe/recovery")), 0);
+    user.does("keys list --kek ~/safe/recovery");
+    user.does("keys rotate --kek env:NOT_THERE");
+    user.check("keys");
 }
 
 #[test]

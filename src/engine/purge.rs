@@ -1,0 +1,67 @@
+//! Escrow's expiry: a sealed value past it is forgotten by whoever runs.
+
+use std::collections::BTreeSet;
+
+use remint_core::machine::Version;
+use serde_json::json;
+
+use crate::engine::record::{IntentOutcome, IntentRecord, ResetStatus, entry, kind, read};
+use crate::engine::{Engine, EngineError};
+use crate::store::{Change, Sealed};
+
+impl Engine {
+    /// Forgets sealed values past their expiry, with one entry that counts them. What a reset that is not over still needs
+    /// outlives its expiry: a value is never lost because a person took a day longer.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn purge(&self) -> Result<usize, EngineError> {
+        let now = self.context.clock.now();
+        let mut expired: Vec<Sealed> = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let batch = self.store.sealed_after(after.as_deref(), BATCH).await?;
+            let Some(last) = batch.last() else { break };
+            after = Some(last.id.clone());
+            expired.extend(batch.into_iter().filter(|sealed| sealed.expires.is_some_and(|expires| expires < now)));
+        }
+        if expired.is_empty() {
+            return Ok(0);
+        }
+        let needed = self.needed().await?;
+        let kept = expired.iter().filter(|sealed| needed.contains(&sealed.id)).count();
+        let unseals: Vec<String> =
+            expired.into_iter().map(|sealed| sealed.id).filter(|id| !needed.contains(id)).collect();
+        let forgotten = unseals.len();
+        if forgotten > 0 {
+            let entries = vec![entry("escrow.forgot", now, None, None, &json!({ "values": forgotten, "kept": kept }))];
+            self.store.commit(Change { unseals, entries, ..Change::default() }).await?;
+        }
+        Ok(forgotten)
+    }
+
+    /// Sealed values that a reset which is not over goes on with.
+    async fn needed(&self) -> Result<BTreeSet<String>, EngineError> {
+        let mut needed = BTreeSet::new();
+        for reset in self.resets().await? {
+            if matches!(reset.status, ResetStatus::Complete | ResetStatus::Rejected) {
+                continue;
+            }
+            for record in self.rotations(&reset.id).await? {
+                let facts = record.rotation.facts;
+                needed.extend([facts.old, facts.new].into_iter().flatten().filter_map(|version| version.sealed));
+            }
+        }
+        for record in self.store.list(kind::INTENT, None).await? {
+            let intent: IntentRecord = read(record)?;
+            needed.extend(intent.sealed);
+            if let IntentOutcome::Minted(Version { sealed, .. }) = intent.outcome {
+                needed.extend(sealed);
+            }
+        }
+        Ok(needed)
+    }
+}
+
+/// Values read at a time.
+const BATCH: usize = 512;

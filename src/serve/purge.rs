@@ -1,0 +1,23 @@
+//! Forgets what escrow keeps no longer, at the start and every hour.
+
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::serve::{Stopping, causes};
+
+const EVERY: Duration = Duration::from_hours(1);
+
+pub(super) async fn run(engine: &Engine, stopping: Stopping) {
+    let mut stopped = std::pin::pin!(stopping.stopped());
+    loop {
+        match engine.purge().await {
+            Ok(0) => {}
+            Ok(values) => tracing::info!(values, "forgot sealed values past their expiry"),
+            Err(error) => tracing::error!(error = causes(&error), "sealed values past their expiry are still there"),
+        }
+        tokio::select! {
+            () = &mut stopped => return,
+            () = engine.context.clock.sleep(EVERY) => {}
+        }
+    }
+}
