@@ -19,7 +19,10 @@ use crate::engine::record::{entry, kind, put, read};
 use crate::engine::{Engine, EngineError, EngineSettings};
 use crate::escrow::{Escrow, Keeping, Kek, KekError, SystemRandomness};
 use crate::evidence::Sequencer;
-use crate::evidence::key::{KeyError, open_or_create};
+use crate::evidence::anchor::{Anchor, AnchorError, Remembered, Standing, standing};
+use crate::evidence::key::{KeyError, is_there, open_or_create};
+use crate::evidence::sequencer::SequencerError;
+use crate::store::readonly::ReadOnly;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Change, Key, Rule, Store, StoreError};
 
@@ -58,6 +61,11 @@ pub struct App {
     pub key: Arc<SigningKey>,
     pub sequencer: Arc<Sequencer>,
     pub folder: PathBuf,
+    /// How the store stands to its anchor; where it is not sound, nothing can be changed through this.
+    pub standing: Standing,
+    /// The store as it is, for the recovery.
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) anchor: Option<Anchor>,
 }
 
 /// Why a state cannot be opened, or files not be loaded.
@@ -75,6 +83,13 @@ pub enum AppError {
     Key(#[from] KeyError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
+    #[error(transparent)]
+    Sequencer(#[from] SequencerError),
+    /// The sentence that says why nothing may be changed.
+    #[error("{0}")]
+    Behind(String),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
@@ -102,10 +117,21 @@ struct EraRecord {
 impl App {
     /// Makes a state: the folder, the key-encryption key where it has to lie, the signing key. True when it is new.
     pub async fn init(places: &Places, context: &Context, kinds: Arc<dyn Kinds>) -> Result<(Self, bool), AppError> {
+        Self::init_anchored(places, None, context, kinds).await
+    }
+
+    /// Makes a state whose checkpoints are written to a second place, too.
+    pub async fn init_anchored(
+        places: &Places,
+        anchor: Option<PathBuf>,
+        context: &Context,
+        kinds: Arc<dyn Kinds>,
+    ) -> Result<(Self, bool), AppError> {
         if matches!(Keeping::of(&places.kek), Keeping::File(_)) {
             Kek::create(&places.kek, &places.state, places.same_folder, &SystemRandomness)?;
         }
-        let app = Self::assemble(places, context, kinds, HostRules::default(), EngineSettings::default())?;
+        let settings = EngineSettings::default();
+        let app = Self::assemble(places, anchor, context, kinds, HostRules::default(), settings).await?;
         let marker = Key { kind: "state", id: "single-operator".to_owned() };
         if app.engine.store.get(&marker).await?.is_some() {
             return Ok((app, false));
@@ -116,6 +142,9 @@ impl App {
         let body = json!({ "governance": "ungoverned", "key": app.key.verifier().to_string() });
         change.entries.push(entry("state.created", now, None, None, &body));
         app.engine.store.commit(change).await?;
+        if app.anchor.is_some() {
+            app.sequencer.flush().await?;
+        }
         Ok((app, true))
     }
 
@@ -127,10 +156,22 @@ impl App {
         rules: HostRules,
         settings: EngineSettings,
     ) -> Result<Self, AppError> {
+        Self::open_anchored(places, None, context, kinds, rules, settings).await
+    }
+
+    /// Opens a state that was made, and compares it with its anchor: the one that is named, and the one that it had.
+    pub async fn open_anchored(
+        places: &Places,
+        anchor: Option<PathBuf>,
+        context: &Context,
+        kinds: Arc<dyn Kinds>,
+        rules: HostRules,
+        settings: EngineSettings,
+    ) -> Result<Self, AppError> {
         if !places.state.is_dir() {
             return Err(AppError::NotInitialised(places.state.clone()));
         }
-        let app = Self::assemble(places, context, kinds, rules, settings)?;
+        let app = Self::assemble(places, anchor, context, kinds, rules, settings).await?;
         let marker = Key { kind: "state", id: "single-operator".to_owned() };
         if app.engine.store.get(&marker).await?.is_none() {
             return Err(AppError::NotInitialised(places.state.clone()));
@@ -138,22 +179,47 @@ impl App {
         Ok(app)
     }
 
-    fn assemble(
+    async fn assemble(
         places: &Places,
+        anchor: Option<PathBuf>,
         context: &Context,
         kinds: Arc<dyn Kinds>,
         rules: HostRules,
         settings: EngineSettings,
     ) -> Result<Self, AppError> {
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&places.state)?);
+        let raw: Arc<dyn Store> = Arc::new(SqliteStore::open(&places.state)?);
         let kek = places.keys()?;
         let escrow = Arc::new(Escrow::new(kek, Box::new(SystemRandomness)));
-        let key = Arc::new(open_or_create(&places.state, "remint", &escrow, &SystemRandomness)?);
-        let holder = settings.holder.clone();
+        // A log whose key is gone is not continued by another key of the same name.
+        let name = match raw.checkpoint().await? {
+            Some((_, note)) if !is_there(&places.state) => successor(&origin(&note)),
+            _ => FIRST_ORIGIN.to_owned(),
+        };
+        let key = Arc::new(open_or_create(&places.state, &name, &escrow, &SystemRandomness)?);
+        let anchor = match anchor {
+            Some(path) => Some(std::path::absolute(&path).unwrap_or(path)),
+            None => Remembered::of(&*raw).await?,
+        };
+        let anchor = anchor.map(|path| Anchor { path });
+        let standing = standing(&*raw, key.verifier(), anchor.as_ref()).await?;
+        let store: Arc<dyn Store> = match standing.is_sound() {
+            true => Arc::clone(&raw),
+            false => Arc::new(ReadOnly::new(Arc::clone(&raw), standing.sentence())),
+        };
+        let written = anchor.clone().filter(|_| standing.is_sound());
         let sequencer =
-            Arc::new(Sequencer::new(Arc::clone(&store), Arc::clone(&key), Arc::clone(&context.clock), holder));
+            Sequencer::new(Arc::clone(&store), Arc::clone(&key), Arc::clone(&context.clock), settings.holder.clone());
+        let sequencer = Arc::new(sequencer.with_anchor(written));
         let engine = Engine::new(store, escrow, kinds, rules, context.clone(), settings);
-        Ok(Self { engine, key, sequencer, folder: places.state.clone() })
+        Ok(Self { engine, key, sequencer, folder: places.state.clone(), standing, store: raw, anchor })
+    }
+
+    /// Refuses what would change something outside the store of a state that may only be looked at.
+    ///
+    /// # Errors
+    /// It may only be looked at.
+    pub fn writable(&self) -> Result<(), AppError> {
+        if self.standing.is_sound() { Ok(()) } else { Err(AppError::Behind(self.standing.sentence())) }
     }
 
     /// Every estate that was active.
@@ -194,6 +260,24 @@ impl App {
         change.entries.push(entry("estate.activated", now, None, None, &body));
         self.engine.store.commit(change).await?;
         Ok(estate)
+    }
+}
+
+/// What the log of a new state is called.
+const FIRST_ORIGIN: &str = "remint";
+
+/// The log that a note is a checkpoint of.
+pub(crate) fn origin(note: &str) -> String {
+    let name = note.lines().next().unwrap_or_default();
+    if name.is_empty() { FIRST_ORIGIN.to_owned() } else { name.to_owned() }
+}
+
+/// What the log after this one is called: `remint`, `remint-2`, `remint-3`, …
+pub(crate) fn successor(origin: &str) -> String {
+    let numbered = origin.rsplit_once('-').and_then(|(name, number)| Some((name, number.parse::<u32>().ok()?)));
+    match numbered {
+        Some((name, number)) => format!("{name}-{}", number + 1),
+        None => format!("{origin}-2"),
     }
 }
 

@@ -28,6 +28,7 @@ mod output;
 mod records;
 mod reset;
 mod serve;
+mod store;
 
 pub use exit::{Exit, Failure};
 pub use output::complain;
@@ -51,6 +52,9 @@ pub struct Global {
     /// The key-encryption key, outside the state folder: a file, a mounted folder, or env:NAME. Default: `remint/kek` under the user's configuration
     #[arg(long, global = true, env = "REMINT_KEK", value_name = "FILE")]
     kek: Option<PathBuf>,
+    /// The file that holds the newest checkpoint a second time, where a restore of the state does not reach
+    #[arg(long, global = true, env = "REMINT_ANCHOR", value_name = "FILE")]
+    anchor: Option<PathBuf>,
     /// How data is written to stdout
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -104,6 +108,9 @@ enum Command {
     /// The key-encryption key: its generations and recovery keys
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// The store: backup, restore, check, recover
+    #[command(subcommand)]
+    Store(store::Store),
     /// Run as a daemon
     Serve(serve::Serve),
 }
@@ -129,7 +136,12 @@ impl Session {
 
     /// Opens this session's state.
     pub async fn open(&self, rules: HostRules, settings: EngineSettings) -> Result<App, AppError> {
-        App::open(&self.places(), &self.context, Arc::clone(&self.kinds), rules, settings).await
+        let (places, anchor) = (self.places(), self.global.anchor.clone());
+        let app = App::open_anchored(&places, anchor, &self.context, Arc::clone(&self.kinds), rules, settings).await?;
+        if !app.standing.is_sound() {
+            output::say(&format!("READ ONLY: {}\n", app.standing.sentence()));
+        }
+        Ok(app)
     }
 
     /// True when data is asked for as JSON.
@@ -196,6 +208,7 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Get(get) => get.run(session).await,
         Command::Evidence(evidence) => evidence.run(session).await,
         Command::Keys(keys) => keys.run(session).await,
+        Command::Store(store) => store.run(session).await,
         Command::Serve(serve) => serve.run(session).await,
     }
 }

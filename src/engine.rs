@@ -33,6 +33,7 @@ mod look;
 mod outcome;
 pub mod progress;
 mod purge;
+pub mod reconcile;
 pub mod record;
 pub mod reproof;
 pub mod reset;

@@ -2,6 +2,7 @@
 //! of a bundle. What the bytes look like is `remint_evidence_format`'s; the store numbers and chains entries as it
 //! commits them.
 
+pub mod anchor;
 pub mod export;
 pub mod key;
 pub mod sequencer;

@@ -148,23 +148,22 @@ pub async fn destroy(
     by: &str,
     context: &Context,
 ) -> Result<(), KeysError> {
-    let needs = needs(store, &places.state).await?;
-    let values = needs.values.get(&generation).copied().unwrap_or(0);
-    let signing = needs.signing == Some(generation);
-    if values > 0 || signing {
-        return Err(KeysError::Needed { generation, values, signing });
-    }
     let begun = Key { kind: "key", id: format!("destroying-{generation}") };
-    let interrupted = store.get(&begun).await?.is_some();
     match edit::check_removal(&places.kek, kek, generation) {
+        // Gone from the file already, and the machine stopped before that was recorded.
+        Err(KekError::NoGeneration { .. }) if store.get(&begun).await?.is_some() => {}
+        Err(error) => return Err(error.into()),
         Ok(()) => {
+            let needs = needs(store, &places.state).await?;
+            let values = needs.values.get(&generation).copied().unwrap_or(0);
+            let signing = needs.signing == Some(generation);
+            if values > 0 || signing {
+                return Err(KeysError::Needed { generation, values, signing });
+            }
             let puts = vec![put(begun.kind, begun.id.clone(), "", &json!({ "by": by }), Rule::Upsert)?];
             store.commit(Change { puts, ..Change::default() }).await?;
             edit::remove_generation(&places.kek, kek, generation)?;
         }
-        // Gone from the file already, and the machine stopped before that was recorded.
-        Err(KekError::NoGeneration { .. }) if interrupted => {}
-        Err(error) => return Err(error.into()),
     }
     let body = json!({ "generation": generation, "by": by });
     let entries = vec![entry("key.destroyed", context.clock.now(), None, None, &body)];

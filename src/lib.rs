@@ -1,6 +1,7 @@
 //! Remint: the daemon, its command line, and what composes them.
 
 pub mod app;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod context;
@@ -10,6 +11,7 @@ pub mod escrow;
 pub mod evidence;
 pub mod harden;
 pub mod keys;
+pub mod recover;
 pub mod registry;
 pub mod serve;
 pub mod store;

@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use remint_contract::ResetId;
 use remint_evidence_format::{Draft, FormatError, Stored};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
+pub mod dump;
+pub mod readonly;
 pub mod sqlite;
 
 /// One durable transaction. The fence is looked at first; deletes come before puts and unseals before seals, so that a
@@ -117,6 +120,11 @@ pub enum StoreError {
         #[source]
         source: FormatError,
     },
+    /// The sentence that says why.
+    #[error("{0}")]
+    ReadOnly(String),
+    #[error("there is something in this store already; a backup is restored into an empty one")]
+    NotEmpty,
     #[error("this back end cannot {0} yet")]
     Unsupported(&'static str),
     #[error("the store {what}")]
@@ -172,5 +180,16 @@ pub trait Store: Send + Sync {
     async fn rewrap(&self, fence: &Fence, pairs: Vec<(Sealed, Sealed)>) -> Result<usize, StoreError> {
         let _ = (fence, pairs);
         Err(StoreError::Unsupported("exchange sealed values"))
+    }
+    /// Sends everything it holds, as one consistent picture that ends with [`dump::Line::End`]; sealed values only when
+    /// asked for.
+    async fn dump(&self, sealed: bool, lines: mpsc::Sender<dump::Line>) -> Result<(), StoreError> {
+        let _ = (sealed, lines);
+        Err(StoreError::Unsupported("be dumped"))
+    }
+    /// Takes everything into an empty store, in one transaction; lines that stop before their end leave nothing.
+    async fn load(&self, lines: mpsc::Receiver<dump::Line>) -> Result<(), StoreError> {
+        drop(lines);
+        Err(StoreError::Unsupported("be loaded"))
     }
 }

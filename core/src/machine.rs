@@ -6,9 +6,11 @@
 //! ```text
 //! planned      --start------------> waiting       nothing was done yet
 //! planned      --drifted----------> parked        the leaf is not what was approved
+//! planned      --recovered--------> parked        the store is older than the world, and what it knows does not hold
 //! planned      --superseded-------> superseded    a more urgent reset takes it
 //! waiting      --cleared----------> doing         all that must come before has ended
 //! waiting      --drifted----------> parked
+//! waiting      --recovered--------> parked
 //! waiting      --superseded-------> superseded
 //! doing        --done-------------> waiting       on to the path's next step
 //! doing        --done-------------> parked        done, but not to the least grade, or something undecided was found
@@ -18,19 +20,25 @@
 //! doing        --failed-----------> parked        the reason says who can move it on, and how
 //! doing        --spoiled----------> waiting       before delivery: the new value is not accepted any more; mint another
 //! doing        --destroyed--------> parked        the new version had other rights and is dead: a retry mints another
+//! doing        --recovered--------> parked
 //! doing        --superseded-------> superseded
 //! unknown      --found-done-------> doing         the target says it happened: the step goes on from there
 //! unknown      --found-undone-----> doing         the target says it never happened: the step is tried again
 //! unknown      --failed-----------> parked        the target does not say
+//! unknown      --recovered--------> parked
 //! parked       --retry------------> waiting       the same step again, or the earlier one that has to be repeated for it
 //! parked       --rolled-back------> rolled-back   before anything was revoked: the new version is given up
+//! parked       --recovered--------> parked
 //! parked       --superseded-------> superseded
 //! dark         --cleaned----------> waiting       rebuilt, isolated or cut off: on to mint
+//! dark         --recovered--------> parked
 //! dark         --superseded-------> superseded
 //! settled      --reproved---------> settled       refused again; after the last one it is final
 //! settled      --delivered--------> settled       a place that was held back got the value
 //! settled      --resurrected------> parked        the old value was accepted again
+//! settled      --recovered--------> parked
 //! rolled-back  --retry------------> waiting       forward: from the mint on, with a third version
+//! rolled-back  --recovered--------> parked
 //! rolled-back  --superseded-------> superseded
 //! ```
 //!
@@ -188,6 +196,12 @@ impl Rotation {
                 let mut effects = next.park(Step::Revoke, Reason::Alive { endpoints: endpoints.clone() });
                 effects.push(Effect::Alarm);
                 effects
+            }
+            (State::Superseded { .. }, Event::Recovered { .. }) => return Err(illegal()),
+            (_, Event::Recovered { what }) => {
+                // From the start, with what the target says then: nothing that was known before is relied on.
+                next.facts = Facts::default();
+                next.park(Step::Capture, Reason::Failed { what: what.clone() })
             }
             (
                 State::Planned

@@ -5,6 +5,9 @@
 //! the reached set (`reached`: each subject's UTF-8 bytes a leaf, in the order of the bytes). A reset may be closed, go on
 //! (a proof tried again, a value alive again) and be closed anew; it is closed when its last entry closes it.
 //!
+//! `reset.recovered` says that the log was begun anew under another origin (`origin`, after `before`), and which entries of
+//! the one before are lost: those from place `from` up to place `to`, or nobody knows how many without `to`.
+//!
 //! `reset.started` and `reset.revised` carry `plan_sha256`, the SHA-256 of the plan's file in hexadecimal digits.
 
 use std::collections::BTreeMap;
@@ -18,6 +21,7 @@ use crate::{FormatError, canonical};
 
 pub const STARTED: &str = "reset.started";
 pub const REVISED: &str = "reset.revised";
+pub const RECOVERED: &str = "reset.recovered";
 pub const CLOSED: &str = "reset.closed";
 /// The key of the plan's hash in the bodies of [`STARTED`] and [`REVISED`].
 pub const PLAN_SHA256: &str = "plan_sha256";
@@ -30,7 +34,20 @@ pub struct Ledger {
     head: Hash,
     closed: bool,
     plan: Option<Hash>,
+    gaps: Vec<Gap>,
     rows: BTreeMap<String, Row>,
+}
+
+/// Entries of the log that are lost: what was recorded of the reset among them, nobody can show any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The log before, and the one that goes on.
+    pub before: String,
+    pub origin: String,
+    /// How many entries of the log before are left.
+    pub from: u64,
+    /// How many it had, when anybody knows.
+    pub to: Option<u64>,
 }
 
 /// What became of one subject, and the entry that says so.
@@ -58,7 +75,15 @@ pub enum LedgerError {
 impl Ledger {
     /// Nothing read yet.
     pub fn new(reset: &str) -> Self {
-        Self { reset: reset.to_owned(), count: 0, head: entry::FIRST, closed: false, plan: None, rows: BTreeMap::new() }
+        Self {
+            reset: reset.to_owned(),
+            count: 0,
+            head: entry::FIRST,
+            closed: false,
+            plan: None,
+            gaps: Vec::new(),
+            rows: BTreeMap::new(),
+        }
     }
 
     /// Reads the stored bytes of all entries of a reset, in order.
@@ -84,6 +109,7 @@ impl Ledger {
         match entry.kind.as_ref() {
             CLOSED => self.check_closing(entry)?,
             STARTED | REVISED => self.plan = Some(plan_of(entry)?),
+            RECOVERED => self.gaps.push(gap_of(entry)?),
             _ => self.decide(entry)?,
         }
         self.closed = entry.kind == CLOSED;
@@ -128,6 +154,11 @@ impl Ledger {
     /// The SHA-256 of the newest plan's file.
     pub fn plan(&self) -> Option<Hash> {
         self.plan
+    }
+
+    /// Where the log was lost and begun anew, oldest first.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
     }
 
     /// Everything reached or found, by subject.
@@ -175,6 +206,18 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+fn gap_of(entry: &Entry<'_>) -> Result<Gap, FormatError> {
+    let body = entry.body()?;
+    let word = |field: &'static str| {
+        let value = body.get(field).and_then(Value::as_str).filter(|word| !word.is_empty()).map(str::to_owned);
+        value.ok_or(FormatError::Field { field, why: "this kind of entry must have it" })
+    };
+    let wrong = |field| FormatError::Field { field, why: "it must be a number of entries" };
+    let from = body.get("from").and_then(Value::as_u64).ok_or_else(|| wrong("from"))?;
+    let to = body.get("to").map(|to| to.as_u64().ok_or_else(|| wrong("to"))).transpose()?;
+    Ok(Gap { before: word("before")?, origin: word("origin")?, from, to })
 }
 
 fn plan_of(entry: &Entry<'_>) -> Result<Hash, FormatError> {

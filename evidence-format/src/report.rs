@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Gap, Ledger};
 use crate::outcome::{Confirm, Outcome, Proof};
 
 /// The result of a verification. `ok` only when there is no finding.
@@ -114,6 +114,8 @@ impl Report {
         } else {
             self.find(Finding::incomplete(ledger.reset(), "it was not closed when this bundle was made"));
         }
+        // What the limits of every bundle are joined with.
+        self.limits.extend(ledger.gaps().iter().map(gap_in_words));
         for proof in Proof::ALL {
             let settled = ledger.rows().values().filter(|row| is_settled(&row.outcome, *proof)).count();
             if settled > 0 {
@@ -158,8 +160,9 @@ impl Report {
 
     pub(crate) fn close(mut self) -> Self {
         self.ok = self.findings.is_empty();
+        let gaps = std::mem::take(&mut self.limits);
         if self.integrity {
-            self.limits = LIMITS.map(str::to_owned).to_vec();
+            self.limits = gaps.into_iter().chain(LIMITS.map(str::to_owned)).collect();
         }
         self
     }
@@ -210,6 +213,21 @@ fn confirmed(outcome: &Outcome) -> Option<Confirm> {
     match outcome {
         Outcome::Settled { confirm, .. } => *confirm,
         _ => None,
+    }
+}
+
+fn gap_in_words(gap: &Gap) -> String {
+    let Gap { before, origin, from, to } = gap;
+    match to {
+        Some(to) if to <= from => {
+            format!("The log {before} was restored, lost none of its {from} entries, and goes on as {origin}.")
+        }
+        Some(to) => format!(
+            "GAP: the log {before} had {to} entries and only {from} are left; it goes on as {origin}. What was recorded of this reset in between is not in this bundle."
+        ),
+        None => format!(
+            "GAP: {from} entries of the log {before} are left, and nobody knows how many it had; it goes on as {origin}. What was recorded of this reset in between is not in this bundle."
+        ),
     }
 }
 

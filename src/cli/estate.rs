@@ -73,7 +73,13 @@ impl Init {
             return Err(AppError::Governance.into());
         }
         let places = session.places();
-        let (app, new) = App::init(&places, &session.context, std::sync::Arc::clone(&session.kinds)).await?;
+        let (app, new) = App::init_anchored(
+            &places,
+            session.global.anchor.clone(),
+            &session.context,
+            std::sync::Arc::clone(&session.kinds),
+        )
+        .await?;
         let key = app.key.verifier().to_string();
         if session.json() {
             json(&json!({ "state": places.state, "kek": places.kek, "key": key, "new": new }))?;

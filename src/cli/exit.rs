@@ -48,9 +48,10 @@ impl From<AppError> for Failure {
         let exit = match &error {
             AppError::Problems(_) | AppError::Empty(_) | AppError::Read { .. } => Exit::Usage,
             AppError::NotInitialised(_) | AppError::Governance | AppError::Kek(_) => Exit::Refused,
-            AppError::Store(StoreError::Locked(_)) => Exit::Refused,
+            AppError::Store(error) => of_store(error),
+            AppError::Behind(_) => Exit::Refused,
             AppError::Engine(error) => of(error),
-            AppError::Key(_) | AppError::Store(_) | AppError::History(_) => Exit::Failed,
+            AppError::Key(_) | AppError::Anchor(_) | AppError::Sequencer(_) | AppError::History(_) => Exit::Failed,
         };
         Self::new(exit, error)
     }
@@ -64,13 +65,20 @@ impl From<EngineError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::new(Exit::Failed, error)
+        Self::new(of_store(&error), error)
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::new(Exit::Failed, error)
+    }
+}
+
+fn of_store(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Locked(_) | StoreError::ReadOnly(_) | StoreError::NotEmpty => Exit::Refused,
+        _ => Exit::Failed,
     }
 }
 
@@ -89,8 +97,8 @@ fn of(error: &EngineError) -> Exit {
         | EngineError::Busy(_)
         | EngineError::Refused(_) => Exit::Refused,
         EngineError::NoReset(_) | EngineError::NoRecord { .. } => Exit::Usage,
-        EngineError::Store(_)
-        | EngineError::Escrow(_)
+        EngineError::Store(error) => of_store(error),
+        EngineError::Escrow(_)
         | EngineError::Random(_)
         | EngineError::Illegal(_)
         | EngineError::Ledger(_)

@@ -45,6 +45,10 @@ pub(super) enum Keys {
 impl Keys {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        if !matches!(self, Self::List) {
+            // The key file is changed before the store would refuse.
+            app.writable()?;
+        }
         match self {
             Self::List => list(session, &app).await?,
             Self::Rotate { rewrap } => rotate(session, &app, rewrap).await?,

@@ -45,6 +45,7 @@ impl Serve {
             (path, None, _) => path.map(Listen::Socket),
         };
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        app.writable()?;
         let options = Options {
             estate: self.estate,
             listen: listen.unwrap_or_else(|| Listen::Socket(app.folder.join("remint.sock"))),

@@ -319,7 +319,7 @@ pub fn plan_bytes(plan: &Plan) -> Vec<u8> {
     serde_json::to_vec(plan).unwrap_or_default()
 }
 
-fn plan_hash(plan: &Plan) -> String {
+pub(crate) fn plan_hash(plan: &Plan) -> String {
     let digest = String::from(remint_core::digest::Digest::of(&plan_bytes(plan)));
     digest.trim_start_matches("sha256:").to_owned()
 }

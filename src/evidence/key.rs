@@ -75,6 +75,31 @@ pub fn open_or_create(
     }
 }
 
+/// True when a state folder has a signing key.
+pub fn is_there(folder: &Path) -> bool {
+    folder.join(FILE).exists()
+}
+
+/// Puts a new key called `name` in the place of the one that is there, which is kept beside it under its own name: a log
+/// that is begun anew does not take the old one's key from whoever has to open it.
+///
+/// # Errors
+/// The files cannot be written.
+pub fn succeed(
+    folder: &Path,
+    before: &str,
+    name: &str,
+    escrow: &Escrow,
+    randomness: &dyn Randomness,
+) -> Result<SigningKey, KeyError> {
+    let path = folder.join(FILE);
+    let kept = folder.join(format!("{FILE}.{}", before.replace('/', "_")));
+    if path.exists() {
+        std::fs::rename(&path, &kept).map_err(|source| KeyError::Io { verb: "keep", path: kept, source })?;
+    }
+    create(folder, name, escrow, randomness)
+}
+
 /// The generation that the signing key is sealed under; `None` when there is no signing key.
 ///
 /// # Errors

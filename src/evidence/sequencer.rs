@@ -10,6 +10,7 @@
 //! Errors: one is no reason to stop; the next flush starts from what the store holds.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use remint_contract::Clock;
@@ -20,7 +21,9 @@ use remint_evidence_format::tree::Frontier;
 use remint_evidence_format::{FormatError, Stored};
 use tokio::sync::Mutex;
 
-use crate::store::{Fence, Store, StoreError};
+use crate::engine::record::put;
+use crate::evidence::anchor::{Anchor, AnchorError, Remembered};
+use crate::store::{Change, Fence, Rule, Store, StoreError};
 
 /// How often a running sequencer looks: half of the second that an entry may wait, so that a batch has the other half.
 pub const MERGE_DELAY: Duration = Duration::from_millis(500);
@@ -30,6 +33,8 @@ pub const MERGE_DELAY: Duration = Duration::from_millis(500);
 pub enum SequencerError {
     #[error("the store did not let the sequencer work")]
     Store(#[from] StoreError),
+    #[error("every entry has its place, and the anchor was not brought up to it")]
+    Anchor(#[from] AnchorError),
     #[error("a checkpoint could not be signed")]
     Sign(#[source] FormatError),
     #[error(
@@ -58,6 +63,9 @@ pub struct Sequencer {
     key: Arc<SigningKey>,
     clock: Arc<dyn Clock>,
     holder: String,
+    anchor: Option<Anchor>,
+    /// The size of the checkpoint that the anchor has, as far as this sequencer put it there.
+    anchored: AtomicU64,
     /// The right edge of the tree as this sequencer left it; `None` when it has to be built from the store.
     frontier: Mutex<Option<Frontier>>,
 }
@@ -66,7 +74,28 @@ impl Sequencer {
     /// A sequencer called `holder`. Replicas need different names; a state folder, which one process holds, needs one
     /// name for ever, so that nobody waits for the lease of a process that crashed.
     pub fn new(store: Arc<dyn Store>, key: Arc<SigningKey>, clock: Arc<dyn Clock>, holder: impl Into<String>) -> Self {
-        Self { store, key, clock, holder: holder.into(), frontier: Mutex::new(None) }
+        Self {
+            store,
+            key,
+            clock,
+            holder: holder.into(),
+            anchor: None,
+            anchored: AtomicU64::new(0),
+            frontier: Mutex::new(None),
+        }
+    }
+
+    /// Has every checkpoint written to a second place, too.
+    #[must_use]
+    pub fn with_anchor(mut self, anchor: Option<Anchor>) -> Self {
+        self.anchor = anchor;
+        self
+    }
+
+    /// Goes on from this tree without asking who signed the checkpoint over it: the first step of a log that is begun
+    /// anew.
+    pub async fn begin_from(&self, frontier: Frontier) {
+        *self.frontier.lock().await = Some(frontier);
     }
 
     /// Gives every entry that is committed now its place.
@@ -86,7 +115,26 @@ impl Sequencer {
             placed += entries.len() as u64;
             *kept = Some(if entries.is_empty() { frontier } else { self.place(&fence, frontier, &entries).await? });
         }
+        self.anchor().await?;
         Ok(Flush::Placed(placed))
+    }
+
+    /// Puts the newest checkpoint into the anchor, when it is not there yet; the state remembers where.
+    async fn anchor(&self) -> Result<(), SequencerError> {
+        let Some(anchor) = &self.anchor else { return Ok(()) };
+        let Some((size, note)) = self.store.checkpoint().await? else { return Ok(()) };
+        if self.anchored.load(Ordering::Relaxed) == size {
+            return Ok(());
+        }
+        anchor.write(&note, self.key.verifier().name(), size)?;
+        if Remembered::of(&*self.store).await?.as_ref() != Some(&anchor.path) {
+            let body = Remembered { path: anchor.path.clone() };
+            let key = Remembered::key();
+            let puts = vec![put(key.kind, key.id, "", &body, Rule::Upsert)?];
+            self.store.commit(Change { puts, ..Change::default() }).await?;
+        }
+        self.anchored.store(size, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Flushes every [`MERGE_DELAY`] until `stop`, and once more; then lets the lease go.

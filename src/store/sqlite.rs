@@ -20,13 +20,16 @@ use jiff::Timestamp;
 use remint_contract::ResetId;
 use remint_evidence_format::Stored;
 use rusqlite::Connection;
+use tokio::sync::mpsc;
 
 use self::folder::Folder;
 use self::pool::Pool;
 use self::writer::{Work, Writer, Writing};
+use crate::store::dump::Line;
 use crate::store::{Change, Committed, Fence, Key, Record, Sealed, Store, StoreError};
 
 mod change;
+mod dump;
 mod folder;
 mod heads;
 mod lease;
@@ -166,6 +169,35 @@ impl Store for SqliteStore {
     async fn rewrap(&self, fence: &Fence, pairs: Vec<(Sealed, Sealed)>) -> Result<usize, StoreError> {
         self.writer.run(change::Rewrap { fence: fence.clone(), pairs }).await
     }
+
+    async fn dump(&self, sealed: bool, lines: mpsc::Sender<Line>) -> Result<(), StoreError> {
+        match &self.reads {
+            Reads::Pool(pool) => pool.read(move |connection| picture(connection, sealed, &lines)).await,
+            Reads::Writer => {
+                self.writer.run(Ask(move |connection: &Connection| dump::dump(connection, sealed, &lines))).await
+            }
+        }
+    }
+
+    async fn load(&self, lines: mpsc::Receiver<Line>) -> Result<(), StoreError> {
+        self.writer.run(dump::Load(lines)).await
+    }
+}
+
+/// Sends everything that a state folder holds, also while a daemon works on it: one read transaction beside its own.
+///
+/// # Errors
+/// There is no store, or it cannot be read.
+pub async fn dump_beside(folder: &Path, lines: mpsc::Sender<Line>) -> Result<(), StoreError> {
+    let file = folder.join("remint.db");
+    let asked = tokio::task::spawn_blocking(move || picture(&schema::open_to_read(&file)?, false, &lines));
+    let failed = |source| StoreError::Broken { what: "lost a read".to_owned(), source: Some(Box::new(source)) };
+    asked.await.map_err(failed)?
+}
+
+fn picture(connection: &Connection, sealed: bool, lines: &mpsc::Sender<Line>) -> Result<(), StoreError> {
+    let transaction = connection.unchecked_transaction().map_err(broken("could not be read"))?;
+    dump::dump(&transaction, sealed, lines)
 }
 
 /// The store's word for a failure of SQLite.

@@ -44,6 +44,10 @@ pub enum Event {
         endpoints: Vec<String>,
     },
     RolledBack,
+    /// The store is older than the world: what it knows of this rotation does not hold.
+    Recovered {
+        what: String,
+    },
     Superseded {
         by: ResetId,
     },
@@ -131,6 +135,7 @@ impl Event {
             Self::Delivered { .. } => "delivered",
             Self::Resurrected { .. } => "resurrected",
             Self::RolledBack => "rolled-back",
+            Self::Recovered { .. } => "recovered",
             Self::Superseded { .. } => "superseded",
         }
     }

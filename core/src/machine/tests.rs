@@ -122,6 +122,7 @@ fn all_events() -> Vec<Event> {
         Event::Delivered { places: BTreeSet::new() },
         Event::Resurrected { endpoints: vec!["e".into()] },
         Event::RolledBack,
+        Event::Recovered { what: "x".into() },
         Event::Superseded { by: ResetId("r".into()) },
     ];
     for step in STEPS {

@@ -57,3 +57,24 @@ fn nothing_in_a_bundle_can_write_control_characters_to_a_terminal() {
     let text = story.closed().bundle().verify(Some(&verifier())).render();
     assert!(!text.chars().any(|letter| letter.is_control() && letter != '\n'), "{text:?}");
 }
+
+#[test]
+fn a_bundle_over_a_gap_verifies_and_says_so() {
+    let gap = |to: Option<u64>| {
+        let mut body = serde_json::json!({"before": "remint", "origin": "remint-2", "from": 12, "approval": "void"});
+        if let Some(to) = to {
+            body["to"] = to.into();
+        }
+        let mut story = Story::started();
+        story.reached("Credential/ci");
+        story.tell("reset.recovered", None, &body);
+        story.became("Credential/ci", &Outcome::Settled { proof: Proof::Refused, confirm: None });
+        let report = story.closed().bundle().verify(Some(&verifier()));
+        assert!(report.ok, "{report:?}");
+        report.render()
+    };
+    let text = gap(Some(40));
+    assert!(text.contains("  - GAP: the log remint had 40 entries and only 12 are left; it goes on as remint-2. What was recorded of this reset in between is not in this bundle.\n"), "{text}");
+    assert!(gap(None).contains("nobody knows how many it had"));
+    assert!(gap(Some(12)).contains("lost none of its 12 entries"));
+}

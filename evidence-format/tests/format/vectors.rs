@@ -106,3 +106,21 @@ fn thirty_thousand_levels_are_refused_and_not_followed() {
     let bytes = format!("{}{{\"at\":\"x\",\"body\":{{\"a\":{}", entry::DOMAIN, "[".repeat(30_000));
     assert_eq!(entry::parse(bytes.as_bytes()), Err(FormatError::TooDeep { limit: 32 }));
 }
+
+/// `vectors/recovered.json`: the kinds of entry of a log that was begun anew, written by the same other implementation.
+#[test]
+fn every_entry_of_a_recovered_log_seals_to_its_bytes() {
+    #[derive(Deserialize)]
+    struct Recovered {
+        accepted: Vec<Accepted>,
+    }
+    let text = include_str!("../../vectors/recovered.json");
+    let vectors: Recovered = serde_json::from_str(text).unwrap();
+    assert_eq!(vectors.accepted.len(), 4);
+    for vector in vectors.accepted {
+        let previous = Hash::from_hex(&vector.previous).unwrap();
+        let bytes = entry::seal(&vector.draft, vector.number, previous).unwrap();
+        assert_eq!(bytes, unhex(&vector.bytes), "{}", vector.name);
+        assert_eq!(entry::hash(&bytes).to_string(), vector.leaf, "{}", vector.name);
+    }
+}

@@ -82,6 +82,7 @@ impl From<EngineError> for Problem {
             EngineError::Unapproved(_) => "unapproved",
             EngineError::Busy(_) => "busy",
             EngineError::Refused(_) | EngineError::Illegal(_) => "refused",
+            EngineError::Store(StoreError::ReadOnly(_)) => "read-only",
             EngineError::Store(StoreError::Stale { .. }) => {
                 return Self::new(
                     StatusCode::CONFLICT,

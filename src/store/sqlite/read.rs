@@ -77,13 +77,13 @@ pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> 
     text.parse().map_err(|source| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(source)))
 }
 
-fn as_sealed(row: &Row<'_>) -> rusqlite::Result<Sealed> {
+pub(super) fn as_sealed(row: &Row<'_>) -> rusqlite::Result<Sealed> {
     let expires = if row.get_ref(4)? == rusqlite::types::ValueRef::Null { None } else { Some(time(row, 4)?) };
     let generation = from_row(row.get(2)?);
     Ok(Sealed { id: row.get(0)?, scope: row.get(1)?, generation, expires, bytes: row.get(3)? })
 }
 
-fn as_record(row: &Row<'_>) -> rusqlite::Result<Record> {
+pub(super) fn as_record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let body = serde_json::from_str(row.get_ref(3)?.as_str()?)
         .map_err(|source| rusqlite::Error::FromSqlConversionFailure(3, Type::Text, Box::new(source)))?;
     Ok(Record { id: row.get(0)?, scope: row.get(1)?, revision: from_row(row.get(2)?), body })

@@ -1,0 +1,202 @@
+//! `store backup|restore|check|recover`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use remint_contract::{HostRules, Ref};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::app::{AppError, refs};
+use crate::check::{Checked, check};
+use crate::cli::output::{data, json, next, say, table};
+use crate::cli::{Exit, Failure, Session};
+use crate::engine::EngineSettings;
+use crate::escrow::{Keeping, Kek, SystemRandomness};
+use crate::recover::{Recovery, mark_restored, recover};
+use crate::store::dump::{self, BackupError, QUEUE, Tally};
+use crate::store::sqlite::{SqliteStore, dump_beside};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Store {
+    /// Write everything but sealed values and the signing key into one file; a daemon may go on meanwhile
+    Backup { file: PathBuf },
+    /// Make an empty state from a backup. It stays read only until `remint store recover`
+    Restore { file: PathBuf },
+    /// Look at every entry, chain, record and seal, and at the anchor; nothing is changed
+    Check,
+    /// Begin the log anew after a restore: void what was approved before, and ask every issuer before anything moves
+    Recover {
+        /// An issuer that cannot be asked now; it becomes a task
+        #[arg(long, value_name = "SYSTEM")]
+        without: Vec<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+impl Store {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        match self {
+            Self::Backup { file } => backup(session, &file).await,
+            Self::Restore { file } => restore(session, &file).await,
+            Self::Check => look(session).await,
+            Self::Recover { without, yes } => begin_anew(session, &without, yes).await,
+        }
+    }
+}
+
+async fn backup(session: &Session, file: &Path) -> Result<Exit, Failure> {
+    let places = session.places();
+    if !places.state.join("remint.db").is_file() {
+        return Err(AppError::NotInitialised(places.state).into());
+    }
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let (sent, written) = tokio::join!(dump_beside(&places.state, sender), dump::write(file, receiver));
+    // What kept the store from being read is why the file is not whole.
+    sent?;
+    let tally = written?;
+    told(session, file, &tally)?;
+    if !session.json() {
+        say("Sealed values and the signing key are not in it: a restore gets new ones by `remint store recover`.");
+        next("keep it, and the anchor, where a restore of this machine does not reach");
+    }
+    Ok(Exit::Done)
+}
+
+async fn restore(session: &Session, file: &Path) -> Result<Exit, Failure> {
+    let places = session.places();
+    // The file is looked at before anything is made.
+    dump::check(file)?;
+    if matches!(Keeping::of(&places.kek), Keeping::File(_)) {
+        Kek::create(&places.kek, &places.state, places.same_folder, &SystemRandomness).map_err(AppError::from)?;
+    }
+    let store = SqliteStore::open(&places.state)?;
+    let tally = dump::restore(file, &store).await?;
+    let anchor = mark_restored(&store, &file.display().to_string()).await?;
+    told(session, file, &tally)?;
+    if !session.json() {
+        if let Some(anchor) = anchor {
+            say(&format!("Its anchor was {}.", anchor.display()));
+        }
+        say("The world went on without this state: it can be looked at, and changes nothing.");
+        next("remint store recover");
+    }
+    Ok(Exit::Done)
+}
+
+fn told(session: &Session, file: &Path, tally: &Tally) -> Result<(), Failure> {
+    if session.json() {
+        return json(&json!({ "file": file, "holds": tally }));
+    }
+    let Tally { entries, records, checkpoints, leases } = tally;
+    say(&format!(
+        "{}: {entries} entries, {checkpoints} checkpoints, {records} records, {leases} leases.",
+        file.display()
+    ));
+    Ok(())
+}
+
+async fn look(session: &Session) -> Result<Exit, Failure> {
+    let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+    let checked = check(&app).await?;
+    let Checked { entries, chains, resets, rotations, sealed, problems } = &checked;
+    if session.json() {
+        json(&checked)?;
+    } else {
+        let counts = [
+            ("entries in the tree", *entries),
+            ("chains", *chains as u64),
+            ("resets", *resets as u64),
+            ("rotations", *rotations as u64),
+            ("sealed values", *sealed as u64),
+        ];
+        data(&table(["looked at", "count"], counts.map(|(name, count)| [name.to_owned(), count.to_string()])));
+        for problem in problems {
+            data(&format!("WRONG  {}: {}", problem.place, problem.what));
+        }
+        match (problems.is_empty(), &app.anchor) {
+            (true, Some(anchor)) => {
+                say(&format!("Nothing is wrong, and the anchor {} agrees.", anchor.path.display()));
+            }
+            (true, None) => {
+                say("Nothing is wrong in itself; without an anchor nobody can say whether it is the newest.");
+                next("name a place outside this machine with --anchor FILE, at this and every later command");
+            }
+            (false, _) if app.standing.is_sound() => {
+                next("keep a copy of the state as it is, and compare it with a backup or an exported bundle");
+            }
+            (false, _) => next("remint store recover"),
+        }
+    }
+    Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+async fn begin_anew(session: &Session, without: &[String], yes: bool) -> Result<Exit, Failure> {
+    let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+    let without: BTreeSet<Ref> = refs(without)?.into_iter().collect();
+    if !app.standing.is_sound()
+        && !yes
+        && !session.asked("Begin the log anew, void every approval, and ask every issuer?")?
+    {
+        return Ok(Exit::Refused);
+    }
+    let done = recover(&app, &session.environment.user(), &without).await?;
+    if session.json() {
+        json(&done)?;
+    } else {
+        report(&done);
+    }
+    Ok(Exit::Done)
+}
+
+fn report(done: &Recovery) {
+    if let Some(begun) = &done.begun {
+        let lost = match begun.to {
+            Some(to) if to > begun.from => format!("{} of its {to} entries are lost", to - begun.from),
+            Some(_) => "none of its entries is lost".to_owned(),
+            None => format!("{} of its entries are left, and nobody knows how many there were", begun.from),
+        };
+        say(&format!("The log {} ended: {lost}. It goes on as {}.", begun.before, begun.origin));
+        if !begun.last_words {
+            say("Its key is gone, so nothing but this word says which log comes after it.");
+        }
+        data(&format!("evidence key (public)  {}", begun.key));
+        for reset in &begun.resets {
+            data(&format!("reset {}: {}", reset.reset, reset.words));
+        }
+    }
+    let seen = &done.reconciled;
+    for (credential, why) in &seen.parked {
+        data(&format!("parked {credential}: {why}"));
+    }
+    for finding in &seen.findings {
+        data(&format!("finding {finding}: alive, and unknown here"));
+    }
+    for task in &seen.tasks {
+        data(&format!("task {task}"));
+    }
+    say(&format!("Asked: {}.", if seen.asked.is_empty() { "no issuer".to_owned() } else { seen.asked.join(", ") }));
+    if seen.to_be_asked > 0 {
+        say(&format!("Open intents that are asked about before anything is done again: {}.", seen.to_be_asked));
+    }
+    next(match (seen.findings.is_empty(), seen.parked.is_empty()) {
+        (false, _) => {
+            "remint get findings, then remint decide FINDING adopt|revoke|except --reason …; then approve each reset anew"
+        }
+        (true, false) => "remint get rotations, then remint approve RESET and remint retry RESET",
+        (true, true) => "remint get resets, and remint approve what should go on",
+    });
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Store(error) => error.into(),
+            BackupError::Format { .. } => Self::new(Exit::Usage, error),
+            BackupError::Io { .. } => Self::new(Exit::Failed, error),
+        }
+    }
+}
