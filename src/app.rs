@@ -64,8 +64,8 @@ pub struct App {
     /// How the store stands to its anchor; where it is not sound, nothing can be changed through this.
     pub standing: Standing,
     /// The store as it is, for the recovery.
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) anchor: Option<Anchor>,
+    pub store: Arc<dyn Store>,
+    pub anchor: Option<Anchor>,
 }
 
 /// Why a state cannot be opened, or files not be loaded.

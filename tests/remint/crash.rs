@@ -20,7 +20,7 @@ use remint_fake::world::{Fault, Trouble};
 use crate::rig::{Rig, Shape, assert_chained, assert_settled};
 
 /// A store of a process that dies at its n-th commit: just before it, or just after. Nothing is written later.
-struct Dying {
+pub(crate) struct Dying {
     inner: Arc<dyn Store>,
     at: u64,
     after: bool,
@@ -29,7 +29,7 @@ struct Dying {
 }
 
 impl Dying {
-    fn new(inner: Arc<dyn Store>, at: u64, after: bool) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Store>, at: u64, after: bool) -> Self {
         Self { inner, at, after, commits: AtomicU64::new(0), dead: AtomicBool::new(false) }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use remint::store::dump::Line;
 use remint::store::{Change, Fence, Key, Put, Rule, Sealed, Store, StoreError};
 use remint_contract::ResetId;
 use remint_evidence_format::tree::Hash;
@@ -22,6 +23,8 @@ pub(crate) async fn suite<S: Store + 'static>(make: impl AsyncFn() -> S) {
     entries_are_numbered_and_chained_within_their_reset_under_64_callers(make().await).await;
     a_refused_change_leaves_no_gap_in_its_chain(make().await).await;
     entries_get_their_places_once_and_in_order(make().await).await;
+    a_dump_loads_into_an_empty_store_whole_or_not_at_all(make().await, make().await).await;
+    sealed_values_are_exchanged_only_where_they_are_what_was_read(make().await).await;
 }
 
 async fn a_change_is_all_or_nothing(store: impl Store) {
@@ -162,6 +165,78 @@ async fn entries_get_their_places_once_and_in_order(store: impl Store) {
     assert_eq!(indexes.collect::<Vec<_>>(), [Some(0), Some(1), Some(2), None, None]);
     store.lease("sequencer", "b", at(10), at(20)).await.unwrap().unwrap();
     assert!(matches!(store.sequence(&fence, &[4, 5], 5, "late").await, Err(StoreError::Fenced(_))));
+}
+
+async fn a_dump_loads_into_an_empty_store_whole_or_not_at_all<S: Store>(full: S, empty: S) {
+    let mut change = put("task", "b", Rule::Insert);
+    change.puts.extend(put("task", "a", Rule::Insert).puts);
+    change.seals.push(sealed("s1", b"x"));
+    change.entries = (0..5).map(|turn| draft(Some("r1"), turn)).chain([draft(None, 9)]).collect();
+    full.commit(change).await.unwrap();
+    full.commit(put("task", "b", Rule::Upsert)).await.unwrap();
+    let fence = full.lease("sequencer", "a", at(0), at(10)).await.unwrap().unwrap();
+    full.sequence(&fence, &[1, 2, 3], 3, "note 3").await.unwrap();
+    let backup = lines(&full, false).await;
+    assert!(!backup.iter().any(|line| matches!(line, Line::Sealed(_))), "a backup holds no sealed value");
+    assert!(load(&empty, backup[..backup.len() - 1].to_vec()).await.is_err(), "cut off");
+    assert!(empty.unsequenced(9).await.unwrap().is_empty(), "and nothing is left of it");
+    load(&empty, lines(&full, true).await).await.unwrap();
+    assert!(matches!(load(&empty, backup).await, Err(StoreError::NotEmpty)));
+    assert_eq!(empty.list("task", None).await.unwrap(), full.list("task", None).await.unwrap(), "revisions, and order");
+    assert_eq!(empty.sequenced(0, 9).await.unwrap(), full.sequenced(0, 9).await.unwrap());
+    assert_eq!(empty.unsequenced(9).await.unwrap(), full.unsequenced(9).await.unwrap());
+    assert_eq!(empty.checkpoint().await.unwrap(), full.checkpoint().await.unwrap());
+    assert_eq!(empty.sealed("s1").await.unwrap(), full.sealed("s1").await.unwrap());
+    let next = empty.lease("sequencer", "a", at(0), at(1)).await.unwrap().unwrap();
+    assert_eq!(next.token, fence.token + 1, "nobody of before holds it, and its number goes on");
+    // The chains go on.
+    for store in [&empty, &full] {
+        store.commit(Change { entries: vec![draft(Some("r1"), 6)], ..Change::default() }).await.unwrap();
+    }
+    let r1 = ResetId("r1".to_owned());
+    assert_eq!(empty.entries_of(&r1).await.unwrap(), full.entries_of(&r1).await.unwrap());
+}
+
+/// Everything a store sends.
+async fn lines(store: &impl Store, with_sealed: bool) -> Vec<Line> {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+    let gather = async {
+        let mut lines = Vec::new();
+        while let Some(line) = receiver.recv().await {
+            lines.push(line);
+        }
+        lines
+    };
+    let (sent, lines) = tokio::join!(store.dump(with_sealed, sender), gather);
+    sent.unwrap();
+    lines
+}
+
+async fn load(store: &impl Store, lines: Vec<Line>) -> Result<(), StoreError> {
+    let (sender, receiver) = tokio::sync::mpsc::channel(1000);
+    for line in lines {
+        sender.send(line).await.unwrap();
+    }
+    drop(sender);
+    store.load(receiver).await
+}
+
+async fn sealed_values_are_exchanged_only_where_they_are_what_was_read(store: impl Store) {
+    let seals = ["a", "b", "c"].map(|id| sealed(id, b"old")).to_vec();
+    store.commit(Change { seals, ..Change::default() }).await.unwrap();
+    let page = store.sealed_after(None, 2).await.unwrap();
+    assert_eq!(page.iter().map(|sealed| sealed.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(store.sealed_after(Some("b"), 9).await.unwrap(), [sealed("c", b"old")]);
+    let fence = store.lease("rewrap", "x", at(0), at(10)).await.unwrap().unwrap();
+    store.commit(Change { unseals: vec!["b".to_owned()], ..Change::default() }).await.unwrap();
+    let pair = |id: &str, before: &[u8]| (sealed(id, before), Sealed { generation: 2, ..sealed(id, b"new") });
+    let pairs = vec![pair("a", b"old"), pair("b", b"old"), pair("c", b"another")];
+    assert_eq!(store.rewrap(&fence, pairs.clone()).await.unwrap(), 1);
+    assert_eq!(store.sealed("a").await.unwrap().unwrap().generation, 2);
+    assert_eq!(store.sealed("b").await.unwrap(), None);
+    assert_eq!(store.sealed("c").await.unwrap().unwrap().generation, 1);
+    store.release(&fence).await.unwrap();
+    assert!(matches!(store.rewrap(&fence, pairs).await, Err(StoreError::Fenced(_))));
 }
 
 /// Each chain is 1, 2, 3, … and each entry carries the hash of the one before.

@@ -46,7 +46,9 @@ fn named(word: &str) -> String {
         digest if hex(digest, 64) => "DIGEST".to_owned(),
         digest if digest.strip_prefix("sha256:").is_some_and(|digest| hex(digest, 64)) => "sha256:DIGEST".to_owned(),
         short if hex(short, 12) => "DIGEST".to_owned(),
-        key if key.starts_with("remint+") && key.len() > 50 => "remint+ID+KEY".to_owned(),
+        key if key.starts_with("remint") && key.contains('+') && key.len() > 50 => {
+            format!("{}+ID+KEY", key.split('+').next().unwrap_or_default())
+        }
         key if key.len() == 44 && key.ends_with('=') => "PUBLIC".to_owned(),
         time if time.parse::<jiff::Timestamp>().is_ok() => "TIME".to_owned(),
         id if id.starts_with("r-") && id.len() >= 12 && hex(&id[2..12], 10) => format!("r-ID{}", &id[12..]),

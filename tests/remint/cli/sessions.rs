@@ -2,7 +2,7 @@
 
 use super::{User, exit};
 
-const COMMANDS: [&str; 37] = [
+const COMMANDS: [&str; 42] = [
     "",
     "demo",
     "validate",
@@ -34,6 +34,11 @@ const COMMANDS: [&str; 37] = [
     "keys rewrap",
     "keys add-recipient",
     "keys destroy",
+    "store",
+    "store backup",
+    "store restore",
+    "store check",
+    "store recover",
     "--version",
     "nonsense",
     "reset --plan",
@@ -154,6 +159,38 @@ fn keys_rotate_and_are_destroyed_only_when_that_is_meant() {
     user.does("keys list --kek ~/safe/recovery");
     user.does("keys rotate --kek env:NOT_THERE");
     user.check("keys");
+}
+
+#[test]
+fn a_backup_is_restored_looked_at_and_recovered() {
+    let mut user = User::new();
+    user.does("init --single-operator --anchor ~/anchor");
+    user.does("store check");
+    user.does("store backup ~/backup");
+    user.does("store backup ~/backup");
+    // The world goes on.
+    user.run("keys rotate --rewrap");
+    user.does("store restore ~/backup");
+    user.does("store restore ~/backup --state ~/new");
+    user.does("get resets --state ~/new");
+    user.does("keys rotate --state ~/new");
+    user.does("estate activate manifests/examples --state ~/new");
+    user.does("store check --state ~/new");
+    user.does("store recover --state ~/new");
+    user.does("store recover --state ~/new --yes");
+    user.does("store check --state ~/new");
+    user.does("store recover --state ~/new --yes");
+    // The old state still runs somewhere: the anchor is not its own any more.
+    user.does("get resets");
+    std::fs::remove_file(user.path("anchor")).unwrap();
+    user.does("get resets --state ~/new");
+    let mut bytes = std::fs::read(user.path("backup")).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(user.path("changed"), bytes).unwrap();
+    user.does("store restore ~/changed --state ~/third");
+    assert!(!std::path::Path::new(&user.path("third")).exists(), "nothing was made");
+    user.does("store backup ~/none --state ~/nowhere");
+    user.check("store");
 }
 
 #[test]

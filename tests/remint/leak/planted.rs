@@ -99,7 +99,15 @@ async fn plant(text: &str) -> Seen {
         Arc::clone(&engine.context.clock),
         "test",
     );
-    let app = App { engine, key, sequencer: Arc::new(sequencer), folder: rig.folder.path().to_owned() };
+    let app = App {
+        store: Arc::clone(&engine.store),
+        engine,
+        key,
+        sequencer: Arc::new(sequencer),
+        folder: rig.folder.path().to_owned(),
+        standing: remint::evidence::anchor::Standing::Sound,
+        anchor: None,
+    };
     seen.add("documents", text.as_bytes());
     seen.plan(&reset);
     seen.records(&app, &reset.id).await;
