@@ -55,9 +55,11 @@ async fn backup(session: &Session, file: &Path) -> Result<Exit, Failure> {
     }
     let (sender, receiver) = mpsc::channel(QUEUE);
     let (sent, written) = tokio::join!(dump_beside(&places.state, sender), dump::write(file, receiver));
-    // What kept the store from being read is why the file is not whole.
-    sent?;
-    let tally = written?;
+    let tally = match (written, sent) {
+        // What kept the store from being read is why the file is not whole.
+        (Err(BackupError::Store(_)), Err(error)) => return Err(error.into()),
+        (written, _) => written?,
+    };
     told(session, file, &tally)?;
     if !session.json() {
         say("Sealed values and the signing key are not in it: a restore gets new ones by `remint store recover`.");
@@ -195,7 +197,7 @@ impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Self {
         match error {
             BackupError::Store(error) => error.into(),
-            BackupError::Format { .. } => Self::new(Exit::Usage, error),
+            BackupError::There(_) | BackupError::Format { .. } => Self::new(Exit::Usage, error),
             BackupError::Io { .. } => Self::new(Exit::Failed, error),
         }
     }

@@ -107,6 +107,8 @@ pub enum BackupError {
         #[source]
         source: io::Error,
     },
+    #[error("{0} is there already; a backup never replaces a file")]
+    There(PathBuf),
     #[error("{path} is not a whole backup: {why}; nothing was changed")]
     Format { path: PathBuf, why: &'static str },
     #[error(transparent)]
@@ -143,7 +145,7 @@ pub async fn write(path: &Path, mut lines: mpsc::Receiver<Line>) -> Result<Tally
     let mut draft = path.as_os_str().to_owned();
     draft.push(".part");
     if path.exists() {
-        return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        return Err(BackupError::There(path.to_owned()));
     }
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft).map_err(failed)?;
     let mut out = Hashing { inner: BufWriter::new(file), hash: Context::new(&SHA256) };

@@ -102,7 +102,7 @@ async fn only_looked_at(app: &App, id: &ResetId) {
         EngineError::Store(StoreError::ReadOnly(why)) => assert!(why.contains("remint store recover"), "{why}"),
         error => panic!("{error}"),
     };
-    refused(app.engine.approve(id, "tester").await.map(drop).err().unwrap_or(app.engine.run(id).await.unwrap_err()));
+    refused(app.engine.run(id).await.unwrap_err());
     refused(app.engine.retry(id, None).await.unwrap_err());
     assert!(app.writable().is_err());
     app.sequencer.flush().await.unwrap();
@@ -197,6 +197,7 @@ fn signing_key(site: &Site) -> remint_evidence_format::note::SigningKey {
 #[tokio::test]
 async fn after_a_recovery_every_credential_ends_with_one_living_version_and_the_orphan_is_found() {
     let mut site = Site::new(2).await;
+    let (mut parked, mut interrupted) = (BTreeSet::new(), 0);
     for at in [1, 3, 5, 7, 9, 12, 16, 20, 26] {
         let app = site.start().await;
         let before: Vec<_> = (0..2).map(|index| site.rig.value(index)).collect();
@@ -227,6 +228,11 @@ async fn after_a_recovery_every_credential_ends_with_one_living_version_and_the_
         let findings = app.engine.findings(None).await.unwrap();
         assert!(findings.iter().any(|finding| finding.version == orphan), "commit {at}: {done:?}");
 
+        interrupted += usize::from(died);
+        parked.extend(done.reconciled.parked.iter().flat_map(|(_, why)| why.split("; ")).map(|why| {
+            let words = ["is gone", "no more", "does not list"];
+            *words.iter().find(|words| why.contains(**words)).unwrap_or_else(|| panic!("{why}"))
+        }));
         // No approval of before moves anything.
         let reset = app.engine.reset(&id).await.unwrap();
         if reset.status == ResetStatus::Requested {
@@ -266,6 +272,8 @@ async fn after_a_recovery_every_credential_ends_with_one_living_version_and_the_
         assert!(report.render().contains("goes on as remint-2"), "{}", report.render());
         assert_eq!(report.render().contains("GAP: the log remint had "), died, "commit {at}");
     }
+    assert!(interrupted >= 5, "{interrupted}");
+    assert_eq!(parked, BTreeSet::from(["does not list", "is gone", "no more"]), "each reason to park was met");
 }
 
 #[tokio::test]
