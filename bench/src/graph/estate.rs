@@ -202,6 +202,7 @@ impl ConnectorKind for Plain {
                 propagation: Duration::ZERO,
                 strategies: [Strategy::Overlap].into(),
                 endpoints: vec!["main".to_owned()],
+                verifies_at: None,
                 reversible_disable: true,
                 dies_with_issuer: true,
                 calls: vec![(Strategy::Overlap, 8)],
