@@ -89,6 +89,7 @@ fn of(error: &EngineError) -> Exit {
         | EngineError::OtherPlan { .. }
         | EngineError::Unapproved(_)
         | EngineError::Busy(_)
+        | EngineError::Lost(_)
         | EngineError::Refused(_) => Exit::Refused,
         EngineError::NoReset(_) | EngineError::NoRecord { .. } => Exit::Usage,
         EngineError::Store(_)

@@ -11,11 +11,12 @@ use remint_core::plan::{Member, Node};
 
 use crate::context::Context;
 use crate::engine::host::{Ask, Host};
+use crate::engine::lease::Lease;
 use crate::engine::listing::Listing;
 use crate::engine::record::{IntentRecord, Reset};
 use crate::engine::{EngineError, EngineSettings};
 use crate::escrow::Escrow;
-use crate::store::{Change, Fence, Store};
+use crate::store::{Change, Fence, Store, StoreError};
 
 /// One running reset.
 pub struct Run {
@@ -28,6 +29,8 @@ pub struct Run {
     pub context: Context,
     pub settings: EngineSettings,
     pub fence: Fence,
+    /// What [`Run::fence`] is of: looked at before every effect.
+    pub lease: Arc<Lease>,
     pub id: remint_contract::ResetId,
     /// Intents that were not closed when the run began, or whose answer was lost since.
     pub intents: Mutex<HashMap<CredentialId, Vec<IntentRecord>>>,
@@ -79,7 +82,7 @@ impl Run {
         escrow: Arc<Escrow>,
         context: Context,
         settings: EngineSettings,
-        fence: Fence,
+        lease: Arc<Lease>,
     ) -> Self {
         Self {
             shared: shared(&reset.plan.members),
@@ -92,7 +95,8 @@ impl Run {
             escrow,
             context,
             settings,
-            fence,
+            fence: lease.fence.clone(),
+            lease,
             intents: Mutex::default(),
             values: Mutex::default(),
             news: Mutex::default(),
@@ -107,8 +111,13 @@ impl Run {
     /// Writes one change under this run's lease.
     pub async fn commit(&self, mut change: Change) -> Result<(), EngineError> {
         change.fence = Some(self.fence.clone());
-        self.store.commit(change).await?;
-        Ok(())
+        match self.store.commit(change).await {
+            Err(StoreError::Fenced(name)) if name == self.fence.lease => {
+                self.lease.give_up();
+                Err(StoreError::Fenced(name).into())
+            }
+            done => Ok(done.map(drop)?),
+        }
     }
 
     /// The credential's document.
