@@ -19,3 +19,4 @@ mod rights;
 mod serve;
 mod store;
 mod tidy;
+mod whole;
