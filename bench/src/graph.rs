@@ -5,7 +5,6 @@
 
 mod estate;
 mod families;
-mod memory;
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use remint_core::plan;
 use serde_json::{Value, json};
 
 use crate::baseline::breadth_first;
+use crate::process;
 use families::{Edges, FAMILIES};
 
 const NODES: u32 = 1_000_000;
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         "families": families,
         "seconds_plan_100k": seconds_plan,
         "members_planned": members,
-        "peak_mb": memory::peak_mb()?,
+        "peak_mb": process::peak_mb().map_err(|error| error.to_string())?,
     });
     if as_json {
         println!("{report}");

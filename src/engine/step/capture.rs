@@ -123,9 +123,8 @@ async fn listed(task: &Task) -> Result<Option<Version>, Stop> {
         return Ok(None);
     }
     let live = task.run.enumerate(system, None).await?;
-    let mut mine = live.iter().filter(|live| live.target.as_deref() == Some(document.issued_by.target.name.as_str()));
-    Ok(match (mine.next(), mine.next()) {
-        (Some(only), None) => Some(Version {
+    Ok(match live.of(&document.issued_by.target.name) {
+        [only] => Some(Version {
             id: Some(only.version.clone()),
             username: None,
             sealed: None,
