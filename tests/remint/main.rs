@@ -20,3 +20,4 @@ mod serve;
 mod sim;
 mod store;
 mod tidy;
+mod whole;
