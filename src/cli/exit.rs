@@ -95,6 +95,7 @@ fn of(error: &EngineError) -> Exit {
         | EngineError::OtherPlan { .. }
         | EngineError::Unapproved(_)
         | EngineError::Busy(_)
+        | EngineError::Lost(_)
         | EngineError::Refused(_) => Exit::Refused,
         EngineError::NoReset(_) | EngineError::NoRecord { .. } => Exit::Usage,
         EngineError::Store(error) => of_store(error),
@@ -110,7 +111,7 @@ fn of(error: &EngineError) -> Exit {
 
 /// How a reset stands, as an exit code: provisional counts as done only where something owns the re-proof.
 #[must_use]
-pub fn of_reset<'a>(status: ResetStatus, rotations: impl IntoIterator<Item = &'a Rotation>) -> Exit {
+pub(crate) fn of_reset<'a>(status: ResetStatus, rotations: impl IntoIterator<Item = &'a Rotation>) -> Exit {
     match status {
         ResetStatus::Complete => return Exit::Done,
         ResetStatus::Requested | ResetStatus::Rejected => return Exit::Refused,

@@ -7,6 +7,7 @@ use remint_contract::HostRules;
 use serde_json::json;
 
 use crate::app::App;
+use crate::cli::estate::typed;
 use crate::cli::output::{counted, data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
@@ -171,7 +172,7 @@ async fn let_go(session: &Session, app: &App, generation: u64, words: Option<Str
     let meant = format!("destroy-generation-{generation}");
     let said = match words {
         Some(words) => words,
-        None => session.typed(&meant)?,
+        None => typed(&meant)?,
     };
     if said != meant {
         return Err(Failure::new(Exit::Refused, format!("nothing was changed; to mean it, say: --words {meant}")));

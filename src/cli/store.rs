@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::app::{AppError, refs};
 use crate::check::{Checked, check};
+use crate::cli::estate::asked;
 use crate::cli::output::{data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
@@ -139,10 +140,7 @@ async fn look(session: &Session) -> Result<Exit, Failure> {
 async fn begin_anew(session: &Session, without: &[String], yes: bool) -> Result<Exit, Failure> {
     let app = session.open(HostRules::default(), EngineSettings::default()).await?;
     let without: BTreeSet<Ref> = refs(without)?.into_iter().collect();
-    if !app.standing.is_sound()
-        && !yes
-        && !session.asked("Begin the log anew, void every approval, and ask every issuer?")?
-    {
+    if !app.standing.is_sound() && !yes && !asked("Begin the log anew, void every approval, and ask every issuer?")? {
         return Ok(Exit::Refused);
     }
     let done = recover(&app, &session.environment.user(), &without).await?;

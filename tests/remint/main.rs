@@ -20,5 +20,7 @@ mod recover;
 mod rig;
 mod rights;
 mod serve;
+mod sim;
 mod store;
 mod tidy;
+mod whole;
