@@ -23,6 +23,10 @@ pub(crate) async fn suite<S: Store + 'static>(make: impl AsyncFn() -> S) {
     entries_are_numbered_and_chained_within_their_reset_under_64_callers(make().await).await;
     a_refused_change_leaves_no_gap_in_its_chain(make().await).await;
     entries_get_their_places_once_and_in_order(make().await).await;
+}
+
+/// What a back end promises that can be copied, backed up and wrapped anew.
+pub(crate) async fn copies<S: Store + 'static>(make: impl AsyncFn() -> S) {
     a_dump_loads_into_an_empty_store_whole_or_not_at_all(make().await, make().await).await;
     sealed_values_are_exchanged_only_where_they_are_what_was_read(make().await).await;
 }

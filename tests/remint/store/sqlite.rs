@@ -22,11 +22,17 @@ async fn the_embedded_store_holds_every_promise() {
         SqliteStore::open(&folder.path().join(count.get().to_string())).unwrap()
     })
     .await;
+    super::copies(async || {
+        count.set(count.get() + 1);
+        SqliteStore::open(&folder.path().join(count.get().to_string())).unwrap()
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_store_in_memory_holds_every_promise() {
     suite(async || SqliteStore::open_in_memory().unwrap()).await;
+    super::copies(async || SqliteStore::open_in_memory().unwrap()).await;
 }
 
 #[tokio::test]
