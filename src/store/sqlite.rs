@@ -24,7 +24,7 @@ use rusqlite::Connection;
 use self::folder::Folder;
 use self::pool::Pool;
 use self::writer::{Work, Writer, Writing};
-use crate::store::{Change, Committed, Fence, Key, Record, Sealed, Store, StoreError};
+use crate::store::{Bell, Change, Committed, Fence, Key, Record, Sealed, Store, StoreError, Wake};
 
 mod change;
 mod folder;
@@ -41,6 +41,7 @@ pub struct SqliteStore {
     // Order of fields is order of dropping: the writer ends before the lock on the folder is let go.
     writer: Writer,
     reads: Reads,
+    bell: Bell,
     _folder: Option<Folder>,
 }
 
@@ -63,7 +64,7 @@ impl SqliteStore {
         let file = folder.database()?;
         let connection = schema::open(&file)?;
         let reads = Reads::Pool(Pool::new(file));
-        Ok(Self { writer: Writer::start(connection)?, reads, _folder: Some(folder) })
+        Ok(Self { writer: Writer::start(connection)?, reads, bell: Bell::default(), _folder: Some(folder) })
     }
 
     /// A store that ends with the process: for tests.
@@ -71,7 +72,12 @@ impl SqliteStore {
     /// # Errors
     /// SQLite refuses.
     pub fn open_in_memory() -> Result<Self, StoreError> {
-        Ok(Self { writer: Writer::start(schema::open_in_memory()?)?, reads: Reads::Writer, _folder: None })
+        Ok(Self {
+            writer: Writer::start(schema::open_in_memory()?)?,
+            reads: Reads::Writer,
+            bell: Bell::default(),
+            _folder: None,
+        })
     }
 
     async fn read<T, F>(&self, ask: F) -> Result<T, StoreError>
@@ -104,7 +110,10 @@ where
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, change: Change) -> Result<Committed, StoreError> {
-        self.writer.run(change::Prepared::new(change)?).await
+        let told = Bell::of(&change);
+        let committed = self.writer.run(change::Prepared::new(change)?).await?;
+        self.bell.ring(told);
+        Ok(committed)
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
@@ -134,6 +143,10 @@ impl Store for SqliteStore {
 
     async fn release(&self, fence: &Fence) -> Result<(), StoreError> {
         self.writer.run(lease::Release(fence.clone())).await
+    }
+
+    async fn watch(&self) -> Result<Box<dyn Wake>, StoreError> {
+        Ok(self.bell.watch())
     }
 
     async fn unsequenced(&self, limit: usize) -> Result<Vec<Stored>, StoreError> {
