@@ -46,6 +46,8 @@ impl Engine {
         let _alone = self.alone(id).ok_or_else(|| EngineError::Busy(id.clone()))?;
         let fence = self.take(&format!("reset/{id}")).await?.ok_or_else(|| EngineError::Busy(id.clone()))?;
         let renewing = self.keep_renewing(fence.clone());
+        // Another replica may have moved it on before the lease was free.
+        reset = self.reset(id).await?;
         let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
         let result = self.conduct(reset.clone(), estate, fence.clone()).await;
         drop(renewing);

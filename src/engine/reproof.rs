@@ -39,6 +39,12 @@ impl Engine {
             .lease(&lease, &self.settings.holder, now, until)
             .await?
             .ok_or_else(|| EngineError::Busy(id.clone()))?;
+        let known = std::mem::replace(&mut reset, self.reset(id).await?);
+        if (known.status, &known.reproofs) != (reset.status, &reset.reproofs) {
+            // Another replica was at it before the lease was free.
+            self.store.release(&fence).await?;
+            return Ok((reset, Reproved::default()));
+        }
         let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
         let host = Arc::new(self.host(Arc::clone(&estate)));
         let run = Run::new(

@@ -24,7 +24,7 @@ use rusqlite::Connection;
 use self::folder::Folder;
 use self::pool::Pool;
 use self::writer::{Work, Writer, Writing};
-use crate::store::{Bell, Change, Committed, Fence, Key, Record, Sealed, Store, StoreError, Wake};
+use crate::store::{Bell, Change, Committed, Contents, Fence, Key, Record, Sealed, Store, StoreError, Wake, Whole};
 
 mod change;
 mod folder;
@@ -34,6 +34,7 @@ mod pool;
 mod read;
 mod schema;
 mod sequence;
+mod whole;
 mod writer;
 
 /// The embedded store.
@@ -169,6 +170,17 @@ impl Store for SqliteStore {
 
     async fn checkpoint(&self) -> Result<Option<(u64, String)>, StoreError> {
         self.read(read::checkpoint).await
+    }
+}
+
+#[async_trait]
+impl Whole for SqliteStore {
+    async fn contents(&self) -> Result<Contents, StoreError> {
+        self.read(whole::contents).await
+    }
+
+    async fn fill(&self, contents: Contents) -> Result<(), StoreError> {
+        self.writer.run(whole::Fill(contents)).await
     }
 }
 

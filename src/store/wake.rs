@@ -60,6 +60,7 @@ impl Wake for Heard {
         match self.0.recv().await {
             Ok((kind, id)) => Woken::Put { kind, id },
             Err(broadcast::error::RecvError::Lagged(_)) => Woken::Anything,
+            // Nobody is left who could ring.
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }

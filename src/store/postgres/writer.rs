@@ -10,7 +10,6 @@
 //! new connection. While the server cannot be reached, callers wait up to [`PATIENCE`].
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use remint_evidence_format::entry;
 use sqlx::postgres::{PgConnection, PgRow};
