@@ -26,7 +26,7 @@ use crate::context::Context;
 use crate::engine::host::HostSettings;
 use crate::engine::record::{DecisionWord, Reset, ResetStatus};
 use crate::engine::reset::{Request as Asked, plan_bytes};
-use crate::engine::{EngineError, EngineSettings, Progress};
+use crate::engine::{EngineError, EngineSettings};
 use crate::evidence::{ExportError, SequencerError, export};
 use crate::watch::Watch;
 use outage::{Outages, Watching};

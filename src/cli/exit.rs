@@ -51,8 +51,10 @@ impl From<AppError> for Failure {
             | AppError::Read { .. }
             | AppError::Address(_)
             | AppError::Config { .. } => Exit::Usage,
-            AppError::NotInitialised(_) | AppError::Governance | AppError::Kek(_) => Exit::Refused,
-            AppError::Store(StoreError::Locked(_) | StoreError::InUse(_)) => Exit::Refused,
+            AppError::NotInitialised(_)
+            | AppError::Governance
+            | AppError::Kek(_)
+            | AppError::Store(StoreError::Locked(_) | StoreError::InUse(_)) => Exit::Refused,
             AppError::Engine(error) => of(error),
             AppError::Key(_) | AppError::Store(_) | AppError::History(_) => Exit::Failed,
         };
@@ -91,6 +93,7 @@ fn of(error: &EngineError) -> Exit {
         | EngineError::OtherPlan { .. }
         | EngineError::Unapproved(_)
         | EngineError::Busy(_)
+        | EngineError::Lost(_)
         | EngineError::Refused(_) => Exit::Refused,
         EngineError::NoReset(_) | EngineError::NoRecord { .. } => Exit::Usage,
         EngineError::Store(_)
@@ -106,7 +109,7 @@ fn of(error: &EngineError) -> Exit {
 
 /// How a reset stands, as an exit code: provisional counts as done only where something owns the re-proof.
 #[must_use]
-pub fn of_reset<'a>(status: ResetStatus, rotations: impl IntoIterator<Item = &'a Rotation>) -> Exit {
+pub(crate) fn of_reset<'a>(status: ResetStatus, rotations: impl IntoIterator<Item = &'a Rotation>) -> Exit {
     match status {
         ResetStatus::Complete => return Exit::Done,
         ResetStatus::Requested | ResetStatus::Rejected => return Exit::Refused,

@@ -18,5 +18,7 @@ mod replicas;
 mod rig;
 mod rights;
 mod serve;
+mod sim;
 mod store;
 mod tidy;
+mod whole;

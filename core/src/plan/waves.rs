@@ -20,7 +20,9 @@ pub(super) fn waves(estate: &Estate, draft: &Draft, precedences: &[Precedence], 
     let mut units = components(&graph);
     units.reverse();
     for (unit, members) in units.iter().enumerate() {
-        members.iter().for_each(|&member| unit_of[member as usize] = unit);
+        for &member in members {
+            unit_of[member as usize] = unit;
+        }
     }
     // Units are in topological order now, so one pass gives the longest path.
     let mut layer = vec![0_usize; units.len()];
@@ -62,9 +64,5 @@ pub(super) fn waves(estate: &Estate, draft: &Draft, precedences: &[Precedence], 
 }
 
 fn is_privileged(estate: &Estate, draft: &Draft, member: usize) -> bool {
-    estate
-        .credentials
-        .get(&draft.members[member].credential)
-        .and_then(|credential| estate.identities.get(&credential.identity))
-        .is_some_and(|identity| identity.tier == Tier::Privileged)
+    estate.identities.get(&draft.documents[member].identity).is_some_and(|identity| identity.tier == Tier::Privileged)
 }
