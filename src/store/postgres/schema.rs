@@ -58,11 +58,11 @@ fn check(found: u32, place: &str) -> Result<(), StoreError> {
 
 /// 0: there is none yet.
 async fn version(connection: &mut PgConnection) -> Result<u32, StoreError> {
+    // From the catalogue's rows, not by `to_regclass`: that may remember from before a lock was waited for.
+    const MADE: &str = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'remint' AND c.relname = 'meta')";
     let failed = broken("has a schema version that cannot be read");
-    let made: bool = sqlx::query_scalar("SELECT to_regclass('remint.meta') IS NOT NULL")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(&failed)?;
+    let made: bool = sqlx::query_scalar(MADE).fetch_one(&mut *connection).await.map_err(&failed)?;
     if !made {
         return Ok(0);
     }

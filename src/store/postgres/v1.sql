@@ -70,8 +70,9 @@ CREATE FUNCTION remint.apply(
     told text[]
 ) RETURNS TABLE (why text, change int, kind text, id text, last bigint)
 LANGUAGE plpgsql
--- Every statement finds a few rows by key, whatever the planner knew of the tables when it made its plan.
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+-- Every statement finds a few rows by key, whatever the planner knew of the tables when it made its plan. A scan that is
+-- priced out looks so dear that it would be compiled each time, for milliseconds.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
