@@ -226,6 +226,9 @@ impl Rig {
                 outage: None,
                 hold: Duration::ZERO,
                 confirm_within: Duration::from_secs(1),
+                class: credential.class,
+                verifiers: credential.verified_by.iter().cloned().collect(),
+                dirty_verifiers: Vec::new(),
             })
             .collect();
         Plan {

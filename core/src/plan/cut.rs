@@ -8,7 +8,7 @@ use remint_contract::Location;
 
 use crate::estate::{Estate, UnlockVerb};
 use crate::graph::{self, Csr, Graph, NodeId};
-use crate::step::{Path, Step};
+use crate::step::{Course, Path, Step};
 
 use super::draft::Draft;
 use super::rows::{Readers, derive};
@@ -118,7 +118,7 @@ pub(super) fn hold_back(draft: &mut Draft, readers: &Readers) {
 pub(super) fn step_graph(draft: &Draft, precedences: &[Precedence]) -> Csr {
     let mut edges = Vec::with_capacity(draft.members.len() * WIDTH as usize + precedences.len());
     for (index, member) in draft.members.iter().enumerate() {
-        for pair in member.path.steps().windows(2) {
+        for pair in member.steps().windows(2) {
             edges.push((step_number((index, pair[0])), step_number((index, pair[1])), UnlockVerb::Use));
         }
     }
@@ -210,7 +210,8 @@ fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) {
         let this = &mut draft.members[member];
         this.cut = Some(unit);
         if this.path == Path::Rolling {
-            this.path = Path::Cut;
+            // What a person makes cannot lie in escrow until the unit is dead: he makes it after.
+            this.path = if this.course() == Course::Manual { Path::Contain } else { Path::Cut };
         }
         // Nothing is written late in a cut: all of it is written after the whole unit is dead.
         let late = std::mem::take(&mut this.late);
@@ -255,8 +256,8 @@ fn names(draft: &Draft, members: &[usize]) -> Vec<remint_contract::Ref> {
     members.iter().map(|&member| draft.members[member].credential.clone()).collect()
 }
 
-/// More than there are steps.
-pub(super) const WIDTH: u32 = 16;
+/// As many as there are steps.
+pub(super) const WIDTH: u32 = 20;
 /// Until the proofs are in, and for each member its disable, sweep and delivery.
 const OUTAGE_BASE: Duration = Duration::from_secs(30);
 const OUTAGE_PER_MEMBER: Duration = Duration::from_millis(500);

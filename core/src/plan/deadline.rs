@@ -43,7 +43,7 @@ pub(super) fn meet(
 fn expose(draft: &mut Draft, readers: &Readers, ends: &[Duration], allowed: Duration) {
     for (member, its_readers) in readers.iter().enumerate() {
         let this = &draft.members[member];
-        let last = this.path.steps().last().map(|step| ends[step_number((member, *step)) as usize]);
+        let last = this.steps().last().map(|step| ends[step_number((member, *step)) as usize]);
         if this.dark || this.path == Path::Contain || last.is_none_or(|last| last <= allowed) {
             continue;
         }
@@ -108,6 +108,7 @@ impl Forecast {
             Step::Hold => draft.members[member].hold,
             Step::Reload | Step::Confirm if draft.members[member].consumers.is_empty() => Duration::ZERO,
             Step::Confirm => CONFIRM,
+            Step::Propagate => self.propagation[member],
             Step::Prove | Step::FinalProve => self.propagation[member] + 2 * self.call[member],
             _ => self.call[member],
         }
@@ -123,7 +124,7 @@ impl Forecast {
         let mut ready: Vec<u32> = (0..graph.len()).filter(|&node| open[node as usize] == 0).collect();
         while let Some(node) = ready.pop() {
             let member = (node / WIDTH) as usize;
-            let step = draft.members[member].path.steps().iter().find(|step| **step as u32 == node % WIDTH);
+            let step = draft.members[member].steps().iter().find(|step| **step as u32 == node % WIDTH);
             let end = ends[node as usize] + step.map_or(Duration::ZERO, |step| self.step(draft, member, *step));
             ends[node as usize] = end;
             for &target in graph.targets(node) {
@@ -139,7 +140,7 @@ impl Forecast {
 
     fn total(&self, draft: &Draft, ends: &[Duration]) -> Duration {
         let path = (0..draft.members.len())
-            .filter_map(|member| draft.members[member].path.steps().last().map(|step| step_number((member, *step))))
+            .filter_map(|member| draft.members[member].steps().last().map(|step| step_number((member, *step))))
             .map(|step| ends[step as usize])
             .max()
             .unwrap_or_default();
