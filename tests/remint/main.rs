@@ -17,5 +17,7 @@ mod postgres;
 mod rig;
 mod rights;
 mod serve;
+mod sorts;
 mod store;
+mod strategies;
 mod tidy;
