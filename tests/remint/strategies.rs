@@ -10,7 +10,7 @@ use remint_fake::world::{Fault, Trouble};
 
 use crate::crash::crash_here_and_there;
 use crate::rig::{Rig, THINGS, assert_settled, told};
-use crate::sorts::{SORTS, Sort, estate_of};
+use crate::sorts::{Sort, estate_of};
 
 fn on(rig: &Rig, path: Path) -> Plan {
     let mut plan = rig.plan();
@@ -37,17 +37,83 @@ async fn reset(sort: Sort, path: Path) -> Rig {
 }
 
 #[tokio::test]
-async fn every_sort_is_replaced_and_proven_dead_without_an_outage() {
-    for sort in SORTS {
-        reset(sort, Path::Rolling).await;
-    }
+async fn a_login_is_replaced_and_proven_dead() {
+    reset(Sort::Login, Path::Rolling).await;
 }
 
 #[tokio::test]
-async fn every_sort_is_contained() {
-    for sort in SORTS {
-        reset(sort, Path::Contain).await;
-    }
+async fn a_login_is_contained() {
+    reset(Sort::Login, Path::Contain).await;
+}
+
+#[tokio::test]
+async fn what_is_overwritten_is_replaced_and_proven_dead() {
+    reset(Sort::InPlace, Path::Rolling).await;
+}
+
+#[tokio::test]
+async fn what_is_overwritten_is_contained() {
+    reset(Sort::InPlace, Path::Contain).await;
+}
+
+#[tokio::test]
+async fn a_certificate_is_replaced_and_proven_dead() {
+    reset(Sort::Certificate, Path::Rolling).await;
+}
+
+#[tokio::test]
+async fn a_certificate_is_contained() {
+    reset(Sort::Certificate, Path::Contain).await;
+}
+
+#[tokio::test]
+async fn leases_are_replaced_and_proven_dead() {
+    reset(Sort::Lease, Path::Rolling).await;
+}
+
+#[tokio::test]
+async fn leases_are_contained() {
+    reset(Sort::Lease, Path::Contain).await;
+}
+
+#[tokio::test]
+async fn what_others_trust_is_replaced_and_proven_dead() {
+    reset(Sort::Trusted, Path::Rolling).await;
+}
+
+#[tokio::test]
+async fn what_others_trust_is_contained() {
+    reset(Sort::Trusted, Path::Contain).await;
+}
+
+#[tokio::test]
+async fn a_signing_key_is_replaced_and_proven_dead() {
+    reset(Sort::SigningKey, Path::Rolling).await;
+}
+
+#[tokio::test]
+async fn a_signing_key_is_contained() {
+    reset(Sort::SigningKey, Path::Contain).await;
+}
+
+#[tokio::test]
+async fn an_encryption_key_is_replaced_and_proven_dead() {
+    reset(Sort::EncryptionKey, Path::Rolling).await;
+}
+
+#[tokio::test]
+async fn an_encryption_key_is_contained() {
+    reset(Sort::EncryptionKey, Path::Contain).await;
+}
+
+#[tokio::test]
+async fn what_a_person_does_is_replaced_and_proven_dead() {
+    reset(Sort::Manual, Path::Rolling).await;
+}
+
+#[tokio::test]
+async fn what_a_person_does_is_contained() {
+    reset(Sort::Manual, Path::Contain).await;
 }
 
 #[tokio::test]

@@ -60,11 +60,8 @@ impl Fake {
     }
 
     /// A certificate is looked up in the list that an endpoint publishes.
-    async fn on_list(&self, call: &Call, material: &Material, endpoint: usize) -> Result<Verdict, Error> {
-        let Some(serial) = material.username.clone() else {
-            return Ok(Verdict::Unclear("the certificate has no serial".to_owned()));
-        };
-        let body = OfSerial { serial };
+    async fn on_list(&self, call: &Call, serial: &str, endpoint: usize) -> Result<Verdict, Error> {
+        let body = OfSerial { serial: serial.to_owned() };
         let answer = self.client.send::<OnList>(call, Verb::Probe, "revoked", None, endpoint, &body).await;
         Ok(match answer {
             Ok(Ok(OnList { listed: Some(true) })) => Verdict::Denied,
@@ -211,8 +208,8 @@ impl Connector for Fake {
         endpoint: usize,
     ) -> Result<Verdict, Error> {
         self.need(Verb::Probe)?;
-        if self.settings.issues == Issues::Certificates {
-            return self.on_list(call, material, endpoint).await;
+        if let (Issues::Certificates, Some(serial)) = (self.settings.issues, &material.username) {
+            return self.on_list(call, serial, endpoint).await;
         }
         let tried = self.client.send::<Used>(call, Verb::Probe, "use", Some(material), endpoint, &Nothing {}).await;
         Ok(match tried {

@@ -67,9 +67,9 @@ impl Issues {
     fn strategies(self) -> BTreeSet<Strategy> {
         match self {
             Self::Logins => BTreeSet::from([Strategy::Overlap, Strategy::InPlace]),
-            Self::Certificates => BTreeSet::from([Strategy::Reissue]),
-            Self::Leases => BTreeSet::from([Strategy::Ephemeral]),
-            Self::SigningKeys => BTreeSet::from([Strategy::DualTrust]),
+            Self::Certificates => BTreeSet::from([Strategy::Reissue, Strategy::Overlap]),
+            Self::Leases => BTreeSet::from([Strategy::Ephemeral, Strategy::Overlap]),
+            Self::SigningKeys => BTreeSet::from([Strategy::DualTrust, Strategy::Overlap]),
             Self::EncryptionKeys => BTreeSet::from([Strategy::Overlap]),
         }
     }
