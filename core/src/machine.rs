@@ -53,11 +53,13 @@ use serde::{Deserialize, Serialize};
 use crate::plan::Member;
 use crate::step::{Course, Step};
 
+mod destroy;
 mod event;
 mod state;
 #[cfg(test)]
 mod tests;
 
+pub use destroy::Kept;
 pub use event::{Done, Event};
 pub use state::{Reason, State};
 

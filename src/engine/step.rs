@@ -23,7 +23,7 @@ mod trust;
 pub use confirm::restart;
 pub use deliver::held_back;
 pub use manual::task_id;
-pub use prove::{Tried, try_old};
+pub use prove::{Tried, is_stopped, try_old};
 pub use rewrap::left;
 pub use sweep::finding_id;
 

@@ -178,7 +178,7 @@ async fn crash(shape: Shape, path: Path, stride: usize, plan: impl Fn(&Rig) -> P
             points += 1;
         }
     }
-    assert!(points * stride > 40, "{points} points");
+    assert!(points * stride > 30, "{points} points");
     let seen = traffic.stop().await;
     assert!(seen.requests > 0);
     if path == Path::Rolling && rig.sort != Sort::InPlace {

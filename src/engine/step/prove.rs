@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use remint_contract::{Intent, Material, OperationId, ProofGrade, Recovered, Strategy, Verb, Verdict};
+use remint_contract::{Intent, Material, OperationId, ProofGrade, Recovered, Strategy, Verb, Verdict, VersionId};
 use remint_core::machine::{Done, Reason, Version};
 use remint_core::plan::Member;
 use remint_core::step::Course;
@@ -145,6 +145,19 @@ async fn absent(task: &mut Task, old: Option<Version>) -> Result<Done, Stop> {
 
 /// What is stopped is listed still; the issuer is asked whether it is.
 async fn stopped(task: &mut Task, old: Option<Version>) -> Result<Done, Stop> {
+    let system = task.run.document(&task.credential())?.issued_by.system.clone();
+    if !is_stopped(task, old.and_then(|old| old.id)).await? {
+        return Err(Stop::Park(Reason::Alive { endpoints: vec![system.to_string()] }));
+    }
+    note(task, ProofGrade::Absent, &[]);
+    Ok(Done::Proved { grade: ProofGrade::Absent })
+}
+
+/// Does the issuer say that this version is stopped?
+///
+/// # Errors
+/// The issuer cannot be asked.
+pub async fn is_stopped(task: &Task, version: Option<VersionId>) -> Result<bool, Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
     let system = &document.issued_by.system;
@@ -153,7 +166,7 @@ async fn stopped(task: &mut Task, old: Option<Version>) -> Result<Done, Stop> {
         operation: operation.clone(),
         verb: Verb::Disable,
         target: document.issued_by.target.clone(),
-        version: old.and_then(|old| old.id),
+        version,
         mint: None,
     };
     let actor = run.manager(document).await?;
@@ -165,11 +178,7 @@ async fn stopped(task: &mut Task, old: Option<Version>) -> Result<Done, Stop> {
             async move { connector.recover(&call, &question).await }
         })
         .await?;
-    if !matches!(answer, Recovered::Done(_)) {
-        return Err(Stop::Park(Reason::Alive { endpoints: vec![system.to_string()] }));
-    }
-    note(task, ProofGrade::Absent, &[]);
-    Ok(Done::Proved { grade: ProofGrade::Absent })
+    Ok(matches!(answer, Recovered::Done(_)))
 }
 
 fn note(task: &mut Task, grade: ProofGrade, endpoints: &[String]) {

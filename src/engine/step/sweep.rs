@@ -12,6 +12,7 @@ use crate::engine::EngineError;
 use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::record::{DecisionWord, Finding, entry, kind, put, read};
 use crate::engine::step::deliver::residue;
+use crate::engine::step::prove::is_stopped;
 use crate::engine::step::quota;
 use crate::store::Rule;
 
@@ -25,7 +26,8 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
     let document = run.document(&member.credential)?;
     let system = document.issued_by.system.clone();
     let verbs = run.host.connector(&system)?.describe().verbs;
-    let mut undecided = Vec::new();
+    let rewrapped = member.course() == Course::Rewrap;
+    let (mut undecided, mut stopped) = (Vec::new(), Vec::new());
     if verbs.contains(&Verb::Enumerate) {
         let findings = findings(task).await?;
         for _ in 0..3 {
@@ -34,7 +36,11 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
             if !disabled(&member, step) && live.iter().any(|live| is_of(task.facts.old.as_ref(), live)) {
                 return Err(Stop::Park(Reason::Alive { endpoints: vec![format!("{system}, by its own list")] }));
             }
-            let strangers: Vec<Live> = live.iter().filter(|live| stranger(task, &member, live)).cloned().collect();
+            let mut strangers: Vec<Live> = live.iter().filter(|live| stranger(task, &member, live)).cloned().collect();
+            if rewrapped {
+                // What an earlier reset stopped stays listed, and nothing can be done with it.
+                (stopped, strangers) = apart(task, strangers).await?;
+            }
             let mut killed = false;
             for stranger in &strangers {
                 let id = finding_id(&run.id.0, &system.to_string(), &stranger.version);
@@ -56,10 +62,14 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
             }
         }
     }
-    let rewrapped = member.course() == Course::Rewrap;
     let whole = rewrapped || !matches!((step, member.path), (Step::Sweep, Path::Cut));
     if undecided.is_empty() && task.facts.new.is_some() && whole {
-        let left = if rewrapped { vec![kept(task)] } else { residue(task).await? };
+        let left = if rewrapped {
+            let old = task.facts.old.as_ref().and_then(|old| old.id.clone());
+            old.iter().chain(&stopped).map(|version| kept(task, version)).collect()
+        } else {
+            residue(task).await?
+        };
         if !left.is_empty() {
             let now = run.context.clock.now();
             let body = json!({ "residue": left });
@@ -74,10 +84,24 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
 }
 
 /// An encryption key that nothing needs any more is still there: whether it goes is another decision.
-fn kept(task: &Task) -> String {
-    let old = task.facts.old.as_ref().and_then(|old| old.id.as_ref()).map_or_else(String::new, |id| format!(" {id}"));
+fn kept(task: &Task, version: &VersionId) -> String {
     let (reset, credential) = (&task.run.id, task.credential());
-    format!("old version{old} disabled, destruction waits for an approval: remint destroy {reset} {credential}")
+    format!(
+        "old version {version} disabled, destruction waits for an approval: remint destroy {reset} {credential} --version {version}"
+    )
+}
+
+/// The stopped ones, and the others.
+async fn apart(task: &Task, strangers: Vec<Live>) -> Result<(Vec<VersionId>, Vec<Live>), Stop> {
+    let (mut stopped, mut others) = (Vec::new(), Vec::new());
+    for stranger in strangers {
+        if is_stopped(task, Some(stranger.version.clone())).await? {
+            stopped.push(stranger.version);
+        } else {
+            others.push(stranger);
+        }
+    }
+    Ok((stopped, others))
 }
 
 /// True while the old version is only stopped, and still listed.

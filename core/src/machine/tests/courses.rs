@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::estate::CredentialClass;
+use crate::machine::Kept;
 use crate::step::Course;
 
 /// A member of a course.
@@ -114,6 +115,24 @@ fn a_new_encryption_key_that_is_in_use_is_neither_rolled_back_nor_given_up_as_sp
     assert!(parked(Step::Rewrap, &[Step::Mint, Step::Activate]).on(&member, &Event::RolledBack).is_err());
     let delivering = Rotation { state: State::Doing { step: Step::Deliver }, facts: Facts::default() };
     assert!(delivering.on(&of(Course::Rewrap, Path::Cut), &Event::Spoiled).is_err());
+}
+
+#[test]
+fn an_encryption_key_is_destroyed_only_when_settled_stopped_and_empty() {
+    let member = of(Course::Rewrap, Path::Rolling);
+    let (mut settled, _) = run(&member);
+    settled.facts.new = Some(Version { id: Some(VersionId("new".into())), ..version() });
+    let (old, new) = (VersionId("v".into()), VersionId("new".into()));
+    assert_eq!(settled.may_destroy(&member, &old, true, 0), Ok(()));
+    assert!(matches!(settled.may_destroy(&member, &old, true, 1), Err(Kept::Encrypted { left: 1, .. })));
+    assert!(matches!(settled.may_destroy(&member, &old, false, 0), Err(Kept::Alive(_))));
+    assert!(matches!(settled.may_destroy(&member, &new, true, 0), Err(Kept::InUse(_))));
+    let under_way = Rotation { state: State::Waiting { step: Step::Rewrap }, ..settled.clone() };
+    assert!(matches!(under_way.may_destroy(&member, &old, true, 0), Err(Kept::Unsettled { .. })));
+    let login = of(Course::Replace, Path::Rolling);
+    assert_eq!(settled.may_destroy(&login, &old, true, 0), Err(Kept::OtherCourse));
+    let unknown = Rotation { facts: Facts { new: None, ..settled.facts.clone() }, ..settled };
+    assert!(unknown.may_destroy(&member, &old, true, 0).is_err());
 }
 
 #[test]

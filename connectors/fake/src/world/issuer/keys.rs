@@ -65,6 +65,33 @@ impl Issuer {
         Ok(())
     }
 
+    /// Encrypts so many things under this version, whichever is in use.
+    pub fn encrypt_under(&self, version: &VersionId, things: u64) {
+        let mut keys = lock(&self.keys);
+        for _ in 0..things {
+            let next = keys.next;
+            keys.next += 1;
+            keys.data.insert(next, version.0.clone());
+        }
+    }
+
+    /// Deletes what is encrypted under a version.
+    pub fn forget_data(&self, version: &VersionId) {
+        lock(&self.keys).data.retain(|_, id| *id != version.0);
+    }
+
+    /// Stops a version behind everybody's back; what cannot be stopped stays as it is.
+    pub fn disable(&self, version: &VersionId) {
+        let now = self.service.now();
+        let _ = lock(&self.versions).switch(&version.0, VersionState::Disabled, now);
+    }
+
+    /// Brings a stopped version back.
+    pub fn enable(&self, version: &VersionId) {
+        let now = self.service.now();
+        let _ = lock(&self.versions).switch(&version.0, VersionState::Live, now);
+    }
+
     /// How many things are encrypted under a version.
     pub fn encrypted_under(&self, version: &VersionId) -> usize {
         lock(&self.keys).data.values().filter(|id| **id == version.0).count()
