@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use remint_contract::{ErrorKind, Ref, ResetId, Verb, VersionId};
+use remint_core::machine::Kept;
 use serde_json::json;
 
 use crate::engine::effect::{Stop, Task, chain};
 use crate::engine::host::Ask;
+use crate::engine::lease::Lease;
 use crate::engine::record::{IntentOutcome, IntentRecord, entry, kind, put};
 use crate::engine::run::Run;
 use crate::engine::step::{is_stopped, left};
@@ -33,16 +35,18 @@ impl Engine {
         by: &str,
         why: &str,
     ) -> Result<(), EngineError> {
+        self.under(reset, |lease| self.destroy_under(lease, (reset, credential, version), (by, why))).await
+    }
+
+    async fn destroy_under(
+        &self,
+        lease: Arc<Lease>,
+        (reset, credential, version): (&ResetId, &Ref, &VersionId),
+        words: (&str, &str),
+    ) -> Result<(), EngineError> {
         let known = self.reset(reset).await?;
         let index = known.plan.members.iter().position(|member| member.credential == *credential);
         let index = index.ok_or_else(|| EngineError::Refused(format!("{credential} is not part of reset {reset}")))?;
-        let _alone = self.alone(reset).ok_or_else(|| EngineError::Busy(reset.clone()))?;
-        let now = self.context.clock.now();
-        let fence = self
-            .store
-            .lease(&format!("reset/{reset}"), &self.settings.holder, now, now + self.settings.lease)
-            .await?
-            .ok_or_else(|| EngineError::Busy(reset.clone()))?;
         let estate = Arc::new(self.estate(&known.plan.estate.to_string()).await?);
         let run = Arc::new(Run::new(
             known,
@@ -52,36 +56,26 @@ impl Engine {
             Arc::clone(&self.escrow),
             self.context.clone(),
             self.settings.clone(),
-            fence.clone(),
+            lease,
         ));
-        let rotations = self.rotations(reset).await?;
-        let rotation = &rotations
-            .iter()
-            .find(|record| record.index == index)
-            .ok_or_else(|| EngineError::Gone(credential.clone()))?
-            .rotation;
+        let records = self.rotations(reset).await?;
+        let record = records.into_iter().find(|record| record.index == index);
+        let rotation = record.ok_or_else(|| EngineError::Gone(credential.clone()))?.rotation;
         let task = Task::new(Arc::clone(&run), index, rotation.facts.clone());
-        let refused = |error: String| EngineError::Refused(format!("{version} of {credential} is kept: {error}"));
+        let kept = |kept: Kept| EngineError::Refused(format!("{version} of {credential} is kept: {kept}"));
+        // What no answer of the issuer could change is said without asking it.
+        rotation.may_destroy(task.member(), version, true, 0).map_err(kept)?;
         let asked = async {
             let stopped = is_stopped(&task, Some(version.clone())).await?;
             Ok::<_, Stop>((stopped, left(&run, task.member(), version).await?))
         };
-        // What no course but one has need not be asked.
-        rotation.may_destroy(task.member(), version, true, 0).map_err(|kept| refused(kept.to_string()))?;
         let (stopped, left) = asked.await.map_err(|stop| stopped_short(stop, version, credential))?;
-        rotation.may_destroy(task.member(), version, stopped, left).map_err(|kept| refused(kept.to_string()))?;
-        let result = self.destroyed(&run, credential, version, (by, why)).await;
-        self.store.release(&fence).await?;
-        result
+        rotation.may_destroy(task.member(), version, stopped, left).map_err(kept)?;
+        self.destroyed(&task, version, words).await
     }
 
-    async fn destroyed(
-        &self,
-        run: &Run,
-        credential: &Ref,
-        version: &VersionId,
-        (by, why): (&str, &str),
-    ) -> Result<(), EngineError> {
+    async fn destroyed(&self, task: &Task, version: &VersionId, (by, why): (&str, &str)) -> Result<(), EngineError> {
+        let (run, credential) = (&task.run, &task.credential());
         let document = run.document(credential)?;
         let system = &document.issued_by.system;
         let key = Key {
@@ -110,13 +104,13 @@ impl Engine {
         run.commit(change).await?;
         let actor = run.manager(document).await?;
         let ask = Ask { system, verb: Verb::Revoke, operation: &intent.operation, actor };
-        let answer = run
-            .host
-            .call(ask, |connector, call| {
+        let answer = task
+            .send(ask, |connector, call| {
                 let (target, version) = (document.issued_by.target.clone(), version.clone());
                 async move { connector.revoke(&call, &target, &version).await }
             })
-            .await;
+            .await
+            .map_err(|stop| stopped_short(stop, version, credential))?;
         let mut change = Change::default();
         match answer {
             Ok(()) => {

@@ -35,7 +35,7 @@ fn member(path: Path, dark: bool) -> Member {
         least_proof: ProofGrade::Refused,
         outage: None,
         hold: Duration::ZERO,
-        confirm_within: Duration::from_secs(60),
+        confirm_within: Duration::from_mins(1),
         class: CredentialClass::Authenticator,
         verifiers: vec!["Workload/v".parse().unwrap()],
         dirty_verifiers: Vec::new(),

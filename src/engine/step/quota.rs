@@ -26,11 +26,8 @@ pub(super) async fn full(task: &mut Task, what: &str) -> Result<Stop, Stop> {
     }
     let live = run.enumerate(&system, run.manager(document).await?).await?;
     let target = document.issued_by.target.name.as_str();
-    let others: Vec<Live> = live
-        .iter()
-        .filter(|live| live.target.as_deref() == Some(target) && !is_of(task.facts.old.as_ref(), live))
-        .cloned()
-        .collect();
+    let others: Vec<Live> =
+        live.of(target).iter().filter(|live| !is_of(task.facts.old.as_ref(), live)).cloned().collect();
     if others.is_empty() {
         return Ok(park(&format!(
             "{what}; {system} has no room for a second version: take another strategy, or more room"

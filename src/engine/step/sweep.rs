@@ -29,18 +29,20 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
     let rewrapped = member.course() == Course::Rewrap;
     let (mut undecided, mut stopped) = (Vec::new(), Vec::new());
     if verbs.contains(&Verb::Enumerate) {
-        let findings = findings(task).await?;
         for _ in 0..3 {
             undecided.clear();
             let live = run.enumerate(&system, run.manager(document).await?).await?;
-            if !disabled(&member, step) && live.iter().any(|live| is_of(task.facts.old.as_ref(), live)) {
+            let old = task.facts.old.as_ref().and_then(|old| old.id.as_ref());
+            if !disabled(&member, step) && old.is_some_and(|old| live.lists(old)) {
                 return Err(Stop::Park(Reason::Alive { endpoints: vec![format!("{system}, by its own list")] }));
             }
-            let mut strangers: Vec<Live> = live.iter().filter(|live| stranger(task, &member, live)).cloned().collect();
+            let mine = live.of(&document.issued_by.target.name);
+            let mut strangers: Vec<Live> = mine.iter().filter(|live| stranger(task, live)).cloned().collect();
             if rewrapped {
                 // What an earlier reset stopped stays listed, and nothing can be done with it.
                 (stopped, strangers) = apart(task, strangers).await?;
             }
+            let findings = if strangers.is_empty() { Vec::new() } else { findings(task).await? };
             let mut killed = false;
             for stranger in &strangers {
                 let id = finding_id(&run.id.0, &system.to_string(), &stranger.version);
@@ -109,12 +111,9 @@ fn disabled(member: &Member, step: Step) -> bool {
     step == Step::Sweep && (member.path != Path::Rolling || member.course() == Course::Rewrap)
 }
 
-/// Listed, of this target, and neither what this reset made nor what it replaces.
-fn stranger(task: &Task, member: &Member, live: &Live) -> bool {
-    let Ok(document) = task.run.document(&member.credential) else { return false };
-    live.target.as_deref() == Some(document.issued_by.target.name.as_str())
-        && !is_of(task.facts.new.as_ref(), live)
-        && !is_of(task.facts.old.as_ref(), live)
+/// Neither what this reset made nor what it replaces.
+fn stranger(task: &Task, live: &Live) -> bool {
+    !is_of(task.facts.new.as_ref(), live) && !is_of(task.facts.old.as_ref(), live)
 }
 
 pub(super) fn is_of(version: Option<&Version>, live: &Live) -> bool {

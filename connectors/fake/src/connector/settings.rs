@@ -170,6 +170,11 @@ impl Settings {
             probe: self.probe,
             propagation: Duration::from_millis(self.propagation_millis),
             endpoints: self.endpoints.clone(),
+            // Both are a `use`, and `verify` asks the first endpoint.
+            // A certificate is used at a server, and looked up in a list.
+            verifies_at: (self.issues != Issues::Certificates
+                && [Verb::Verify, Verb::Probe].iter().all(|verb| !self.without.contains(verb)))
+            .then_some(0),
             reversible_disable: self.reversible_disable,
             dies_with_issuer: self.dies_with_issuer,
             // Mint, verify, two looks at rights, revoke, two at derived, three tries per endpoint, one list.
