@@ -39,6 +39,7 @@ pub mod reproof;
 pub mod reset;
 pub mod run;
 pub mod step;
+mod work;
 
 pub use progress::Progress;
 

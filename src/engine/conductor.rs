@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
-use remint_contract::ErrorKind;
 use remint_core::drift::drift;
 use remint_core::machine::{Effect, Event, Reason, Rotation, State};
 use remint_core::step::{Path, Step};
@@ -11,9 +10,10 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::engine::effect::{Stop, Task};
-use crate::engine::outcome::{record, told};
+use crate::engine::outcome::record;
 use crate::engine::record::entry;
 use crate::engine::run::Run;
+use crate::engine::work::{Bound, work};
 use crate::engine::{Engine, EngineError, Progress, step};
 use crate::store::Change;
 
@@ -40,6 +40,7 @@ pub(super) struct Conductor {
     decided: BTreeSet<String>,
     /// Tasks of this reset that a person did.
     attested: BTreeSet<String>,
+    bound: Arc<Bound>,
 }
 
 impl Conductor {
@@ -75,6 +76,7 @@ impl Conductor {
             lost: HashMap::new(),
             decided: BTreeSet::new(),
             attested: BTreeSet::new(),
+            bound: Arc::new(Bound::of(&plan)),
         }
     }
 
@@ -294,13 +296,14 @@ impl Conductor {
     fn spawn(&mut self, index: usize, step: Step) {
         self.tell(index);
         let (run, rotation) = (Arc::clone(&self.run), self.rotations[index].clone());
+        let (engine, bound) = (self.engine.clone(), Arc::clone(&self.bound));
         let lost = self.lost.get(&(index, step)).copied().unwrap_or_default();
         let wait = self.engine.settings.host.backoff * lost;
         self.moving.spawn(async move {
             if !wait.is_zero() {
                 run.context.clock.sleep(wait).await;
             }
-            (index, work(run, index, rotation, step).await)
+            (index, work(engine, run, bound, index, rotation, step).await)
         });
     }
 
@@ -361,36 +364,4 @@ impl Conductor {
             self.engine.tell(Progress::Outage { reset: self.run.id.clone(), cut, began: false, at });
         }
     }
-}
-
-/// One step of one member, from its effects to the durable outcome.
-async fn work(run: Arc<Run>, index: usize, rotation: Rotation, step: Step) -> Result<Rotation, EngineError> {
-    let mut task = Task::new(Arc::clone(&run), index, rotation.facts.clone());
-    let event = match step::perform(&mut task, step).await {
-        Ok(facts) => Event::Done { facts },
-        Err(Stop::Park(reason)) => Event::Failed { reason },
-        Err(Stop::Failed { kind: ErrorKind::Unreachable | ErrorKind::Throttled, what }) => {
-            Event::Failed { reason: Reason::Unreachable { what } }
-        }
-        Err(Stop::Failed { what, .. }) => Event::Failed { reason: Reason::Failed { what } },
-        Err(Stop::Destroyed { change }) => Event::Destroyed { change },
-        Err(Stop::Lost) => Event::Lost,
-        Err(Stop::Spoiled) => Event::Spoiled,
-        Err(Stop::Broken(error)) => return Err(error),
-    };
-    if matches!(event, Event::Done { .. }) {
-        task.close_rest();
-    }
-    // What is confirmed depends on who is clean by now; the machine judges by the member it is given.
-    let mut member = run.members[index].clone();
-    member.consumers = run.consumers(&member);
-    member.verifiers = run.verifiers(&member);
-    let (next, _) = rotation.on(&member, &event)?;
-    let mut change = std::mem::take(&mut task.pending);
-    change.puts.push(record(&run, index, &next)?);
-    let (word, body) = told(&run, step, &event, &next);
-    let now = run.context.clock.now();
-    change.entries.push(entry(word, now, Some(&run.id), Some(&member.credential), &body));
-    run.commit(change).await?;
-    Ok(next)
 }

@@ -1,7 +1,7 @@
 //! What the steps of one running reset share: the plan, the estate it was made from, the values in memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use remint_contract::{
@@ -48,6 +48,8 @@ pub struct Run {
     checked: Mutex<BTreeSet<Ref>>,
     places: Mutex<HashMap<Location, Arc<tokio::sync::Mutex<()>>>>,
     sweeps: Mutex<HashMap<Ref, Arc<Sweep>>>,
+    /// Somebody wants every member back between two steps.
+    pub yields: AtomicBool,
     /// Documents of stores that hold more than one member.
     shared: HashSet<Location>,
 }
@@ -107,6 +109,7 @@ impl Run {
             checked: Mutex::default(),
             places: Mutex::default(),
             sweeps: Mutex::default(),
+            yields: AtomicBool::new(false),
         }
     }
 

@@ -14,6 +14,7 @@ mod leak;
 mod lies;
 mod owner;
 mod postgres;
+mod replicas;
 mod rig;
 mod rights;
 mod serve;
