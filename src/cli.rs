@@ -100,6 +100,8 @@ enum Command {
     Task(acts::Task),
     /// Try the old values of a settled reset again
     Reprove(acts::Reprove),
+    /// Destroy a stopped version of an encryption key, for ever; no reset does that
+    Destroy(acts::Destroy),
     /// Show records
     Get(records::Get),
     /// Evidence: list entries, export a bundle, verify one
@@ -198,6 +200,7 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Retry(retry) => retry.run(session).await,
         Command::Task(task) => task.run(session).await,
         Command::Reprove(reprove) => reprove.run(session).await,
+        Command::Destroy(destroy) => destroy.run(session).await,
         Command::Get(get) => get.run(session).await,
         Command::Evidence(evidence) => evidence.run(session).await,
         Command::Store(store) => store.run(session).await,

@@ -26,6 +26,7 @@ mod alone;
 pub mod close;
 pub mod conduct;
 mod conductor;
+pub mod destroy;
 pub mod effect;
 pub mod host;
 pub mod lease;

@@ -37,6 +37,10 @@
 //! Guarantees, each held by the transition function and not by its callers:
 //! - **revoke never precedes confirm of every clean consumer** in rolling mode: `done(confirm)` that lacks one, or has one
 //!   below the least grade, parks;
+//! - **activation never precedes propagation to every clean verifier**: `done(propagate)` that lacks a verifier or an
+//!   endpoint parks, and what retires the old version comes after;
+//! - **an encryption key is never stopped while anything is encrypted under it**: `done(rewrap)` with something left parks;
+//!   no table has a step that destroys it, and a new version that encrypts already is not rolled back;
 //! - **dead means proven**: `done(prove)` below the least grade parks; `done(sweep)` with an undecided version parks;
 //! - **a dark credential mints nothing** before `cleaned`;
 //! - what was revoked is not rolled back.
@@ -47,13 +51,15 @@ use remint_contract::{ConfirmGrade, Location, ProofGrade, Ref, VersionId};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Member;
-use crate::step::{Path, Step};
+use crate::step::{Course, Step};
 
+mod destroy;
 mod event;
 mod state;
 #[cfg(test)]
 mod tests;
 
+pub use destroy::Kept;
 pub use event::{Done, Event};
 pub use state::{Reason, State};
 
@@ -148,10 +154,8 @@ impl Rotation {
                 next.state = State::Unknown { step: *step };
                 vec![Effect::Ask(*step)]
             }
-            (State::Doing { step: Step::Deliver }, Event::Spoiled) => {
-                next.facts.new = None;
-                next.facts.ended.remove(&Step::Mint);
-                next.facts.ended.remove(&Step::Verify);
+            (State::Doing { step: Step::Deliver }, Event::Spoiled) if member.course() != Course::Rewrap => {
+                next.drop_new();
                 next.wait(Step::Mint)
             }
             (State::Doing { step } | State::Unknown { step }, Event::Failed { reason }) => {
@@ -159,12 +163,11 @@ impl Rotation {
             }
             (State::Unknown { step }, Event::FoundDone | Event::FoundUndone) => next.perform(*step),
             (State::Doing { step: Step::Verify }, Event::Destroyed { change }) => {
-                next.facts.new = None;
-                next.facts.ended.remove(&Step::Mint);
+                next.drop_new();
                 next.park(Step::Mint, Reason::Rights { change: change.clone() })
             }
-            (State::Parked { step, reason }, Event::Retry) => next.repeat(*step, reason, member.path),
-            (State::Parked { .. }, Event::RolledBack) if !next.killed() => {
+            (State::Parked { step, reason }, Event::Retry) => next.repeat(*step, reason, member),
+            (State::Parked { .. }, Event::RolledBack) if !next.killed() && !next.encrypts(member) => {
                 next.facts.new = None;
                 next.facts.ended.retain(|step| *step == Step::Capture);
                 next.state = State::RolledBack;
@@ -182,11 +185,12 @@ impl Rotation {
             }
             (State::Settled { .. }, Event::Resurrected { endpoints }) => {
                 // The old version is killed and proven again, from the step that kills it for good on this path.
-                if let Some(&last) = member.path.steps().last() {
-                    next.forget(member.path, Step::Revoke, last);
+                let kill = member.course().last_kill(member.path);
+                if let Some(&last) = member.steps().last() {
+                    next.forget(member, kill, last);
                 }
                 next.facts.proof = None;
-                let mut effects = next.park(Step::Revoke, Reason::Alive { endpoints: endpoints.clone() });
+                let mut effects = next.park(kill, Reason::Alive { endpoints: endpoints.clone() });
                 effects.push(Effect::Alarm);
                 effects
             }
@@ -214,6 +218,20 @@ impl Rotation {
             || matches!(&self.state, State::Parked { step, .. } if matches!(step, Step::Revoke | Step::Disable))
     }
 
+    /// The new version is gone: all that was done for it and before its delivery is to be done for another.
+    fn drop_new(&mut self) {
+        self.facts.new = None;
+        for step in [Step::Mint, Step::Publish, Step::Propagate, Step::Verify, Step::Activate] {
+            self.facts.ended.remove(&step);
+        }
+    }
+
+    /// True when something may be encrypted under the new version: giving it up would lose that.
+    fn encrypts(&self, member: &Member) -> bool {
+        let at = matches!(&self.state, State::Parked { step: Step::Activate, .. });
+        member.course() == Course::Rewrap && (at || self.facts.ended.contains(&Step::Activate))
+    }
+
     fn wait(&mut self, step: Step) -> Vec<Effect> {
         self.state = State::Waiting { step };
         vec![Effect::Await(step)]
@@ -221,23 +239,25 @@ impl Rotation {
 
     /// A step that could not end is tried again, from the earlier one whose doing it only looked at: consumers that were
     /// not seen are made to read again, a version that lives is killed again.
-    fn repeat(&mut self, step: Step, reason: &Reason, path: Path) -> Vec<Effect> {
+    fn repeat(&mut self, step: Step, reason: &Reason, member: &Member) -> Vec<Effect> {
         let killed = || {
-            let steps = path.steps().iter().rev().skip_while(|&&other| other != step);
+            let steps = member.steps().iter().rev().skip_while(|&&other| other != step);
             steps.copied().find(|step| matches!(step, Step::Disable | Step::Revoke))
         };
         let first = match reason {
             _ if step == Step::Confirm => Step::Reload,
+            _ if step == Step::Propagate => Step::Publish,
+            Reason::Encrypted { .. } => Step::Rewrap,
             Reason::Alive { .. } => killed().unwrap_or(step),
             _ => step,
         };
-        self.forget(path, first, step);
+        self.forget(member, first, step);
         self.wait(first)
     }
 
     /// These steps have to be done (again).
-    fn forget(&mut self, path: Path, first: Step, last: Step) {
-        let steps = path.steps().iter().skip_while(|&&step| step != first);
+    fn forget(&mut self, member: &Member, first: Step, last: Step) {
+        let steps = member.steps().iter().skip_while(|&&step| step != first);
         for step in steps {
             self.facts.ended.remove(step);
             if *step == last {
@@ -275,15 +295,24 @@ impl Rotation {
             Done::Proved { grade } => {
                 self.facts.proof = Some(*grade);
                 // The first proof of the contain path has no new value to compare with; the final one has.
-                let judged = member.path == Path::Rolling || step == Step::FinalProve;
+                let judged = step == Step::FinalProve || !member.steps().contains(&Step::FinalProve);
                 if judged && *grade > member.least_proof {
                     return self.park(step, Reason::WeakProof { grade: *grade });
                 }
             }
+            Done::Propagated { verifiers, endpoints } => {
+                let behind = member.verifiers.iter().filter(|verifier| !verifiers.contains(verifier));
+                let lagging = member.endpoints.iter().filter(|endpoint| !endpoints.contains(*endpoint));
+                let missing: Vec<String> = behind.map(ToString::to_string).chain(lagging.cloned()).collect();
+                if !missing.is_empty() {
+                    return self.park(step, Reason::Untrusted { verifiers: missing });
+                }
+            }
+            Done::Rewrapped { left } if *left > 0 => return self.park(step, Reason::Encrypted { left: *left }),
             Done::Swept { undecided } | Done::Contained { undecided, .. } if !undecided.is_empty() => {
                 return self.park(step, Reason::Foreign { versions: undecided.clone() });
             }
-            Done::Swept { .. } | Done::Contained { .. } | Done::Plain { .. } => {}
+            Done::Swept { .. } | Done::Contained { .. } | Done::Rewrapped { .. } | Done::Plain { .. } => {}
         }
         self.facts.ended.insert(step);
         if let (Done::Contained { now, .. }, true) = (facts, member.dark) {
@@ -291,9 +320,9 @@ impl Rotation {
             return vec![Effect::Alarm];
         }
         // What ended before and was not undone by a repetition stays.
-        let mut after = member.path.after(step);
+        let mut after = member.after(step);
         while let Some(done) = after.filter(|step| self.facts.ended.contains(step)) {
-            after = member.path.after(done);
+            after = member.after(done);
         }
         if let Some(after) = after {
             return self.wait(after);

@@ -8,8 +8,8 @@ use remint_contract::{ConfirmGrade, Location, ProofGrade, Ref, Strategy};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::estate::{Destination, UnlockVerb};
-use crate::step::{Path, Step};
+use crate::estate::{CredentialClass, Destination, UnlockVerb};
+use crate::step::{Course, Path, Step};
 
 mod access;
 mod cut;
@@ -168,9 +168,41 @@ pub struct Member {
     pub hold: Duration,
     /// How long consumers may take.
     pub confirm_within: Duration,
+    #[serde(default, skip_serializing_if = "CredentialClass::is_authenticator")]
+    pub class: CredentialClass,
+    /// Verifiers that must be seen to trust the new version before it is used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verifiers: Vec<Ref>,
+    /// Verifiers that are dirty: they neither count nor block.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dirty_verifiers: Vec<Ref>,
 }
 
 impl Member {
+    /// Which table of steps it has.
+    #[must_use]
+    pub const fn course(&self) -> Course {
+        match (self.strategy, self.class) {
+            (Strategy::Manual, _) => Course::Manual,
+            (_, CredentialClass::Encryption) => Course::Rewrap,
+            (Strategy::DualTrust, _) | (_, CredentialClass::VerifierPair) => Course::Trust,
+            (Strategy::Ephemeral, _) => Course::Lease,
+            (Strategy::Overlap | Strategy::Alternate | Strategy::InPlace | Strategy::Reissue, _) => Course::Replace,
+        }
+    }
+
+    /// Its steps in order.
+    #[must_use]
+    pub const fn steps(&self) -> &'static [Step] {
+        self.course().steps(self.path)
+    }
+
+    /// The step after `step`.
+    #[must_use]
+    pub fn after(&self, step: Step) -> Option<Step> {
+        self.course().after(self.path, step)
+    }
+
     /// Everywhere the value is written, sooner or later.
     pub fn places(&self) -> impl Iterator<Item = &Destination> {
         let late = self.late.iter().map(|late| &late.destination);

@@ -1,7 +1,7 @@
 //! What people say of a reset: `approve`, `reject`, `clean`, `decide`, `retry`, `task`, `reprove`.
 
 use clap::{Args, Subcommand, ValueEnum};
-use remint_contract::{HostRules, ResetId};
+use remint_contract::{HostRules, ResetId, VersionId};
 use serde_json::json;
 
 use crate::app::{App, refs};
@@ -133,6 +133,31 @@ impl Decide {
         say(&format!("Decided: {} at {} {what}, on your word.", finding.version, finding.system));
         app.engine.retry(&finding.reset, finding.credential.as_ref()).await?;
         carry_on(session, &app, &finding.reset, &self.carry).await
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Destroy {
+    /// The reset that stopped it, as `remint get resets` names it
+    reset: String,
+    /// The encryption key: Credential/NAME
+    credential: String,
+    /// The stopped version, word for word
+    #[arg(long)]
+    version: String,
+    /// Why
+    #[arg(long)]
+    reason: String,
+}
+
+impl Destroy {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = open(session).await?;
+        let (id, credential) = (ResetId(self.reset), refs(&[self.credential])?.remove(0));
+        let (version, by) = (VersionId(self.version), session.environment.user());
+        app.engine.destroy(&id, &credential, &version, &by, &self.reason).await?;
+        say(&format!("Destroyed: {version} of {credential}, on your word. Nothing was encrypted under it."));
+        Ok(Exit::Done)
     }
 }
 

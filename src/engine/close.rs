@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use remint_contract::{Material, OperationId, Ref, ResetId, Target, Verb};
-use remint_core::estate::Estate;
+use remint_core::estate::{CredentialClass, Estate};
 use remint_core::machine::{Rotation, State};
 use remint_evidence_format::ledger::Ledger;
 use serde_json::{Value, json};
@@ -126,7 +126,9 @@ impl Engine {
             if !swept {
                 // What cannot be carried out now stays undone, and the next run tries again.
                 let killed = self.kill(&host, &estate, &finding).await.is_ok();
-                if !killed || !self.gone(&host, &estate, &finding).await.unwrap_or(false) {
+                // An encryption key is stopped and stays listed.
+                let stopped = encrypts(&estate, &finding.system);
+                if !killed || !stopped && !self.gone(&host, &estate, &finding).await.unwrap_or(false) {
                     continue;
                 }
             }
@@ -151,6 +153,15 @@ impl Engine {
         let actor = manager(host, estate, finding).await;
         let operation = self.context.operation()?;
         let ask = |verb| Ask { system: &finding.system, verb, operation: &operation, actor: actor.clone() };
+        // Somebody's data may lie under a key that nobody here knows: it is stopped, and never destroyed.
+        if encrypts(estate, &finding.system) {
+            host.call(ask(Verb::Disable), |connector, call| {
+                let (target, version) = (target.clone(), finding.version.clone());
+                async move { connector.disable(&call, &target, &version).await }
+            })
+            .await?;
+            return Ok(());
+        }
         host.call(ask(Verb::Revoke), |connector, call| {
             let (target, version) = (target.clone(), finding.version.clone());
             async move { connector.revoke(&call, &target, &version).await }
@@ -238,4 +249,10 @@ impl Reproved {
             Tried::Unclear(why) => self.unclear.push((credential, why.clone())),
         }
     }
+}
+
+/// True when keys that data are encrypted under are issued there.
+fn encrypts(estate: &Estate, system: &Ref) -> bool {
+    let mut there = estate.credentials.values().filter(|credential| credential.issued_by.system == *system);
+    there.any(|credential| credential.class == CredentialClass::Encryption)
 }

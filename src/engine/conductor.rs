@@ -38,6 +38,8 @@ pub(super) struct Conductor {
     lost: HashMap<(usize, Step), u32>,
     /// Findings of this reset that a person decided.
     decided: BTreeSet<String>,
+    /// Tasks of this reset that a person did.
+    attested: BTreeSet<String>,
     bound: Arc<Bound>,
 }
 
@@ -48,7 +50,7 @@ impl Conductor {
         let mut after: HashMap<(usize, Step), Vec<(usize, Step)>> = HashMap::new();
         for precedence in &plan.precedences {
             let (member, step) = precedence.before;
-            if rotations[member].facts.ended.contains(&step) || !run.members[member].path.steps().contains(&step) {
+            if rotations[member].facts.ended.contains(&step) || !run.members[member].steps().contains(&step) {
                 continue;
             }
             *before.entry(precedence.after).or_default() += 1;
@@ -73,6 +75,7 @@ impl Conductor {
             out: BTreeSet::new(),
             lost: HashMap::new(),
             decided: BTreeSet::new(),
+            attested: BTreeSet::new(),
             bound: Arc::new(Bound::of(&plan)),
         }
     }
@@ -90,6 +93,8 @@ impl Conductor {
         }
         let findings = self.engine.findings(Some(&self.run.id)).await?;
         self.decided = findings.into_iter().filter(|found| found.decision.is_some()).map(|found| found.id).collect();
+        let tasks = self.engine.tasks(Some(&self.run.id)).await?;
+        self.attested = tasks.into_iter().filter(|task| task.attested.is_some()).map(|task| task.id).collect();
         for index in 0..self.rotations.len() {
             self.announce(index);
         }
@@ -110,7 +115,9 @@ impl Conductor {
             }
             State::Unknown { step } => self.again(index, step).await,
             State::Dark { .. } if self.run.clean(&self.run.members[index]) => self.apply(index, Event::Cleaned).await,
-            State::Parked { reason, .. } if self.answered(index, &reason) => self.apply(index, Event::Retry).await,
+            State::Parked { step, reason } if self.answered(index, step, &reason) => {
+                self.apply(index, Event::Retry).await
+            }
             State::Planned
             | State::Parked { .. }
             | State::Dark { .. }
@@ -121,15 +128,18 @@ impl Conductor {
     }
 
     /// True when people said what a parked member waited for.
-    fn answered(&self, index: usize, reason: &Reason) -> bool {
+    fn answered(&self, index: usize, step: Step, reason: &Reason) -> bool {
         let member = &self.run.members[index];
         match reason {
-            Reason::Foreign { versions } => self.run.document(&member.credential).is_ok_and(|document| {
-                let system = document.issued_by.system.to_string();
-                versions
-                    .iter()
-                    .all(|version| self.decided.contains(&step::finding_id(&self.run.id.0, &system, version)))
-            }),
+            Reason::Task { .. } => self.attested.contains(&step::task_id(&self.run.id, index, step)),
+            Reason::Foreign { versions } | Reason::Full { versions, .. } => {
+                self.run.document(&member.credential).is_ok_and(|document| {
+                    let system = document.issued_by.system.to_string();
+                    versions
+                        .iter()
+                        .all(|version| self.decided.contains(&step::finding_id(&self.run.id.0, &system, version)))
+                })
+            }
             _ => false,
         }
     }

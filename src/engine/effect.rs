@@ -136,7 +136,7 @@ impl Task {
     ///
     /// # Errors
     /// [`Stop::Broken`] when the lease cannot be had for so long: nothing was sent.
-    async fn send<T, F, Fut>(&self, ask: Ask<'_>, make: F) -> Result<Result<T, Error>, Stop>
+    pub(crate) async fn send<T, F, Fut>(&self, ask: Ask<'_>, make: F) -> Result<Result<T, Error>, Stop>
     where
         F: Fn(Arc<dyn Connector>, Call) -> Fut,
         Fut: Future<Output = Result<T, Error>>,

@@ -183,7 +183,13 @@ impl RotationRecord {
     /// Sorted by reset, then by place.
     #[must_use]
     pub fn key(&self) -> Key {
-        Key { kind: kind::ROTATION, id: format!("{}/{:06}", self.reset, self.index) }
+        Self::key_of(&self.reset, self.index)
+    }
+
+    /// The key of a member's record.
+    #[must_use]
+    pub fn key_of(reset: &ResetId, index: usize) -> Key {
+        Key { kind: kind::ROTATION, id: format!("{reset}/{index:06}") }
     }
 }
 

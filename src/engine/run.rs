@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use remint_contract::{CredentialId, Error, Location, Material, OperationId, Ref, SecretValue, Target, Verb};
+use remint_contract::{
+    CredentialId, Error, ErrorKind, Location, Material, OperationId, Ref, SecretValue, Target, Verb, VersionId,
+};
 use remint_core::estate::{Credential, Destination, Estate, System};
 use remint_core::machine::Version;
 use remint_core::plan::{Member, Node};
@@ -219,6 +221,38 @@ impl Run {
             consumers.extend(member.dirty_consumers.iter().cloned());
         }
         consumers
+    }
+
+    /// Who must be seen to trust the new version now.
+    pub fn verifiers(&self, member: &Member) -> Vec<Ref> {
+        let mut verifiers = member.verifiers.clone();
+        if self.clean(member) {
+            verifiers.extend(member.dirty_verifiers.iter().cloned());
+        }
+        verifiers
+    }
+
+    /// Which version a value is, by the issuer's word; `None` when the issuer cannot say or does not accept it.
+    pub async fn which(&self, credential: &Credential, value: &Material) -> Result<Option<VersionId>, Error> {
+        let system = &credential.issued_by.system;
+        if !self.host.connector(system)?.describe().verbs.contains(&Verb::Verify) {
+            return Ok(None);
+        }
+        let operation = OperationId("verify".into());
+        let ask = Ask { system, verb: Verb::Verify, operation: &operation, actor: None };
+        let target = &credential.issued_by.target;
+        let verified = self
+            .host
+            .call(ask, |connector, call| {
+                let (target, value) = (target.clone(), value.clone());
+                async move { connector.verify(&call, &target, &value).await }
+            })
+            .await;
+        match verified {
+            Ok(verified) => Ok(Some(verified.version)),
+            Err(error) if error.kind == ErrorKind::Denied => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// May the actor do at this system what a rotation needs? Asked once in a run.

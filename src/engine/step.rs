@@ -5,17 +5,26 @@ use remint_core::step::Step;
 
 use crate::engine::effect::{Stop, Task};
 
+mod activate;
 mod capture;
 mod confirm;
 mod deliver;
+mod drain;
 mod kill;
+mod lease;
+mod manual;
 mod mint;
 mod prove;
+mod quota;
+mod rewrap;
 mod sweep;
+mod trust;
 
 pub use confirm::restart;
 pub use deliver::held_back;
-pub use prove::{Tried, try_old};
+pub use manual::task_id;
+pub use prove::{Tried, is_stopped, try_old};
+pub use rewrap::left;
 pub use sweep::finding_id;
 
 /// Does one step.
@@ -40,6 +49,11 @@ pub async fn perform(task: &mut Task, step: Step) -> Result<Done, Stop> {
         Step::Revoke => kill::revoke(task).await,
         Step::EndDerived => kill::end_derived(task).await,
         Step::Prove | Step::FinalProve => prove::prove(task).await,
+        Step::Publish => trust::publish(task).await,
+        Step::Propagate => trust::propagate(task).await,
+        Step::Activate => activate::activate(task).await,
+        Step::Drain => drain::drain(task).await,
+        Step::Rewrap => rewrap::rewrap(task).await,
         Step::Sweep | Step::FinalSweep => sweep::sweep(task, step).await,
     }
 }

@@ -122,11 +122,12 @@ async fn outcome(task: &mut Task, step: Step) -> Result<Event, EngineError> {
 /// The member as the machine judges it: who has to be confirmed depends on who is clean by now.
 fn judged(run: &Run, index: usize) -> Cow<'_, Member> {
     let member = &run.members[index];
-    if member.dirty_consumers.is_empty() {
+    if member.dirty_consumers.is_empty() && member.dirty_verifiers.is_empty() {
         return Cow::Borrowed(member);
     }
     let mut member = member.clone();
     member.consumers = run.consumers(&member);
+    member.verifiers = run.verifiers(&member);
     Cow::Owned(member)
 }
 

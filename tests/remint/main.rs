@@ -19,6 +19,8 @@ mod rig;
 mod rights;
 mod serve;
 mod sim;
+mod sorts;
 mod store;
+mod strategies;
 mod tidy;
 mod whole;

@@ -104,15 +104,25 @@ pub struct Identity {
     pub owners: Owners,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CredentialClass {
-    /// Shown to get in. The default, and the only one built yet.
+    /// Shown to get in.
+    #[default]
     Authenticator,
-    /// A signing key with verifiers elsewhere. Refused until built.
+    /// A signing key with verifiers elsewhere: they learn the new one first.
     VerifierPair,
-    /// Encrypts data. Refused until built.
+    /// Encrypts data: they move to the new version before the old one is stopped, and it is never destroyed by a reset.
     Encryption,
+}
+
+impl CredentialClass {
+    /// The default.
+    #[must_use]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    pub const fn is_authenticator(&self) -> bool {
+        matches!(self, Self::Authenticator)
+    }
 }
 
 /// A credential: a set of versions at its issuer.
@@ -129,6 +139,9 @@ pub struct Credential {
     pub consumed_by: BTreeSet<Ref>,
     /// Places that must trust a new version before it is used.
     pub trusted_by: Vec<Location>,
+    /// Workloads that verify it: each must be seen to trust a new version before it is used.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub verified_by: BTreeSet<Ref>,
     pub unlocks: Vec<Unlock>,
     pub begets: Begets,
     pub generate: Generate,

@@ -68,6 +68,15 @@ pub enum Done {
     Proved {
         grade: ProofGrade,
     },
+    /// Who was seen to trust the new version.
+    Propagated {
+        verifiers: BTreeSet<Ref>,
+        endpoints: BTreeSet<String>,
+    },
+    /// How many things are still encrypted under the old version.
+    Rewrapped {
+        left: u64,
+    },
     Swept {
         undecided: Vec<VersionId>,
     },
@@ -91,6 +100,8 @@ impl Done {
             Self::Promoted { .. } => step == Step::Promote,
             Self::Confirmed { .. } => step == Step::Confirm,
             Self::Proved { .. } => matches!(step, Step::Prove | Step::FinalProve),
+            Self::Propagated { .. } => step == Step::Propagate,
+            Self::Rewrapped { .. } => step == Step::Rewrap,
             Self::Swept { .. } => matches!(step, Step::Sweep | Step::FinalSweep),
             Self::Contained { .. } => step == Step::Sweep,
             Self::Plain { step: plain } => {
@@ -104,6 +115,9 @@ impl Done {
                             | Step::Disable
                             | Step::Revoke
                             | Step::EndDerived
+                            | Step::Publish
+                            | Step::Activate
+                            | Step::Drain
                     )
             }
         }

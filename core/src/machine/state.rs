@@ -46,6 +46,12 @@ pub enum State {
 pub enum Reason {
     /// These consumers were not seen on the new version; the old one lives.
     Unconfirmed { workloads: BTreeSet<Ref> },
+    /// These verifiers do not trust the new version yet; the old one is in use.
+    Untrusted { verifiers: Vec<String> },
+    /// Something is still encrypted under the old version; it is not stopped.
+    Encrypted { left: u64 },
+    /// Every slot at the issuer is taken: by these, beside the version in use. Each needs a decision.
+    Full { versions: Vec<VersionId>, held_by: Vec<String> },
     /// The old value was not refused everywhere.
     Alive { endpoints: Vec<String> },
     /// It was refused, but the proof is weaker than asked for.
@@ -130,6 +136,17 @@ impl fmt::Display for Reason {
             Self::Unconfirmed { workloads } => {
                 write!(f, "not seen on the new version: {}; the old one lives", list(workloads))
             }
+            Self::Untrusted { verifiers } => {
+                write!(f, "the new version is not trusted yet by {}; the old one is in use", list(verifiers))
+            }
+            Self::Encrypted { left } => {
+                write!(f, "{left} things are still encrypted under the old version; it was not stopped")
+            }
+            Self::Full { held_by, .. } => write!(
+                f,
+                "no room for a new version at the issuer: {}; decide each with `remint decide`, then it goes on",
+                list(held_by)
+            ),
             Self::Alive { endpoints } => write!(f, "the old value was not refused at {}", list(endpoints)),
             Self::WeakProof { grade } => write!(f, "the proof is only {grade:?}, weaker than the policy asks"),
             Self::Foreign { versions } => write!(f, "unknown versions at the issuer: {}", list(versions)),

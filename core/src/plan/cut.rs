@@ -9,7 +9,7 @@ use remint_contract::Location;
 
 use crate::estate::{Estate, UnlockVerb};
 use crate::graph::{self, Csr, Graph, Map, NodeId};
-use crate::step::{Path, Step};
+use crate::step::{Course, Path, Step};
 
 use super::draft::Draft;
 use super::rows::{Readers, derive};
@@ -135,7 +135,7 @@ impl StepGraph {
         }
         let mut edges = Vec::with_capacity(2 * draft.members.len() + 2 * precedences.len());
         for (index, (member, kept)) in draft.members.iter().zip(&mut kept).enumerate() {
-            let steps = member.path.steps();
+            let steps = member.steps();
             *kept |= steps.first().copied().map_or(0, bit) | steps.last().copied().map_or(0, bit);
             let mut last = None;
             for &step in steps.iter().filter(|&&step| *kept & bit(step) != 0) {
@@ -243,7 +243,8 @@ fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) {
         let this = &mut draft.members[member];
         this.cut = Some(unit);
         if this.path == Path::Rolling {
-            this.path = Path::Cut;
+            // What a person makes cannot lie in escrow until the unit is dead: he makes it after.
+            this.path = if this.course() == Course::Manual { Path::Contain } else { Path::Cut };
         }
         // Nothing is written late in a cut: all of it is written after the whole unit is dead.
         let late = std::mem::take(&mut this.late);
@@ -288,8 +289,8 @@ fn names(draft: &Draft, members: &[usize]) -> Vec<remint_contract::Ref> {
     members.iter().map(|&member| draft.members[member].credential.clone()).collect()
 }
 
-/// More than there are steps.
-pub(super) const WIDTH: u32 = 16;
+/// As many as there are steps.
+pub(super) const WIDTH: u32 = 20;
 /// Until the proofs are in, and for each member its disable, sweep and delivery.
 const OUTAGE_BASE: Duration = Duration::from_secs(30);
 const OUTAGE_PER_MEMBER: Duration = Duration::from_millis(500);

@@ -43,7 +43,7 @@ pub(super) fn meet(
 fn expose(draft: &mut Draft, readers: &Readers, ends: &[Duration], allowed: Duration) {
     for (member, its_readers) in readers.iter().enumerate() {
         let this = &draft.members[member];
-        let last = this.path.steps().last().map(|step| ends[step_number((member, *step)) as usize]);
+        let last = this.steps().last().map(|step| ends[step_number((member, *step)) as usize]);
         if this.dark || this.path == Path::Contain || last.is_none_or(|last| last <= allowed) {
             continue;
         }
@@ -108,6 +108,7 @@ impl Forecast {
             Step::Hold => draft.members[member].hold,
             Step::Reload | Step::Confirm if draft.members[member].consumers.is_empty() => Duration::ZERO,
             Step::Confirm => CONFIRM,
+            Step::Propagate => self.propagation[member],
             Step::Prove | Step::FinalProve => self.propagation[member] + 2 * self.call[member],
             _ => self.call[member],
         }
@@ -145,7 +146,7 @@ impl Forecast {
         let (mut own, mut gap) = (vec![Duration::ZERO; count], vec![Duration::ZERO; count]);
         for (index, member) in draft.members.iter().enumerate() {
             let mut node = 0;
-            for &step in member.path.steps() {
+            for &step in member.steps() {
                 let takes = self.step(draft, index, step);
                 if graph.has(index, step) {
                     node = step_number((index, step)) as usize;
@@ -160,7 +161,7 @@ impl Forecast {
 
     fn total(&self, draft: &Draft, ends: &[Duration]) -> Duration {
         let path = (0..draft.members.len())
-            .filter_map(|member| draft.members[member].path.steps().last().map(|step| step_number((member, *step))))
+            .filter_map(|member| draft.members[member].steps().last().map(|step| step_number((member, *step))))
             .map(|step| ends[step as usize])
             .max()
             .unwrap_or_default();

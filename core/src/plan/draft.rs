@@ -31,12 +31,16 @@ pub(super) struct Draft<'e> {
 impl Draft<'_> {
     /// The step that stops the old value.
     pub(super) fn kill(&self, member: usize) -> Step {
-        if self.members[member].path == Path::Rolling { Step::Revoke } else { Step::Disable }
+        let this = &self.members[member];
+        let kill = if this.path == Path::Rolling { Step::Revoke } else { Step::Disable };
+        this.course().stand_in(this.path, kill)
     }
 
     /// The first step that acts at the issuer.
     pub(super) fn first_act(&self, member: usize) -> Step {
-        if self.members[member].path == Path::Contain { Step::Disable } else { Step::Mint }
+        let this = &self.members[member];
+        let acts = |step: &&Step| matches!(step, Step::Disable | Step::Mint);
+        this.steps().iter().find(acts).copied().unwrap_or(Step::Mint)
     }
 
     /// The end of this step is *dead*. A member of a cut is dead only with its whole unit: until then another member's old

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use remint_contract::{Capabilities, ConfirmGrade, Kind, Kinds, MadeBy, ProofGrade, Ref, Slots, Strategy};
+use remint_contract::{Capabilities, ConfirmGrade, Kind, Kinds, MadeBy, ProofGrade, Ref, Slots, Strategy, Verb};
 
 use crate::estate::{Credential, CredentialClass, Estate, Tier};
 use crate::graph::{Graph, Map, NodeId, Reach};
-use crate::step::Path;
+use crate::step::{Course, Path};
 
 use super::access::Walker;
 use super::draft::Draft;
@@ -125,18 +125,25 @@ fn describe(estate: &Estate, kinds: &dyn Kinds) -> BTreeMap<Ref, Capabilities> {
 fn unhandled(estate: &Estate, credential: &Credential, capabilities: &BTreeMap<Ref, Capabilities>) -> Option<String> {
     let issued = &credential.issued_by;
     let system = &issued.system;
+    let found = capabilities.get(system);
     if credential.rotation.strategy == Strategy::Manual {
-        return Some(format!("its strategy is manual: replace it at {system} and attest it"));
-    }
-    if credential.class != CredentialClass::Authenticator {
-        return Some(format!("its class is not built yet: replace it at {system} by hand and attest it"));
+        // What can be looked at is a member: its death is proven, whoever kills it.
+        let looks = found.is_some_and(|found| {
+            found.issuer.is_some() && (found.verbs.contains(&Verb::Probe) || found.verbs.contains(&Verb::Enumerate))
+        });
+        return (!looks).then(|| format!("its strategy is manual: replace it at {system} and attest it"));
     }
     if !estate.systems.contains_key(system) {
         return Some(format!("{system} is no longer in the estate: revoke it there by hand and attest it"));
     }
-    let Some(issuer) = capabilities.get(system).and_then(|found| found.issuer.as_ref()) else {
+    let Some(issuer) = found.and_then(|found| found.issuer.as_ref()) else {
         return Some(format!("no connector of this build issues at {system}: replace it by hand and attest it"));
     };
+    if credential.class == CredentialClass::Encryption && !found.is_some_and(Capabilities::can_rewrap) {
+        return Some(format!(
+            "the connector of {system} cannot move what is encrypted to another version: do it by hand and attest it"
+        ));
+    }
     (!issuer.strategies.contains(&credential.rotation.strategy))
         .then(|| format!("the connector of {system} cannot do its strategy: replace it by hand and attest it"))
 }
@@ -220,6 +227,7 @@ fn member(
     let tier = estate.identities.get(&credential.identity).map_or(Tier::Standard, |identity| identity.tier);
     let privileged = tier == Tier::Privileged;
     let issuer = capabilities.get(&credential.issued_by.system).and_then(|found| found.issuer.as_ref());
+    let (dirty_verifiers, verifiers): (Vec<_>, Vec<_>) = credential.verified_by.iter().partition(is_dirty);
     Member {
         credential: reference.clone(),
         strategy: credential.rotation.strategy,
@@ -245,9 +253,27 @@ fn member(
         cut: None,
         // Privileged: one of the first three grades, and a proof with its control. Else what a roll-out can give.
         least_confirm: if privileged { ConfirmGrade::Served } else { ConfirmGrade::RolledOut },
-        least_proof: if privileged { ProofGrade::Refused } else { ProofGrade::RefusedUncontrolled },
+        least_proof: least_proof(credential, privileged),
         outage: credential.rotation.outage,
         hold: if request.incident { Duration::ZERO } else { credential.rotation.hold.unwrap_or_default() },
+        class: credential.class,
+        verifiers: verifiers.into_iter().cloned().collect(),
+        dirty_verifiers: dirty_verifiers.into_iter().cloned().collect(),
+    }
+}
+
+/// Privileged: with its control. But no more is asked for than the strategy can give: a certificate's revocation is
+/// published, and of a key that never leaves its issuer no value can be tried.
+fn least_proof(credential: &Credential, privileged: bool) -> ProofGrade {
+    let held = credential.class != CredentialClass::Authenticator && credential.delivered_to.is_empty();
+    if held {
+        ProofGrade::Absent
+    } else if credential.rotation.strategy == Strategy::Reissue {
+        ProofGrade::Published
+    } else if privileged {
+        ProofGrade::Refused
+    } else {
+        ProofGrade::RefusedUncontrolled
     }
 }
 
@@ -328,8 +354,15 @@ fn contain(estate: &Estate, draft: &mut Draft, request: &Request, foul: &Foul) {
     // What Remint acts through is replaced and confirmed first, in every mode. What a dirty node can mint anew is not dead
     // after its sweep, so it waits whole. Neither dies with a contained parent, so their parents cannot be contained.
     let minted_by_dirty = draft.number.iter().map(|id| foul.mints.contains_key(id));
-    let mut rolls: Vec<bool> =
-        draft.members.iter().zip(minted_by_dirty).map(|(member, minted)| member.remint_acts || minted).collect();
+    let mut rolls: Vec<bool> = draft
+        .members
+        .iter()
+        .zip(minted_by_dirty)
+        .map(|(member, minted)| {
+            // Stopping an encryption key first would take its data from their owner, and from nobody else.
+            member.remint_acts || minted || member.course() == Course::Rewrap
+        })
+        .collect();
     let order = deepest_first(draft);
     for &member in &order {
         if let Some(parent) = draft.parent[member] {

@@ -41,6 +41,13 @@ pub(super) fn derive(draft: &Draft, rows: Rows, readers: &Readers) -> Vec<Preced
     trust(draft, &mut found);
     group(draft, &mut found);
     cut(draft, &mut found);
+    // A table without the step has another that stands for it.
+    for edge in &mut found.list {
+        for (member, step) in [&mut edge.before, &mut edge.after] {
+            let this = &draft.members[*member];
+            *step = this.course().stand_in(this.path, *step);
+        }
+    }
     found.list.sort_unstable();
     found.list.dedup();
     found.list

@@ -212,7 +212,7 @@ async fn attested(task: &mut Task, consumer: &Ref) -> Result<Option<ConfirmGrade
 }
 
 /// A workload as its host's connector knows it.
-fn as_host(workload: &Workload, reference: &str) -> Host {
+pub(super) fn as_host(workload: &Workload, reference: &str) -> Host {
     Host {
         name: workload.meta.name.to_string(),
         reference: reference.to_owned(),

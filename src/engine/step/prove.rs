@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use remint_contract::{Material, OperationId, ProofGrade, Verb, Verdict};
+use remint_contract::{Intent, Material, OperationId, ProofGrade, Recovered, Strategy, Verb, Verdict, VersionId};
 use remint_core::machine::{Done, Reason, Version};
 use remint_core::plan::Member;
+use remint_core::step::Course;
 use serde_json::json;
 
 use crate::engine::effect::{Stop, Task};
@@ -68,7 +69,12 @@ pub(super) async fn prove(task: &mut Task) -> Result<Done, Stop> {
         None => false,
     };
     let before = (0..endpoints).all(|endpoint| old.accepted_at.contains(&endpoint));
-    let grade = if control && before { ProofGrade::Refused } else { ProofGrade::RefusedUncontrolled };
+    let grade = match member.strategy {
+        // What was asked is a list, and no server.
+        Strategy::Reissue => ProofGrade::Published,
+        _ if control && before => ProofGrade::Refused,
+        _ => ProofGrade::RefusedUncontrolled,
+    };
     note(task, grade, &member.endpoints);
     Ok(Done::Proved { grade })
 }
@@ -87,7 +93,7 @@ pub async fn try_old(run: &Run, member: &Member, value: &Material) -> Tried {
     if accepted.is_empty() { Tried::Refused } else { Tried::Accepted(accepted) }
 }
 
-async fn probe(run: &Run, member: &Member, value: &Material, endpoint: usize) -> Result<Verdict, String> {
+pub(super) async fn probe(run: &Run, member: &Member, value: &Material, endpoint: usize) -> Result<Verdict, String> {
     let document = run.document(&member.credential).map_err(|error| error.to_string())?;
     let operation = OperationId("prove".into());
     let ask = Ask { system: &document.issued_by.system, verb: Verb::Probe, operation: &operation, actor: None };
@@ -119,6 +125,9 @@ async fn absent(task: &mut Task, old: Option<Version>) -> Result<Done, Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
     let system = &document.issued_by.system;
+    if task.member().course() == Course::Rewrap {
+        return stopped(task, old).await;
+    }
     if !run.host.connector(system)?.describe().verbs.contains(&Verb::Enumerate) {
         return Err(park("the old value is not known and the issuer lists nothing: a person has to attest its death"));
     }
@@ -130,6 +139,44 @@ async fn absent(task: &mut Task, old: Option<Version>) -> Result<Done, Stop> {
     }
     note(task, ProofGrade::Absent, &[]);
     Ok(Done::Proved { grade: ProofGrade::Absent })
+}
+
+/// What is stopped is listed still; the issuer is asked whether it is.
+async fn stopped(task: &mut Task, old: Option<Version>) -> Result<Done, Stop> {
+    let system = task.run.document(&task.credential())?.issued_by.system.clone();
+    if !is_stopped(task, old.and_then(|old| old.id)).await? {
+        return Err(Stop::Park(Reason::Alive { endpoints: vec![system.to_string()] }));
+    }
+    note(task, ProofGrade::Absent, &[]);
+    Ok(Done::Proved { grade: ProofGrade::Absent })
+}
+
+/// Does the issuer say that this version is stopped?
+///
+/// # Errors
+/// The issuer cannot be asked.
+pub async fn is_stopped(task: &Task, version: Option<VersionId>) -> Result<bool, Stop> {
+    let run = Arc::clone(&task.run);
+    let document = run.document(&task.credential())?;
+    let system = &document.issued_by.system;
+    let operation = OperationId("prove".into());
+    let question = Intent {
+        operation: operation.clone(),
+        verb: Verb::Disable,
+        target: document.issued_by.target.clone(),
+        version,
+        mint: None,
+    };
+    let actor = run.manager(document).await?;
+    let ask = Ask { system, verb: Verb::Recover, operation: &operation, actor };
+    let answer = run
+        .host
+        .call(ask, |connector, call| {
+            let question = question.clone();
+            async move { connector.recover(&call, &question).await }
+        })
+        .await?;
+    Ok(matches!(answer, Recovered::Done(_)))
 }
 
 fn note(task: &mut Task, grade: ProofGrade, endpoints: &[String]) {

@@ -100,6 +100,7 @@ impl Make {
             delivered_to: places.iter().enumerate().map(place).collect(),
             consumed_by: consumers.iter().map(|consumer| name(Kind::Workload, consumer)).collect(),
             trusted_by: Vec::new(),
+            verified_by: BTreeSet::new(),
             unlocks: Vec::new(),
             begets: Begets::default(),
             generate: Generate::default(),

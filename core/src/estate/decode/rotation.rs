@@ -25,9 +25,10 @@ pub(in crate::estate) const STRATEGIES: [(&str, Strategy); 7] = [
 ];
 
 impl Decoder<'_, '_> {
-    pub(super) fn rotation(&mut self, node: &Node) -> Option<Rotation> {
+    /// `usual`: the strategy of the class, when none is written.
+    pub(super) fn rotation(&mut self, node: &Node, usual: Strategy) -> Option<Rotation> {
         let mut fields = self.fields(node, "rotation")?;
-        let strategy = fields.take("strategy").map_or(Some(Strategy::Overlap), |node| self.strategy(node));
+        let strategy = fields.take("strategy").map_or(Some(usual), |node| self.strategy(node));
         let hold = fields.take("overlap").map(|node| self.duration(node, "overlap"));
         let max_age = fields.take("maxAge").map(|node| self.duration(node, "maxAge"));
         let group = fields.take("group").map(|node| self.text(node, "group").map(ToOwned::to_owned));
@@ -54,16 +55,7 @@ impl Decoder<'_, '_> {
     }
 
     fn strategy(&mut self, node: &Node) -> Option<Strategy> {
-        let strategy = self.word(node, "strategy", &STRATEGIES)?;
-        let name = match strategy {
-            Strategy::Reissue => "reissue",
-            Strategy::Ephemeral => "ephemeral",
-            Strategy::DualTrust => "dual-trust",
-            Strategy::Overlap | Strategy::Alternate | Strategy::InPlace | Strategy::Manual => return Some(strategy),
-        };
-        let hint = "take another strategy, or `manual`, which makes it a task for a person";
-        self.error(node.span, format!("the strategy `{name}` is not built yet"), hint);
-        None
+        self.word(node, "strategy", &STRATEGIES)
     }
 
     pub(super) fn generate(&mut self, node: &Node) -> Option<Generate> {
