@@ -50,6 +50,8 @@ pub struct Engine {
     pub context: Context,
     pub settings: EngineSettings,
     pub progress: broadcast::Sender<Progress>,
+    /// What all hosts of this process may use of the systems.
+    buckets: Arc<host::Buckets>,
     /// The resets that this process carries out now.
     running: Arc<Mutex<BTreeSet<ResetId>>>,
 }
@@ -159,7 +161,14 @@ impl Engine {
         settings: EngineSettings,
     ) -> Self {
         let (progress, _) = broadcast::channel(4096);
-        Self { store, escrow, kinds, rules, context, settings, progress, running: Arc::default() }
+        let buckets = Arc::new(host::Buckets::new(
+            Arc::clone(&store),
+            context.clone(),
+            settings.holder.clone(),
+            settings.host,
+            progress.clone(),
+        ));
+        Self { buckets, store, escrow, kinds, rules, context, settings, progress, running: Arc::default() }
     }
 
     /// Everything that tells what is going on; a slow watcher misses some, and never holds the engine.
@@ -171,7 +180,14 @@ impl Engine {
     /// A host over an estate.
     #[must_use]
     pub fn host(&self, estate: Arc<Estate>) -> host::Host {
-        host::Host::new(estate, Arc::clone(&self.kinds), self.rules.clone(), self.context.clone(), self.settings.host)
+        host::Host::new(
+            estate,
+            Arc::clone(&self.kinds),
+            self.rules.clone(),
+            self.context.clone(),
+            self.settings.host,
+            Arc::clone(&self.buckets),
+        )
     }
 
     /// Tells whoever watches.

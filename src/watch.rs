@@ -1,6 +1,6 @@
 //! The live display of a running reset: one line a wave, the steps as they pass, what parked, and announced outages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub struct Board {
     states: BTreeMap<usize, (String, State)>,
     wave: Option<(usize, usize)>,
     outages: BTreeMap<usize, bool>,
+    /// Systems whose circuit is open.
+    silent: BTreeSet<String>,
     /// As it stands on the terminal.
     drawn: String,
 }
@@ -97,6 +99,16 @@ impl Board {
                 self.outages.insert(*cut, *began);
                 Some(format!("announced outage of cut {} {}", cut + 1, if *began { "begins" } else { "ended" }))
             }
+            Progress::Circuit { system, until: Some(until), .. } => {
+                self.silent.insert(system.name.to_string());
+                Some(format!(
+                    "{system} does not answer: its circuit is open, and one call tries it again after {until}"
+                ))
+            }
+            Progress::Circuit { system, until: None, .. } => {
+                self.silent.remove(system.name.as_str());
+                Some(format!("{system} answers again"))
+            }
             _ => None,
         }
     }
@@ -121,6 +133,15 @@ impl Board {
             self.outages.iter().filter(|(_, began)| **began).map(|(cut, _)| format!("cut {}", cut + 1)).collect();
         if !cuts.is_empty() {
             let _ = writeln!(text, "  {:<13} announced, by name, in the plan: {}", "OUTAGE", cuts.join(", "));
+        }
+        if !self.silent.is_empty() {
+            let names: Vec<&str> = self.silent.iter().map(String::as_str).collect();
+            let _ = writeln!(
+                text,
+                "  {:<13} {} (nothing is sent until one try gets an answer)",
+                "NO ANSWER",
+                listed(&names)
+            );
         }
         let dark: Vec<&str> = self.names(|state| matches!(state, State::Dark { .. }));
         if !dark.is_empty() {

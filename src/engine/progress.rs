@@ -1,7 +1,7 @@
 //! What whoever watches is told.
 
 use jiff::Timestamp;
-use remint_contract::{CredentialId, ResetId};
+use remint_contract::{CredentialId, Ref, ResetId};
 use remint_core::machine::State;
 use serde::Serialize;
 
@@ -15,4 +15,6 @@ pub enum Progress {
     Outage { reset: ResetId, cut: usize, began: bool, at: Timestamp },
     /// A wave opened.
     Wave { reset: ResetId, number: usize, of: usize, at: Timestamp },
+    /// A system's circuit opened, and nothing is sent before `until`; or it closed.
+    Circuit { system: Ref, until: Option<Timestamp>, at: Timestamp },
 }

@@ -163,6 +163,8 @@ pub mod kind {
     pub const OWNER: &str = "owner";
     pub const ESTATE: &str = "estate";
     pub const EXCEPTION: &str = "exception";
+    /// What all replicas share of a system's budget.
+    pub const BUDGET: &str = "budget";
 }
 
 impl Finding {
