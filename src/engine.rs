@@ -28,7 +28,8 @@ pub mod conduct;
 mod conductor;
 pub mod effect;
 pub mod host;
-mod lease;
+pub mod lease;
+pub mod listing;
 mod look;
 mod outcome;
 pub mod progress;
@@ -64,8 +65,10 @@ pub struct EngineSettings {
     pub poll: Duration,
     /// How long an old value may take to be refused, beside what its system's propagation says.
     pub patience: Duration,
-    /// A run's lease; renewed at a third of it.
+    /// A run's lease; renewed at a third of it. Never shorter than two calls, see [`EngineSettings::lease_lasts`].
     pub lease: Duration,
+    /// How far the clocks of two processes may be apart.
+    pub skew: Duration,
     /// When the old values are tried again, counted from settlement.
     pub reproofs: Vec<Duration>,
     /// How long escrow keeps old values for the re-proof.
@@ -88,7 +91,8 @@ impl Default for EngineSettings {
             host: HostSettings::default(),
             poll: Duration::from_millis(100),
             patience: Duration::from_secs(10),
-            lease: Duration::from_secs(30),
+            lease: Duration::from_secs(90),
+            skew: Duration::from_secs(5),
             reproofs: vec![Duration::from_hours(1), Duration::from_hours(24)],
             escrow_keeps: Duration::from_hours(25),
             holder: "remint".to_owned(),
@@ -137,6 +141,10 @@ pub enum EngineError {
     Unapproved(ResetId),
     #[error("reset {0} is being carried out by another process")]
     Busy(ResetId),
+    #[error(
+        "the lease of reset {0} was lost, so nothing more was begun or recorded here; whoever holds it now goes on with it"
+    )]
+    Lost(ResetId),
     #[error("{0}")]
     Refused(String),
 }

@@ -45,9 +45,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         "peak_mb": process::peak_mb().map_err(|error| error.to_string())?,
     });
     if as_json {
-        println!("{report}")
+        println!("{report}");
     } else {
-        print(&report)
+        print(&report);
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ fn family(name: &str, edges: &Edges) -> Result<Value, Box<dyn Error>> {
 
     let baseline = breadth_first(&offsets, &targets, 0);
     let ours = reach(&graph, &[0]);
-    let count = baseline.iter().filter(|&&visited| visited == 1).count();
+    let count: usize = baseline.iter().map(|&visited| usize::from(visited)).sum();
     let equal = (0..NODES).zip(&baseline).all(|(node, &visited)| ours.contains(node) == (visited == 1));
     if !equal || ours.order.len() != count {
         return Err(format!("{name}: reach finds {} nodes and the baseline {count}", ours.order.len()).into());

@@ -15,6 +15,10 @@ use std::process::ExitCode;
 /// An error is a sentence for the person at the terminal.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match run(&arguments) {

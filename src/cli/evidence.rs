@@ -62,9 +62,9 @@ impl Evidence {
                 })?;
                 let report = verify(&bytes, key.as_ref());
                 if session.json() {
-                    json(&report.to_json())?
+                    json(&report.to_json())?;
                 } else {
-                    data(&report.render())
+                    data(&report.render());
                 }
                 Ok(if report.ok { Exit::Done } else { Exit::Failed })
             }
@@ -104,9 +104,9 @@ async fn list(session: &Session, id: ResetId) -> Result<Exit, Failure> {
         }
     }
     if session.json() {
-        json(&values)?
+        json(&values)?;
     } else {
-        data(&table(["no", "at", "what", "about", "detail"], rows))
+        data(&table(["no", "at", "what", "about", "detail"], rows));
     }
     Ok(Exit::Done)
 }

@@ -102,7 +102,7 @@ impl Reach {
         let from = starts(&graph, &self.from)?;
         let reached = reach(&graph, &from).explain(&graph);
         let nodes = nodes(&self.from)?;
-        let dirty = dirty(&estate, &nodes, session)?;
+        let dirty = dirty(&estate, &nodes, session);
         if session.json() {
             let reached: Vec<_> = reached
                 .iter()
@@ -127,12 +127,12 @@ impl Reach {
 }
 
 /// The nodes that a plan would hold dirty.
-fn dirty(estate: &Estate, from: &[Node], session: &Session) -> Result<BTreeSet<String>, Failure> {
+fn dirty(estate: &Estate, from: &[Node], session: &Session) -> BTreeSet<String> {
     let request = Request::new(from.to_vec());
     match plan(estate, &request, &*session.kinds, session.context.clock.now()) {
-        Ok(plan) => Ok(plan.dirty.iter().map(ToString::to_string).collect()),
+        Ok(plan) => plan.dirty.iter().map(ToString::to_string).collect(),
         // Reach answers for an estate that cannot be planned, too: what is dirty then is at least where he started.
-        Err(_) => Ok(from.iter().map(ToString::to_string).collect()),
+        Err(_) => from.iter().map(ToString::to_string).collect(),
     }
 }
 

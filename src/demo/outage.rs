@@ -21,7 +21,7 @@ use crate::engine::Progress;
 
 /// The announced outages of a reset, by credential.
 #[derive(Debug)]
-pub struct Outages {
+pub(super) struct Outages {
     /// Members whose plan announces an outage.
     announced: BTreeMap<usize, Ref>,
     spans: BTreeMap<Ref, Span>,
@@ -34,7 +34,7 @@ struct Span {
 }
 
 impl Outages {
-    pub fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
         let announced = plan.members.iter().enumerate().filter(|(_, member)| member.path != Path::Rolling);
         Self {
             announced: announced.map(|(index, member)| (index, member.credential.clone())).collect(),
@@ -43,7 +43,7 @@ impl Outages {
     }
 
     /// Takes in what happened.
-    pub fn take(&mut self, event: &Progress) {
+    pub(super) fn take(&mut self, event: &Progress) {
         let Progress::Moved { index, state, at, .. } = event else { return };
         let Some(credential) = self.announced.get(index) else { return };
         match state {
@@ -61,7 +61,7 @@ impl Outages {
     }
 
     /// True when every place that failed belongs to an announced outage of that time.
-    pub fn announced(&self, failure: &Failure, estate: &Estate) -> bool {
+    pub(super) fn announced(&self, failure: &Failure, estate: &Estate) -> bool {
         !failure.places.is_empty()
             && failure.places.iter().all(|place| {
                 estate
@@ -83,13 +83,13 @@ impl Outages {
 }
 
 /// Takes in what happens while it happens: the engine keeps only the last few thousand events for who does not listen.
-pub struct Watching {
+pub(super) struct Watching {
     enough: oneshot::Sender<()>,
     task: JoinHandle<Outages>,
 }
 
 impl Watching {
-    pub fn begin(mut events: Receiver<Progress>, mut outages: Outages) -> Self {
+    pub(super) fn begin(mut events: Receiver<Progress>, mut outages: Outages) -> Self {
         let (enough, mut ended) = oneshot::channel();
         let task = tokio::spawn(async move {
             loop {
@@ -114,7 +114,7 @@ impl Watching {
     ///
     /// # Errors
     /// The task was ended from outside.
-    pub async fn end(self) -> Result<Outages, JoinError> {
+    pub(super) async fn end(self) -> Result<Outages, JoinError> {
         let _ = self.enough.send(());
         self.task.await
     }

@@ -14,10 +14,10 @@ use remint_core::estate::Estate;
 use remint_core::step::Step;
 
 use crate::engine::conductor::Conductor;
+use crate::engine::lease::Lease;
 use crate::engine::record::{IntentRecord, Reset, ResetStatus, kind, read};
 use crate::engine::run::Run;
 use crate::engine::{Engine, EngineError};
-use crate::store::Fence;
 
 impl Engine {
     /// Carries a reset on until nothing more happens without a person, a due re-proof or another call.
@@ -25,36 +25,27 @@ impl Engine {
     /// # Errors
     /// Not approved, approved for another plan, held by another process, or the store failed; parked members are no error.
     pub async fn run(&self, id: &ResetId) -> Result<Reset, EngineError> {
-        let mut reset = self.reset(id).await?;
-        match reset.status {
-            ResetStatus::Requested => return Err(EngineError::Unapproved(id.clone())),
-            ResetStatus::Complete => {
+        let reset = self.reset(id).await?;
+        if !may_go_on(&reset)? {
+            if reset.status == ResetStatus::Complete {
                 self.closing(&reset).await?;
-                return Ok(reset);
             }
-            ResetStatus::Rejected => return Ok(reset),
-            ResetStatus::Running | ResetStatus::Resting | ResetStatus::Provisional => {}
+            return Ok(reset);
         }
-        let digest = reset.plan.digest.to_string();
-        match &reset.approval {
-            Some(approval) if approval.digest == digest => {}
-            Some(approval) => {
-                return Err(EngineError::OtherPlan { id: id.clone(), approved: approval.digest.clone(), plan: digest });
-            }
-            None => return Err(EngineError::Unapproved(id.clone())),
-        }
-        let _alone = self.alone(id).ok_or_else(|| EngineError::Busy(id.clone()))?;
-        let fence = self.take(&format!("reset/{id}")).await?.ok_or_else(|| EngineError::Busy(id.clone()))?;
-        let renewing = self.keep_renewing(fence.clone());
-        let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
-        let result = self.conduct(reset.clone(), estate, fence.clone()).await;
-        drop(renewing);
-        reset = result?;
-        self.store.release(&fence).await?;
-        Ok(reset)
+        self.under(id, |lease| self.go_on(id, lease)).await
     }
 
-    async fn conduct(&self, reset: Reset, estate: Arc<Estate>, fence: Fence) -> Result<Reset, EngineError> {
+    /// From what the store says under the lease: whoever held it before may have finished meanwhile.
+    async fn go_on(&self, id: &ResetId, lease: Arc<Lease>) -> Result<Reset, EngineError> {
+        let reset = self.reset(id).await?;
+        if !may_go_on(&reset)? {
+            return Ok(reset);
+        }
+        let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
+        self.conduct(reset, estate, lease).await
+    }
+
+    async fn conduct(&self, reset: Reset, estate: Arc<Estate>, lease: Arc<Lease>) -> Result<Reset, EngineError> {
         let id = reset.id.clone();
         let run = Arc::new(Run::new(
             reset.clone(),
@@ -64,7 +55,7 @@ impl Engine {
             Arc::clone(&self.escrow),
             self.context.clone(),
             self.settings.clone(),
-            fence,
+            lease,
         ));
         let rotations = self.rotations(&id).await?.into_iter().map(|record| record.rotation).collect::<Vec<_>>();
         for record in self.store.list(kind::INTENT, Some(&id.0)).await? {
@@ -90,5 +81,23 @@ impl Engine {
         self.carry_out_under(&id, Some(&run.fence)).await?;
         let rotations = conductor.rotations;
         self.sum_up(&run, &rotations).await
+    }
+}
+
+/// Is there something to carry on? Only what was approved, and only exactly that, is.
+fn may_go_on(reset: &Reset) -> Result<bool, EngineError> {
+    let id = &reset.id;
+    match reset.status {
+        ResetStatus::Requested => return Err(EngineError::Unapproved(id.clone())),
+        ResetStatus::Complete | ResetStatus::Rejected => return Ok(false),
+        ResetStatus::Running | ResetStatus::Resting | ResetStatus::Provisional => {}
+    }
+    let digest = reset.plan.digest.to_string();
+    match &reset.approval {
+        Some(approval) if approval.digest == digest => Ok(true),
+        Some(approval) => {
+            Err(EngineError::OtherPlan { id: id.clone(), approved: approval.digest.clone(), plan: digest })
+        }
+        None => Err(EngineError::Unapproved(id.clone())),
     }
 }

@@ -2,7 +2,7 @@
 //! is tried again.
 
 use std::future::Future;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use remint_contract::{
     Call, Connector, CredentialId, Error, ErrorKind, Intent, Material, MintRequest, OperationId, Recovered, Ref, Retry,
@@ -115,7 +115,7 @@ impl Task {
         };
         let ask =
             Ask { system: effect.system, verb: effect.verb, operation: &intent.operation, actor: effect.actor.clone() };
-        match self.run.host.call(ask, make).await {
+        match self.send(ask, make).await? {
             Ok(answer) => {
                 self.close(&intent, "effect.done", None);
                 Ok(answer)
@@ -128,6 +128,45 @@ impl Task {
                 self.close(&intent, "effect.failed", Some(&chain(&error)));
                 Err(error.into())
             }
+        }
+    }
+
+    /// Makes a call that changes something: sent only while the lease outlasts it, so that nobody else has begun when it
+    /// lands, and with its deadline for targets that can refuse it later.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] when the lease cannot be had for so long: nothing was sent.
+    async fn send<T, F, Fut>(&self, ask: Ask<'_>, make: F) -> Result<Result<T, Error>, Stop>
+    where
+        F: Fn(Arc<dyn Connector>, Call) -> Fut,
+        Fut: Future<Output = Result<T, Error>>,
+    {
+        let (lease, verb) = (&self.run.lease, ask.verb);
+        let uncovered = Mutex::new(None);
+        let covered = |connector: Arc<dyn Connector>, call: Call| {
+            let deadline = call.deadline;
+            let sent = make(connector, call);
+            let uncovered = &uncovered;
+            async move {
+                match lease.cover(deadline).await {
+                    Ok(flight) => {
+                        let answer = sent.await;
+                        if !answer.as_ref().is_err_and(|error| error.kind == ErrorKind::Unclear) {
+                            flight.answered();
+                        }
+                        answer
+                    }
+                    Err(error) => {
+                        *uncovered.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        Err(Error::new(ErrorKind::Invalid, verb, "the lease does not last"))
+                    }
+                }
+            }
+        };
+        let answer = self.run.host.call(ask, covered).await;
+        match uncovered.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(Stop::Broken(error.into())),
+            None => Ok(answer),
         }
     }
 
@@ -279,13 +318,12 @@ impl Task {
                 Recovered::Orphan(version) => {
                     let target = document.issued_by.target.clone();
                     let ask = Ask { system: &intent.system, verb: Verb::Revoke, operation: &intent.operation, actor };
-                    run.host
-                        .call(ask, |connector, call| {
-                            let (target, version) = (target.clone(), version.clone());
-                            async move { connector.revoke(&call, &target, &version).await }
-                        })
-                        .await
-                        .map_err(|error| Stop::Park(Reason::Unclear { what: chain(&error) }))?;
+                    self.send(ask, |connector, call| {
+                        let (target, version) = (target.clone(), version.clone());
+                        async move { connector.revoke(&call, &target, &version).await }
+                    })
+                    .await?
+                    .map_err(|error| Stop::Park(Reason::Unclear { what: chain(&error) }))?;
                     intent.version = Some(version);
                     self.close(&intent, "effect.orphan-revoked", None);
                 }

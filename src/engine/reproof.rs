@@ -7,6 +7,7 @@ use remint_core::machine::{Event, State};
 use serde_json::json;
 
 use crate::engine::close::Reproved;
+use crate::engine::lease::Lease;
 use crate::engine::outcome::{graded, record};
 use crate::engine::record::{Reset, ResetStatus, entry, kind, put};
 use crate::engine::run::Run;
@@ -21,7 +22,7 @@ impl Engine {
     ///
     /// What could not be tried keeps the re-proof due.
     pub async fn reprove(&self, id: &ResetId) -> Result<(Reset, Reproved), EngineError> {
-        let mut reset = self.reset(id).await?;
+        let reset = self.reset(id).await?;
         if reset.status == ResetStatus::Complete {
             // Interrupted between the last proof and the last entry, perhaps.
             self.closing(&reset).await?;
@@ -30,15 +31,16 @@ impl Engine {
         if reset.status != ResetStatus::Provisional {
             return Err(EngineError::Refused(format!("reset {id} is not provisionally settled: {:?}", reset.status)));
         }
-        let _alone = self.alone(id).ok_or_else(|| EngineError::Busy(id.clone()))?;
+        self.under(id, |lease| self.try_again(id, lease)).await
+    }
+
+    /// Under the lease, and from what the store says under it: another process may just have done the same.
+    async fn try_again(&self, id: &ResetId, lease: Arc<Lease>) -> Result<(Reset, Reproved), EngineError> {
+        let mut reset = self.reset(id).await?;
+        if reset.status != ResetStatus::Provisional {
+            return Ok((reset, Reproved::default()));
+        }
         let now = self.context.clock.now();
-        let lease = format!("reset/{id}");
-        let until = now + self.settings.lease;
-        let fence = self
-            .store
-            .lease(&lease, &self.settings.holder, now, until)
-            .await?
-            .ok_or_else(|| EngineError::Busy(id.clone()))?;
         let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
         let host = Arc::new(self.host(Arc::clone(&estate)));
         let run = Run::new(
@@ -49,7 +51,7 @@ impl Engine {
             Arc::clone(&self.escrow),
             self.context.clone(),
             self.settings.clone(),
-            fence.clone(),
+            lease,
         );
         let last = reset.reproofs.len() <= 1;
         let mut outcome = Reproved::default();
@@ -115,7 +117,6 @@ impl Engine {
         if reset.status == ResetStatus::Complete {
             self.closing(&reset).await?;
         }
-        self.store.release(&fence).await?;
         Ok((reset, outcome))
     }
 }

@@ -18,5 +18,6 @@ mod postgres;
 mod rig;
 mod rights;
 mod serve;
+mod sim;
 mod store;
 mod tidy;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use remint::engine::record::ResetStatus;
 use remint::engine::reset::Request;
 use remint::engine::{Engine, EngineError, EngineSettings};
-use remint::store::{Change, Key, Rule, StoreError};
+use remint::store::{Change, Key, Rule};
+use remint_contract::{Clock, SystemClock};
 use remint_core::digest::Digest;
 use remint_fake::world::{Fault, Trouble};
 
@@ -106,11 +107,11 @@ async fn an_unapproved_plan_and_another_plan_than_the_approved_do_not_run() {
 async fn a_run_whose_lease_was_lost_records_nothing_more() {
     let mut rig = Rig::start(1).await;
     let old = [rig.value(0)];
-    rig.settings = EngineSettings { lease: Duration::ZERO, holder: "first".to_owned(), ..rig.settings.clone() };
+    rig.settings = EngineSettings { holder: "first".to_owned(), ..rig.settings.clone() };
     let first = rig.engine();
     let id = rig.approved(&first, rig.plan()).await;
     // The first is slow to reload; the second takes over meanwhile.
-    let slow = Trouble::Latency(Duration::from_millis(150));
+    let slow = Trouble::Latency(Duration::from_secs(1));
     rig.world.fault("floor", Fault::on("reload", slow).from("remint").times(1)).unwrap();
     let mut second = Engine::new(
         Arc::clone(&first.store),
@@ -120,7 +121,6 @@ async fn a_run_whose_lease_was_lost_records_nothing_more() {
         first.context.clone(),
         first.settings.clone(),
     );
-    second.settings.lease = Duration::from_secs(30);
     second.settings.holder = "second".to_owned();
     let running = tokio::spawn({
         let (first, id) = (first.clone(), id.clone());
@@ -129,10 +129,14 @@ async fn a_run_whose_lease_was_lost_records_nothing_more() {
     while rig.host.counts().of("remint").of("reload") == 0 {
         tokio::task::yield_now().await;
     }
+    let over = second.settings.lease_lasts() + second.settings.grace();
+    second.context.clock = Arc::new(Later(over - Duration::from_secs(1)));
+    assert!(matches!(second.run(&id).await, Err(EngineError::Busy(_))), "a call of the first may still be under way");
+    second.context.clock = Arc::new(Later(over + Duration::from_secs(1)));
     let reset = second.run(&id).await.unwrap();
     let entries = second.store.entries_of(&id).await.unwrap().len();
     let lost = running.await.unwrap();
-    assert!(matches!(lost, Err(EngineError::Store(StoreError::Fenced(_)))), "{lost:?}");
+    assert!(matches!(lost, Err(EngineError::Lost(_))), "{lost:?}");
     assert_eq!(second.store.entries_of(&id).await.unwrap().len(), entries, "the first recorded something");
     assert_settled(&rig, &second, &reset, &old, "taken over").await;
 }
@@ -146,4 +150,18 @@ async fn a_reset_is_carried_out_by_one_run_at_a_time() {
     let busy = [&one, &two].into_iter().filter(|run| matches!(run, Err(EngineError::Busy(_)))).count();
     let done = [&one, &two].into_iter().filter(|run| run.is_ok()).count();
     assert_eq!((done, busy), (1, 1), "{one:?} {two:?}");
+}
+
+/// The machine's clock, put forward.
+struct Later(Duration);
+
+#[async_trait::async_trait]
+impl Clock for Later {
+    fn now(&self) -> jiff::Timestamp {
+        SystemClock.now() + self.0
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        SystemClock.sleep(duration).await;
+    }
 }

@@ -1,0 +1,97 @@
+//! Whole resets in simulated time, with everything that can go wrong drawn from a seed.
+//!
+//! Flow: [`run::run`] makes an estate, a plan and a world from the seed, has one to three processes carry the reset on
+//! while calls, commits, processes and clocks fail, then leaves them alone until it is over, and [`check`] looks at the
+//! world, the store and the evidence. `REMINT_SEED=n` replays one seed and prints its whole trace; `REMINT_SEEDS=n` says
+//! how many are run.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+mod chance;
+pub(crate) mod check;
+pub(crate) mod clock;
+pub(crate) mod connector;
+mod coverage;
+pub(crate) mod dice;
+pub(crate) mod estate;
+pub(crate) mod fate;
+mod run;
+pub(crate) mod stage;
+mod store;
+pub(crate) mod world;
+
+use coverage::Table;
+
+/// What the environment asks for.
+fn asked(name: &str) -> Option<u64> {
+    #[expect(clippy::disallowed_methods, reason = "a test is told by its environment which seeds to run")]
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+#[test]
+fn every_seed_ends_with_nothing_lost_and_nothing_left() {
+    if let Some(seed) = asked("REMINT_SEED") {
+        let outcome = run::run(seed);
+        println!("{}", outcome.story);
+        assert!(outcome.wrong.is_empty(), "seed {seed}: {:#?}", outcome.wrong);
+        return;
+    }
+    let seeds = asked("REMINT_SEEDS").unwrap_or(2000);
+    let next = Arc::new(AtomicU64::new(0));
+    let found: Arc<Mutex<(Table, Vec<String>, u64, usize)>> = Arc::default();
+    let threads: Vec<_> = (0..std::thread::available_parallelism().map_or(2, usize::from))
+        .map(|_| {
+            let (next, found) = (Arc::clone(&next), Arc::clone(&found));
+            std::thread::spawn(move || {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    if seed >= seeds {
+                        return;
+                    }
+                    let outcome = std::panic::catch_unwind(|| run::run(seed));
+                    let mut found = found.lock().unwrap();
+                    match outcome {
+                        Ok(outcome) => {
+                            found.0.add(&outcome.table);
+                            found.2 += u64::from(outcome.complete);
+                            found.3 += outcome.members;
+                            if !outcome.wrong.is_empty() {
+                                found.1.push(format!("REMINT_SEED={seed}: {}", outcome.wrong.join("\n    ")));
+                            }
+                        }
+                        Err(_) => found.1.push(format!("REMINT_SEED={seed}: it panicked")),
+                    }
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let (table, mut wrong, complete, members) = std::mem::take(&mut *found.lock().unwrap());
+    println!("{seeds} seeds, {members} rotations, {complete} resets complete\n{table}");
+    wrong.sort();
+    let shown = wrong.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
+    assert!(wrong.is_empty(), "{} of {seeds} seeds went wrong:\n{shown}", wrong.len());
+    if seeds >= 2000 {
+        let missing: Vec<String> = table
+            .missing()
+            .iter()
+            .map(|((from, event, to), fault)| format!("{from} --{event}--> {to} was never taken under {fault}"))
+            .collect();
+        assert!(missing.is_empty(), "{}", missing.join("\n"));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in 0..6 {
+        let (one, two) = (run::run(seed), run::run(seed));
+        assert!(one.fingerprint.0 > 20, "seed {seed} did nothing");
+        if one.fingerprint != two.fingerprint {
+            let differs = one.story.lines().zip(two.story.lines()).position(|(one, two)| one != two).unwrap_or(0);
+            let around =
+                |story: &str| story.lines().skip(differs.saturating_sub(3)).take(6).collect::<Vec<_>>().join("\n");
+            panic!("seed {seed} differs at line {differs}:\n{}\n--\n{}", around(&one.story), around(&two.story));
+        }
+    }
+}

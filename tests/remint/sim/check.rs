@@ -1,0 +1,212 @@
+//! What must be so after a run, whatever happened on the way.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use remint::engine::Engine;
+use remint::engine::record::{IntentRecord, ResetStatus, RotationRecord, kind, read};
+use remint::evidence::{Sequencer, export};
+use remint::store::Store as _;
+use remint_contract::{Ref, ResetId};
+use remint_core::machine::{Reason, State, Version};
+use remint_core::plan::Member;
+use remint_evidence_format::bundle;
+use remint_evidence_format::ledger::Ledger;
+use remint_evidence_format::note::SigningKey;
+use zeroize::Zeroizing;
+
+use super::stage::Stage;
+use super::world::Life;
+
+/// Every way in which the run is not as it must be.
+pub(crate) async fn check(stage: &Stage, id: &ResetId) -> Vec<String> {
+    let engine = stage.person();
+    let mut wrong: Vec<String> = stage.world.see(|state| state.broken.iter().cloned().collect());
+    let reset = engine.reset(id).await.unwrap();
+    let rotations = engine.rotations(id).await.unwrap();
+    let findings = engine.findings(Some(id)).await.unwrap();
+    let mut open: Vec<IntentRecord> = Vec::new();
+    for record in engine.store.list(kind::INTENT, Some(&id.0)).await.unwrap() {
+        open.push(read(record).unwrap());
+    }
+    for record in &rotations {
+        let member = &stage.plan.members[record.index];
+        let mut say = |what: String| wrong.push(format!("{} ({}): {what}", record.credential, record.rotation.state));
+        match &record.rotation.state {
+            State::Settled { .. } => settled(stage, member, record, &mut say),
+            State::Dark { .. } | State::Parked { .. } | State::RolledBack | State::Waiting { .. } => {}
+            other => say(format!("it rests nowhere: {other}")),
+        }
+        known(stage, record, &open, &findings, &mut say);
+        sealed(stage, &engine, reset.status, record, &mut say).await;
+    }
+    for record in open.iter().filter(|intent| settled_one(&rotations, &intent.credential)) {
+        wrong.push(format!("{} settled with an open intent: {} {}", record.credential, record.verb, record.about));
+    }
+    consumers(stage, &rotations, &mut wrong);
+    for unopened in stage.store.all_sealed() {
+        if let Err(error) = engine.escrow.open(&unopened) {
+            wrong.push(format!("a sealed value cannot be opened: {error}"));
+        }
+    }
+    evidence(stage, &engine, id, reset.status, &mut wrong).await;
+    if reset.status == ResetStatus::Complete && !engine.store.list("owner", None).await.unwrap().is_empty() {
+        wrong.push("a credential of a complete reset is owned".to_owned());
+    }
+    wrong
+}
+
+fn settled_one(rotations: &[RotationRecord], credential: &Ref) -> bool {
+    let own = |record: &&RotationRecord| record.credential == *credential;
+    rotations.iter().find(own).is_some_and(|record| matches!(record.rotation.state, State::Settled { .. }))
+}
+
+/// Settled: the old one is dead, the new one lives alone, and lies everywhere it was promised to.
+fn settled(stage: &Stage, member: &Member, record: &RotationRecord, say: &mut dyn FnMut(String)) {
+    let document = &stage.estate.credentials[&record.credential];
+    let target = &document.issued_by.target.name;
+    let Some(new) = record.rotation.facts.new.as_ref().and_then(|new| new.id.as_ref()) else {
+        return say("it settled without a new version".to_owned());
+    };
+    stage.world.see(|state| {
+        let issuer = &state.issuers[document.issued_by.system.name.as_str()];
+        if !issuer.lives(&new.0) {
+            say(format!("the new version {new} is dead"));
+        }
+        let old = record.rotation.facts.old.as_ref().and_then(|old| old.id.as_ref());
+        if old.is_some_and(|old| issuer.lives(&old.0)) {
+            say(format!("the old version {} lives", old.map_or("?", |old| old.0.as_str())));
+        }
+        let others: Vec<&str> = issuer.living(target).into_iter().filter(|id| *id != new.0).collect();
+        if !others.is_empty() {
+            say(format!("{} live beside {new}", others.join(", ")));
+        }
+        for place in member.places() {
+            let found = state.lies(place.at.system.name.as_str(), &place.at.path);
+            let found = found.as_ref().and_then(|found| issuer.accepts(found));
+            if found != Some(new.0.as_str()) && record.rotation.facts.delivered.contains(&place.at) {
+                say(format!("{} holds {found:?} and not {new}", place.at));
+            }
+        }
+    });
+}
+
+/// No object of ours is an orphan: what lives is what the rotation says, or an open intent or a finding names it.
+fn known(
+    stage: &Stage,
+    record: &RotationRecord,
+    open: &[IntentRecord],
+    findings: &[remint::engine::record::Finding],
+    say: &mut dyn FnMut(String),
+) {
+    let document = &stage.estate.credentials[&record.credential];
+    let target = &document.issued_by.target.name;
+    let named = |version: &Option<Version>, id: &str| {
+        version.as_ref().and_then(|version| version.id.as_ref()).is_some_and(|known| known.0 == id)
+    };
+    stage.world.see(|state| {
+        let issuer = &state.issuers[document.issued_by.system.name.as_str()];
+        for id in issuer.living(target) {
+            let version = &issuer.versions[id];
+            let facts = &record.rotation.facts;
+            let of_ours = named(&facts.old, id) || named(&facts.new, id);
+            let intended = open.iter().any(|intent| {
+                Some(intent.operation.0.as_str()) == version.operation.as_deref()
+                    || intent.version.as_ref().is_some_and(|named| named.0 == id)
+            });
+            let found = findings.iter().any(|finding| finding.version.0 == id);
+            let untouched = version.operation.is_none();
+            if !(of_ours || intended || found || version.foreign || untouched) {
+                say(format!("{id} of {:?} is an orphan", version.operation));
+            }
+        }
+    });
+}
+
+/// What is referred to can be opened for as long as it may be needed.
+async fn sealed(
+    stage: &Stage,
+    engine: &Engine,
+    status: ResetStatus,
+    record: &RotationRecord,
+    say: &mut dyn FnMut(String),
+) {
+    if status == ResetStatus::Complete {
+        return;
+    }
+    for version in [&record.rotation.facts.old, &record.rotation.facts.new].into_iter().flatten() {
+        let Some(id) = &version.sealed else { continue };
+        match stage.store.sealed(id).await.unwrap() {
+            None => say(format!("the sealed value {id} is gone")),
+            Some(found) => {
+                if let Err(error) = engine.escrow.open(&found) {
+                    say(format!("the sealed value {id} is lost: {error}"));
+                }
+            }
+        }
+    }
+}
+
+/// No secret is lost: every consumer of what is not dark or given up on has a value that works.
+fn consumers(stage: &Stage, rotations: &[RotationRecord], wrong: &mut Vec<String>) {
+    let visible: BTreeSet<&str> = rotations
+        .iter()
+        .filter(|record| !matches!(record.rotation.state, State::Settled { .. }))
+        .map(|record| record.credential.name.as_str())
+        .collect();
+    stage.world.see(|state| {
+        for (name, running) in &state.workloads {
+            for holding in &running.holdings {
+                let issuer = &state.issuers[&holding.issuer];
+                let works = holding.held.as_ref().is_some_and(|held| issuer.accepts(held).is_some());
+                if !works && !visible.contains(holding.target.as_str()) && !running.deaf {
+                    wrong.push(format!("{name} holds no working value of {}", holding.target));
+                }
+            }
+        }
+        for issuer in state.issuers.values() {
+            for version in issuer.versions.values().filter(|version| version.life == Life::Disabled) {
+                if !visible.contains(version.target.as_str()) {
+                    wrong.push(format!("a version of {} is only disabled", version.target));
+                }
+            }
+        }
+    });
+}
+
+/// The entries add up; those of a complete reset make a bundle that verifies anywhere.
+async fn evidence(stage: &Stage, engine: &Engine, id: &ResetId, status: ResetStatus, wrong: &mut Vec<String>) {
+    let entries = engine.store.entries_of(id).await.unwrap();
+    match Ledger::of(&id.0, entries.iter().map(|entry| entry.bytes.as_slice())) {
+        Ok(ledger) if status == ResetStatus::Complete && !ledger.is_complete() => {
+            wrong.push("the entries of a complete reset are not complete".to_owned());
+        }
+        Ok(_) => {}
+        Err(error) => wrong.push(format!("the entries do not add up: {error}")),
+    }
+    if status != ResetStatus::Complete {
+        return;
+    }
+    let key = Arc::new(SigningKey::from_seed("sim.example", Zeroizing::new([7; 32])).unwrap());
+    let clock = Arc::clone(&engine.context.clock);
+    Sequencer::new(Arc::clone(&engine.store), Arc::clone(&key), clock, "sim").flush().await.unwrap();
+    let plan = remint::engine::reset::plan_bytes(&stage.plan);
+    match export(&*engine.store, id, &plan, &key).await {
+        Ok(archive) => {
+            let report = bundle::verify(&archive, Some(key.verifier()));
+            if !report.ok || !report.complete {
+                wrong.push(format!("the bundle does not verify: {:?}", report.findings));
+            }
+        }
+        Err(error) => wrong.push(format!("there is no bundle: {error}")),
+    }
+}
+
+/// Is it a state that a person sees and that nothing but a person can end, for a reason that the faults explain?
+pub(crate) fn may_stay(state: &State) -> bool {
+    match state {
+        State::Settled { .. } | State::Superseded { .. } => true,
+        State::Parked { reason, .. } => matches!(reason, Reason::WeakProof { .. }),
+        _ => false,
+    }
+}

@@ -1,0 +1,387 @@
+//! One simulated run: a random estate, some processes, a person, and everything that goes wrong until it is quiet.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use remint::engine::Engine;
+use remint::engine::record::{DecisionWord, ResetStatus};
+use remint::store::{Change, Key, Put, Rule, Store as _};
+use remint_contract::{Material, ResetId, SecretValue};
+use remint_core::machine::State;
+use remint_core::plan::plan;
+use remint_core::step::Path;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::chance::{Chance, Weather};
+use super::check::{check, may_stay};
+use super::clock::Gate;
+use super::connector::{Net, SimKinds};
+use super::coverage::{Table, Tracker};
+use super::dice::Dice;
+use super::estate::random;
+use super::fate::{Fair, Fate, Fault};
+use super::stage::Stage;
+use super::world::{Life, World};
+
+/// What a run came to.
+pub(crate) struct Outcome {
+    pub(crate) wrong: Vec<String>,
+    pub(crate) table: Table,
+    /// Lines of the trace, and a hash over them.
+    pub(crate) fingerprint: (usize, u64),
+    pub(crate) story: String,
+    pub(crate) members: usize,
+    pub(crate) complete: bool,
+}
+
+/// Runs a seed in a runtime of its own.
+pub(crate) fn run(seed: u64) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(simulate(seed))
+}
+
+/// A process's seat: who sits there now.
+struct Seat {
+    gate: Arc<Gate>,
+    task: JoinHandle<()>,
+    lives: u32,
+    wakes: Option<Instant>,
+    back: Option<Instant>,
+}
+
+async fn simulate(seed: u64) -> Outcome {
+    let shape = Dice::new(seed, 1);
+    let (stage, request_deadlines) = stage(&shape, seed);
+    let weather = Weather::draw(&shape);
+    let tracker = Arc::new(Tracker::default());
+    let seen = Arc::clone(&tracker);
+    stage.store.watch(Box::new(move |before, after, entries| seen.moved(before, after, entries)));
+    let chance = Arc::new(Chance {
+        dice: Dice::new(seed, 2),
+        tracker: Arc::clone(&tracker),
+        quiet: AtomicBool::new(false),
+        calls: weather.calls,
+        commits: weather.commits,
+    });
+    stage.world.trace(&format!(
+        "seed {seed}: {} members, {} processes, deadlines {request_deadlines}",
+        stage.plan.members.len(),
+        weather.processes
+    ));
+    let id = stage.ask().await;
+    if shape.permille(150) {
+        drift(&stage, &shape).await;
+    }
+    let mut seats = Vec::new();
+    for number in 0..weather.processes {
+        seats.push(seat(&stage, &chance, &id, number, 0));
+    }
+    let person = stage.person();
+    let mut story = Person { engine: person, id: id.clone(), retries: 0, resurrected: false };
+    let began = Instant::now();
+    let mut last_event = began;
+    let mut next_event = chance.dice.millis(weather.events.0, weather.events.1);
+    let mut complete = false;
+    let mut stuck = true;
+    while began.elapsed() < Duration::from_hours(2) {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let quiet = began.elapsed() > weather.until;
+        if quiet && !chance.quiet.swap(true, Ordering::SeqCst) {
+            stage.world.trace("QUIET");
+            heal(&stage, &seats);
+        }
+        for (number, own) in seats.iter_mut().enumerate() {
+            mind(&stage, &chance, &id, number as u64, own, quiet);
+        }
+        if !quiet && last_event.elapsed() > next_event {
+            last_event = Instant::now();
+            next_event = chance.dice.millis(weather.events.0, weather.events.1);
+            happen(&stage, &chance, &mut seats);
+        }
+        if let Some(done) = story.look(&stage, &chance.dice, quiet).await {
+            complete = done;
+            stuck = false;
+            break;
+        }
+    }
+    // What is still under way somewhere lands before anything is looked at.
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    for own in &seats {
+        own.task.abort();
+    }
+    let mut wrong = check(&stage, &id).await;
+    if stuck {
+        let rotations = stage.person().rotations(&id).await.unwrap();
+        let left = rotations.iter().filter(|record| !may_stay(&record.rotation.state));
+        let left: Vec<String> =
+            left.map(|record| format!("{} {:?}", record.credential, record.rotation.state)).collect();
+        wrong.push(format!("it never came to an end: {}", left.join("; ")));
+    }
+    wrong.extend(tracker.table().strangers().iter().map(|edge| format!("no edge of the drawing: {edge:?}")));
+    Outcome {
+        wrong,
+        table: tracker.table(),
+        fingerprint: stage.world.fingerprint(),
+        story: stage.world.story(usize::MAX),
+        members: stage.plan.members.len(),
+        complete,
+    }
+}
+
+/// An estate of which a plan can be made, and its world.
+fn stage(shape: &Dice, seed: u64) -> (Stage, bool) {
+    let world = World::new(super::clock::Time::start());
+    let net = Net { process: String::new(), gate: Arc::default(), world, fate: Arc::new(Fair), dice: Dice::new(0, 0) };
+    let kinds = SimKinds(Arc::new(net));
+    loop {
+        let (estate, request) = random(shape);
+        let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+        if let Ok(plan) = plan(&estate, &request, &kinds, now)
+            && !plan.members.is_empty()
+            && plan.members.len() <= 12
+        {
+            let deadlines = shape.permille(500);
+            return (Stage::set(estate, plan, Dice::new(seed, 3), deadlines), deadlines);
+        }
+    }
+}
+
+fn seat(stage: &Stage, chance: &Arc<Chance>, id: &ResetId, number: u64, lives: u32) -> Seat {
+    let gate: Arc<Gate> = Arc::default();
+    gate.off.store(i64::try_from(chance.dice.below(400)).unwrap() - 200, Ordering::SeqCst);
+    let fate: Arc<dyn Fate> = Arc::clone(chance) as Arc<dyn Fate>;
+    let process = stage.process(&format!("p{number}.{lives}"), Arc::clone(&gate), fate);
+    let task = process.live(id.clone(), Arc::clone(&stage.world));
+    Seat { gate, task, lives, wakes: None, back: None }
+}
+
+/// A process that died comes back as another one, and one that was stopped is woken.
+fn mind(stage: &Stage, chance: &Arc<Chance>, id: &ResetId, number: u64, own: &mut Seat, quiet: bool) {
+    let now = Instant::now();
+    if own.gate.is_dead() {
+        own.task.abort();
+        let back = *own.back.get_or_insert_with(|| now + chance.dice.millis(100, 20_000));
+        if quiet || back <= now {
+            *own = seat(stage, chance, id, number, own.lives + 1);
+        }
+    } else if own.gate.is_stopped() {
+        // Past its lease, as often as not.
+        let wakes = *own.wakes.get_or_insert_with(|| now + chance.dice.millis(1_000, 25_000));
+        if quiet || wakes <= now {
+            own.wakes = None;
+            stage.world.trace(&format!("p{number}.{} WOKEN", own.lives));
+            own.gate.wake();
+        }
+    }
+}
+
+/// Something that happens to a process, or in the world.
+fn happen(stage: &Stage, chance: &Chance, seats: &mut [Seat]) {
+    let dice = &chance.dice;
+    let number = usize::try_from(dice.below(seats.len() as u64)).unwrap();
+    let gate = &seats[number].gate;
+    let name = format!("p{number}.{}", seats[number].lives);
+    let soon = Instant::now() + dice.millis(500, 20_000);
+    match dice.below(12) {
+        0 => {
+            stage.world.trace(&format!("{name} CRASHES"));
+            chance.tracker.strike(Fault::Crash);
+            gate.kill();
+        }
+        1 | 2 => {
+            stage.world.trace(&format!("{name} STOPS"));
+            chance.tracker.strike(Fault::Stop);
+            gate.stop();
+        }
+        3 | 4 => {
+            stage.world.trace(&format!("{name} CUT OFF"));
+            chance.tracker.strike(Fault::Partition);
+            *gate.cut_off.lock().unwrap() = Some(soon);
+        }
+        5 => *gate.slow.lock().unwrap() = Some(soon),
+        6 => {
+            chance.tracker.strike(Fault::ClockJump);
+            let off = i64::try_from(dice.below(400)).unwrap() - 200;
+            stage.world.trace(&format!("{name} CLOCK {off}"));
+            gate.off.store(off, Ordering::SeqCst);
+        }
+        7 => {
+            chance.tracker.strike(Fault::ClockJump);
+            let by = *dice.pick(&[-3600, -60, 30, 3600]);
+            stage.world.trace(&format!("EVERYBODY'S CLOCK {by} s"));
+            stage.world.time.jump(SignedDuration::from_secs(by));
+        }
+        other => strike_world(stage, dice, other),
+    }
+}
+
+/// The world goes on beside us.
+fn strike_world(stage: &Stage, dice: &Dice, what: u64) {
+    let member = dice.pick(&stage.plan.members);
+    let document = &stage.estate.credentials[&member.credential];
+    let (system, target) = (document.issued_by.system.name.to_string(), document.issued_by.target.name.clone());
+    let value = SecretValue::from(format!("foreign-{:016x}", dice.next()));
+    let told = stage.world.land(|state| {
+        match what {
+            // A workload starts again by itself.
+            8 => {
+                let all: Vec<String> = state.workloads.keys().cloned().collect();
+                if !all.is_empty() {
+                    state.reload(dice.pick::<String>(&all));
+                }
+            }
+            9 => {
+                let workload = state.workloads.values_mut().nth(usize::try_from(dice.below(4)).unwrap());
+                workload?.deaf = true;
+            }
+            _ => {}
+        }
+        let issuer = state.issuers.get_mut(&system)?;
+        let lying: BTreeSet<String> = issuer.living(&target).into_iter().map(str::to_owned).collect();
+        match what {
+            10 if system == "many" || system == "shown" => {
+                return Some(format!("PLANTED {}", issuer.plant(&target, Material::of(value))));
+            }
+            // Before anybody has it: it has rights too many, or it is dead.
+            11 => {
+                let fresh = lying.iter().find(|id| issuer.versions[*id].operation.is_some())?.clone();
+                let secret = issuer.versions[&fresh].material.secret.clone();
+                let delivered = document.delivered_to.iter().any(|place| {
+                    state.lies(place.at.system.name.as_str(), &place.at.path).is_some_and(|lies| lies.secret == secret)
+                });
+                let version = state.issuers.get_mut(&system)?.versions.get_mut(&fresh)?;
+                if delivered {
+                    return None;
+                }
+                if member.path == Path::Cut && dice.permille(600) {
+                    version.life = Life::Revoked;
+                    return Some(format!("KILLED {fresh}"));
+                }
+                version.wider = true;
+                return Some(format!("WIDENED {fresh}"));
+            }
+            _ => {}
+        }
+        None
+    });
+    if let Some(told) = told {
+        stage.world.trace(&told);
+    }
+}
+
+/// From now on nothing goes wrong.
+fn heal(stage: &Stage, seats: &[Seat]) {
+    for own in seats {
+        *own.gate.cut_off.lock().unwrap() = None;
+        *own.gate.slow.lock().unwrap() = None;
+    }
+    stage.world.land(|state| state.workloads.values_mut().for_each(|running| running.deaf = false));
+}
+
+/// The active estate says something else of one credential than the plan.
+async fn drift(stage: &Stage, dice: &Dice) {
+    let mut estate = stage.estate.clone();
+    let member = dice.pick(&stage.plan.members);
+    estate.credentials.get_mut(&member.credential).unwrap().rotation.strategy = remint_contract::Strategy::Manual;
+    let put = |kind, id: &str, body| Put {
+        key: Key { kind, id: id.to_owned() },
+        scope: String::new(),
+        body,
+        rule: Rule::Upsert,
+    };
+    let digest = estate.digest().to_string();
+    let puts = vec![
+        put("estate", &digest, serde_json::to_value(&estate).unwrap()),
+        put("active", "estate", serde_json::to_value(&digest).unwrap()),
+    ];
+    stage.store.commit(Change { puts, ..Change::default() }).await.unwrap();
+}
+
+/// Who answers what the engine asks, and tries again.
+struct Person {
+    engine: Engine,
+    id: ResetId,
+    retries: u32,
+    resurrected: bool,
+}
+
+impl Person {
+    /// `Some`: it is over; true when it is complete.
+    async fn look(&mut self, stage: &Stage, dice: &Dice, quiet: bool) -> Option<bool> {
+        let reset = self.engine.reset(&self.id).await.unwrap();
+        match reset.status {
+            ResetStatus::Complete => return Some(true),
+            ResetStatus::Provisional if quiet && !self.resurrected => {
+                self.resurrected = true;
+                if dice.permille(400) {
+                    self.resurrect(stage, dice).await;
+                }
+            }
+            ResetStatus::Resting if dice.permille(if quiet { 500 } else { 40 }) => {
+                return self.answer(stage, dice, quiet).await;
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Acts on everything that waits for somebody.
+    async fn answer(&mut self, stage: &Stage, dice: &Dice, quiet: bool) -> Option<bool> {
+        // What somebody changed at the same time is looked at again the next time.
+        let active = Key { kind: "active", id: "estate".to_owned() };
+        let _ = stage.store.commit(Change { deletes: vec![active], ..Change::default() }).await;
+        for finding in self.engine.findings(Some(&self.id)).await.unwrap() {
+            if finding.decision.is_none() {
+                let _ = self.engine.decide(&finding.id, DecisionWord::Revoke, "tester", "not ours").await;
+            }
+        }
+        for task in self.engine.tasks(Some(&self.id)).await.unwrap() {
+            if task.attested.is_none() {
+                let _ = self.engine.attest(&task.id, "tester", "done").await;
+            }
+        }
+        let reset = self.engine.reset(&self.id).await.unwrap();
+        for node in reset.plan.dirty.iter().filter(|node| !reset.cleaned.contains(*node)) {
+            if quiet || dice.permille(300) {
+                let _ = self.engine.clean(&self.id, node, "tester", "rebuilt").await;
+            }
+        }
+        let rotations = self.engine.rotations(&self.id).await.unwrap();
+        if quiet {
+            self.retries += 1;
+            if self.retries > 6 && rotations.iter().all(|record| may_stay(&record.rotation.state)) {
+                return Some(false);
+            }
+        }
+        stage.world.trace("the person answers and has everything tried again");
+        let _ = self.engine.retry(&self.id, None).await;
+        None
+    }
+
+    /// An old value that was dead is accepted again.
+    async fn resurrect(&self, stage: &Stage, dice: &Dice) {
+        let rotations = self.engine.rotations(&self.id).await.unwrap();
+        let settled: Vec<_> = rotations
+            .iter()
+            .filter(|record| matches!(record.rotation.state, State::Settled { .. }))
+            .filter_map(|record| Some((record, record.rotation.facts.old.as_ref()?.id.clone()?)))
+            .collect();
+        if settled.is_empty() {
+            return;
+        }
+        let (record, old) = dice.pick(&settled);
+        let document = &stage.estate.credentials[&record.credential];
+        stage.world.land(|state| {
+            if let Some(issuer) = state.issuers.get_mut(document.issued_by.system.name.as_str())
+                && let Some(version) = issuer.versions.get_mut(&old.0)
+            {
+                version.life = Life::Live;
+            }
+        });
+        stage.world.trace(&format!("RESURRECTED {old}"));
+    }
+}

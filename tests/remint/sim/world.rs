@@ -1,0 +1,191 @@
+//! The other side, without a socket: issuers, stores and workloads as plain state behind one lock.
+//!
+//! Every call lands in one go ([`World::land`]); after each the promises that hold at every moment are looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+
+use remint_contract::{ErrorKind, Material, SecretValue};
+
+use super::clock::Time;
+pub(crate) use issuer::{Issuer, Life};
+pub(crate) use shelf::Shelf;
+
+pub(crate) mod issuer;
+pub(crate) mod shelf;
+
+/// Why a service says no.
+pub(crate) type No = (ErrorKind, &'static str);
+
+pub(crate) struct World {
+    pub(crate) time: Time,
+    state: Mutex<State>,
+    trace: Mutex<Trace>,
+    /// Calls of stopped processes that land when somebody says so.
+    withheld: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+}
+
+#[derive(Default)]
+struct Trace {
+    lines: Vec<String>,
+    /// Of every line, so that runs can be compared cheaply.
+    hash: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) issuers: BTreeMap<String, Issuer>,
+    pub(crate) shelves: BTreeMap<String, Shelf>,
+    pub(crate) workloads: BTreeMap<String, Running>,
+    pub(crate) promises: Vec<Promise>,
+    /// Promises that were broken, once each.
+    pub(crate) broken: BTreeSet<String>,
+    /// Calls in flight per system: now, and at most.
+    pub(crate) flights: BTreeMap<String, (u32, u32)>,
+    pub(crate) budgets: BTreeMap<String, u32>,
+}
+
+/// A workload: what it reads, and what it holds.
+#[derive(Default, Clone)]
+pub(crate) struct Running {
+    pub(crate) holdings: Vec<Holding>,
+    /// Says yes to a reload and keeps what it has.
+    pub(crate) deaf: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct Holding {
+    pub(crate) store: String,
+    pub(crate) path: String,
+    pub(crate) issuer: String,
+    pub(crate) target: String,
+    pub(crate) held: Option<Material>,
+}
+
+/// At every moment this workload holds a value that is accepted, and would read one if it started again.
+#[derive(Clone)]
+pub(crate) struct Promise {
+    pub(crate) workload: String,
+    pub(crate) target: String,
+}
+
+impl World {
+    pub(crate) fn new(time: Time) -> Arc<Self> {
+        let (state, trace, withheld) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Arc::new(Self { time, state, trace, withheld })
+    }
+
+    /// One call, or one thing that happens, in one go.
+    pub(crate) fn land<T>(&self, what: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.lock().unwrap();
+        let answer = what(&mut state);
+        for broken in state.look() {
+            if state.broken.insert(broken.clone()) {
+                self.trace(&format!("BROKEN {broken}"));
+            }
+        }
+        answer
+    }
+
+    pub(crate) fn see<T>(&self, what: impl FnOnce(&State) -> T) -> T {
+        what(&self.state.lock().unwrap())
+    }
+
+    pub(crate) fn begin(&self, system: &str) {
+        let mut state = self.state.lock().unwrap();
+        let budget = state.budgets.get(system).copied().unwrap_or(u32::MAX);
+        let (now, most) = state.flights.entry(system.to_owned()).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+        if *most > budget {
+            state.broken.insert(format!("{system} saw more calls at a time than its budget of {budget}"));
+        }
+    }
+
+    pub(crate) fn end(&self, system: &str) {
+        if let Some((now, _)) = self.state.lock().unwrap().flights.get_mut(system) {
+            *now -= 1;
+        }
+    }
+
+    pub(crate) fn withhold(&self, call: Box<dyn FnOnce() + Send>) {
+        self.withheld.lock().unwrap().push(call);
+    }
+
+    /// What was withheld lands now; how many calls.
+    pub(crate) fn release(&self) -> usize {
+        let calls = std::mem::take(&mut *self.withheld.lock().unwrap());
+        let count = calls.len();
+        calls.into_iter().for_each(|call| call());
+        count
+    }
+
+    pub(crate) fn trace(&self, line: &str) {
+        let mut trace = self.trace.lock().unwrap();
+        let line = format!("{:>9.3} {line}", self.time.elapsed().as_secs_f64());
+        for byte in line.bytes() {
+            trace.hash = (trace.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        }
+        trace.lines.push(line);
+    }
+
+    pub(crate) fn fingerprint(&self) -> (usize, u64) {
+        let trace = self.trace.lock().unwrap();
+        (trace.lines.len(), trace.hash)
+    }
+
+    /// The end of the trace.
+    pub(crate) fn story(&self, most: usize) -> String {
+        let trace = self.trace.lock().unwrap();
+        let from = trace.lines.len().saturating_sub(most);
+        trace.lines[from..].iter().fold(String::new(), |mut text, line| {
+            let _ = writeln!(text, "{line}");
+            text
+        })
+    }
+}
+
+impl State {
+    /// Every promise that is broken now.
+    fn look(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        for promise in &self.promises {
+            let Some(running) = self.workloads.get(&promise.workload) else { continue };
+            for holding in running.holdings.iter().filter(|holding| holding.target == promise.target) {
+                let Some(issuer) = self.issuers.get(&holding.issuer) else { continue };
+                let accepted = |value: Option<&Material>| value.is_some_and(|value| issuer.accepts(value).is_some());
+                if !accepted(holding.held.as_ref()) {
+                    broken.push(format!("{} holds no working value of {}", promise.workload, promise.target));
+                }
+                if !accepted(self.lies(&holding.store, &holding.path).as_ref()) {
+                    broken.push(format!("{} would read no working value of {}", promise.workload, promise.target));
+                }
+            }
+        }
+        broken
+    }
+
+    /// Does this service refuse what comes after its deadline?
+    pub(crate) fn refuses_late(&self, system: &str) -> bool {
+        self.issuers.get(system).is_some_and(|issuer| issuer.deadlines)
+            || self.shelves.get(system).is_some_and(|shelf| shelf.deadlines)
+    }
+
+    /// What readers see at a place.
+    pub(crate) fn lies(&self, store: &str, path: &str) -> Option<Material> {
+        let (_, fields) = self.shelves.get(store)?.read(path)?;
+        let text = |field: &str| fields.get(field).and_then(SecretValue::expose_str).map(str::to_owned);
+        Some(Material { username: text("username"), secret: fields.get("secret")?.clone() })
+    }
+
+    /// The workload reads everything anew.
+    pub(crate) fn reload(&mut self, workload: &str) {
+        let Some(running) = self.workloads.get(workload) else { return };
+        let mut fresh = running.clone();
+        for holding in &mut fresh.holdings {
+            holding.held = self.lies(&holding.store, &holding.path);
+        }
+        self.workloads.insert(workload.to_owned(), fresh);
+    }
+}
