@@ -23,15 +23,20 @@ use crate::escrow::{Escrow, EscrowError, NoRandomness};
 use crate::store::{Store, StoreError};
 
 mod alone;
+mod bell;
 pub mod close;
 pub mod conduct;
 mod conductor;
+mod deadline;
 pub mod effect;
+pub mod eta;
 pub mod host;
 pub mod lease;
 pub mod listing;
 mod look;
 mod outcome;
+pub mod parked;
+pub mod pause;
 pub mod progress;
 pub mod record;
 pub mod reproof;
@@ -53,6 +58,7 @@ pub struct Engine {
     pub progress: broadcast::Sender<Progress>,
     /// What all hosts of this process may use of the systems.
     buckets: Arc<host::Buckets>,
+    bells: Arc<bell::Bells>,
     /// The resets that this process carries out now.
     running: Arc<Mutex<BTreeSet<ResetId>>>,
 }
@@ -176,7 +182,18 @@ impl Engine {
             settings.host,
             progress.clone(),
         ));
-        Self { buckets, store, escrow, kinds, rules, context, settings, progress, running: Arc::default() }
+        Self {
+            buckets,
+            bells: Arc::default(),
+            store,
+            escrow,
+            kinds,
+            rules,
+            context,
+            settings,
+            progress,
+            running: Arc::default(),
+        }
     }
 
     /// Everything that tells what is going on; a slow watcher misses some, and never holds the engine.

@@ -2,17 +2,21 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use remint_contract::ErrorKind;
 use remint_core::drift::drift;
 use remint_core::machine::{Effect, Event, Reason, Rotation, State};
 use remint_core::step::{Path, Step};
 use serde_json::json;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::engine::deadline::Clock;
 use crate::engine::effect::{Stop, Task};
 use crate::engine::outcome::{record, told};
-use crate::engine::record::entry;
+use crate::engine::pause::may_begin;
+use crate::engine::record::{ResetStatus, entry};
 use crate::engine::run::Run;
 use crate::engine::{Engine, EngineError, Progress, step};
 use crate::store::Change;
@@ -29,9 +33,15 @@ pub(super) struct Conductor {
     /// Member → its wave.
     wave: Vec<usize>,
     open: usize,
-    moving: JoinSet<(usize, Result<Rotation, EngineError>)>,
+    moving: JoinSet<Moved>,
     /// Members that wait for steps of others.
     held: BTreeSet<usize>,
+    /// Members that begin nothing because the reset stands still.
+    stopped: BTreeSet<usize>,
+    /// Rung when somebody said something of the reset.
+    bell: Arc<Notify>,
+    heard: u64,
+    clock: Clock,
     /// Cuts whose outage was announced.
     out: BTreeSet<usize>,
     /// How often a step's answer was lost in this run.
@@ -59,6 +69,8 @@ impl Conductor {
                 wave[member] = number;
             }
         }
+        let bell = engine.bell(&run.id);
+        let clock = Clock::new(plan, run.context.clock.now());
         Self {
             engine,
             run,
@@ -69,6 +81,10 @@ impl Conductor {
             open: 0,
             moving: JoinSet::new(),
             held: BTreeSet::new(),
+            stopped: BTreeSet::new(),
+            bell,
+            heard: 0,
+            clock,
             out: BTreeSet::new(),
             lost: HashMap::new(),
             decided: BTreeSet::new(),
@@ -77,6 +93,7 @@ impl Conductor {
 
     /// Starts the first wave; goes on with everything that was under way.
     pub(super) async fn start(&mut self) -> Result<(), EngineError> {
+        self.heard = self.engine.rung(&self.run.id).await?;
         // What the plan says and the estate that is active now does not: only that leaf parks.
         let active = self.engine.active_estate().await?;
         for index in 0..self.rotations.len() {
@@ -100,6 +117,10 @@ impl Conductor {
     }
 
     async fn resume(&mut self, index: usize) -> Result<(), EngineError> {
+        if !self.rotations[index].state.rests() && !self.goes_on(index) {
+            self.stopped.insert(index);
+            return Ok(());
+        }
         match self.rotations[index].state.clone() {
             State::Waiting { step } => self.wait(index, step),
             State::Doing { step } => {
@@ -152,7 +173,7 @@ impl Conductor {
         for index in 0..self.rotations.len() {
             let urgent = self.run.members[index].path == Path::Contain;
             let mine = self.wave[index] == number || (number == 0 && urgent);
-            if mine && matches!(self.rotations[index].state, State::Planned) {
+            if mine && matches!(self.rotations[index].state, State::Planned) && self.goes_on(index) {
                 self.apply(index, Event::Start).await?;
             }
         }
@@ -166,22 +187,97 @@ impl Conductor {
     /// Moves on until everything rests, or waits for something that rests.
     pub(super) async fn finish(&mut self) -> Result<(), EngineError> {
         loop {
-            while let Some(joined) = self.moving.join_next().await {
-                let (index, result) =
-                    joined.map_err(|error| EngineError::Refused(format!("a step failed: {error}")))?;
-                let rotation = result?;
-                self.moved(index, rotation).await?;
+            while !self.moving.is_empty() {
+                let bell = Arc::clone(&self.bell);
+                tokio::select! {
+                    biased;
+                    Some(joined) = self.moving.join_next() => {
+                        let Moved { index, step, took, result } =
+                            joined.map_err(|error| EngineError::Refused(format!("a step failed: {error}")))?;
+                        let rotation = result?;
+                        self.clock.took(step, took);
+                        self.moved(index, rotation).await?;
+                        self.clock.tell(&self.engine, &self.run, &self.rotations).await?;
+                    }
+                    () = bell.notified() => self.heed().await?,
+                    () = tokio::time::sleep(LISTEN) => self.listen().await?,
+                }
             }
-            if self.open + 1 >= self.waves() || self.over_budget() {
+            // Somebody may have spoken while the last step ended.
+            self.listen().await?;
+            if !self.moving.is_empty() {
+                continue;
+            }
+            if self.open + 1 >= self.waves() || self.over_budget() || self.stands_still() {
                 return Ok(());
             }
             self.open_wave(self.open + 1).await?;
         }
     }
 
+    /// Looks whether somebody spoke, here or at another replica.
+    async fn listen(&mut self) -> Result<(), EngineError> {
+        if self.engine.rung(&self.run.id).await? == self.heard { Ok(()) } else { self.heed().await }
+    }
+
+    /// Takes in what people said meanwhile, and lets go who waited for it: nodes that are clean, findings that were decided,
+    /// parked members that may try again, a reset that was paused, resumed or aborted.
+    async fn heed(&mut self) -> Result<(), EngineError> {
+        self.heard = self.engine.rung(&self.run.id).await?;
+        let fresh = self.engine.reset(&self.run.id).await?;
+        *self.run.reset.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        let findings = self.engine.findings(Some(&self.run.id)).await?;
+        self.decided = findings.into_iter().filter(|found| found.decision.is_some()).map(|found| found.id).collect();
+        for record in self.engine.rotations(&self.run.id).await? {
+            let known = &mut self.rotations[record.index];
+            if known.state.rests() && known.state != record.rotation.state {
+                *known = record.rotation;
+                self.stopped.insert(record.index);
+            }
+        }
+        for index in std::mem::take(&mut self.held) {
+            if let State::Waiting { step } = self.rotations[index].state {
+                self.wait(index, step)?;
+            }
+        }
+        for index in std::mem::take(&mut self.stopped) {
+            match self.rotations[index].state {
+                State::Planned if self.wave[index] <= self.open && self.goes_on(index) => {
+                    self.apply(index, Event::Start).await?;
+                }
+                State::Planned => {}
+                _ => self.resume(index).await?,
+            }
+        }
+        for index in 0..self.rotations.len() {
+            match self.rotations[index].state {
+                State::Parked { .. } | State::Dark { .. } => self.resume(index).await?,
+                State::Planned if self.wave[index] <= self.open && self.goes_on(index) => {
+                    self.apply(index, Event::Start).await?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// May this member begin another step, by what people said of the reset?
+    fn goes_on(&self, index: usize) -> bool {
+        let reset = self.run.reset.lock().unwrap_or_else(PoisonError::into_inner);
+        may_begin(&reset, &self.run.members[index], &self.rotations[index])
+    }
+
+    fn stands_still(&self) -> bool {
+        let reset = self.run.reset.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(reset.status, ResetStatus::Paused | ResetStatus::Aborted)
+    }
+
     /// Settled members whose held-back places may be written by now get them, and what reads there is reloaded.
     pub(super) async fn held_back(&mut self) -> Result<(), EngineError> {
         for index in 0..self.rotations.len() {
+            if self.stands_still() {
+                return Ok(());
+            }
             let member = &self.run.members[index];
             let missing = |rotation: &Rotation| {
                 self.run.places(member).iter().any(|place| !rotation.facts.delivered.contains(&place.at))
@@ -253,6 +349,7 @@ impl Conductor {
         match self.rotations[index].state.clone() {
             State::Waiting { step } => self.wait(index, step)?,
             State::Doing { step } => self.spawn(index, step),
+            State::Unknown { .. } if !self.goes_on(index) => drop(self.stopped.insert(index)),
             State::Unknown { step } => self.again(index, step).await?,
             _ => {}
         }
@@ -261,6 +358,10 @@ impl Conductor {
 
     /// Begins the step when nothing must come before it any more.
     fn wait(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
+        if !self.goes_on(index) {
+            self.stopped.insert(index);
+            return Ok(());
+        }
         let member = &self.run.members[index];
         // On the rolling path the old value lives on meanwhile; on the contain path this is what `dark` is.
         let awaits = step == Step::Mint && member.dark && !self.run.clean(member);
@@ -290,7 +391,10 @@ impl Conductor {
             if !wait.is_zero() {
                 run.context.clock.sleep(wait).await;
             }
-            (index, work(run, index, rotation, step).await)
+            let began = run.context.clock.now();
+            let result = work(Arc::clone(&run), index, rotation, step).await;
+            let took = run.context.clock.now().duration_since(began).unsigned_abs();
+            Moved { index, step, took, result }
         });
     }
 
@@ -353,8 +457,22 @@ impl Conductor {
     }
 }
 
+/// What became of one step.
+struct Moved {
+    index: usize,
+    step: Step,
+    took: Duration,
+    result: Result<Rotation, EngineError>,
+}
+
+/// How often a run looks whether somebody spoke at another replica.
+const LISTEN: Duration = Duration::from_secs(2);
+
 /// One step of one member, from its effects to the durable outcome.
 async fn work(run: Arc<Run>, index: usize, rotation: Rotation, step: Step) -> Result<Rotation, EngineError> {
+    if matches!(step, Step::Reload | Step::Confirm) {
+        run.restart_allowed(index).await?;
+    }
     let mut task = Task::new(Arc::clone(&run), index, rotation.facts.clone());
     let event = match step::perform(&mut task, step).await {
         Ok(facts) => Event::Done { facts },
@@ -381,5 +499,8 @@ async fn work(run: Arc<Run>, index: usize, rotation: Rotation, step: Step) -> Re
     let now = run.context.clock.now();
     change.entries.push(entry(word, now, Some(&run.id), Some(&member.credential), &body));
     run.commit(change).await?;
+    if next.state.step() != Some(Step::Confirm) || next.state.rests() {
+        run.restarted(index);
+    }
     Ok(next)
 }

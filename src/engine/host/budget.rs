@@ -14,56 +14,56 @@ use super::circuit::Open;
 
 /// What is known of one budget by everybody.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Shared {
+pub(super) struct Shared {
     #[serde(default)]
-    pub slices: BTreeMap<String, Slice>,
+    pub(super) slices: BTreeMap<String, Slice>,
     /// The system asked for quiet until then.
     #[serde(default)]
-    pub quiet: Option<Timestamp>,
+    pub(super) quiet: Option<Timestamp>,
     #[serde(default)]
-    pub circuit: Option<Open>,
+    pub(super) circuit: Option<Open>,
 }
 
 /// What one holder has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slice {
+pub(super) struct Slice {
     /// Calls at a time; may be none while others have to finish first.
-    pub slots: u32,
+    pub(super) slots: u32,
     /// Calls per second; zero where the whole has no limit.
-    pub rate: u32,
+    pub(super) rate: u32,
     /// How many calls it would make at a time, and the least that is of use to it.
-    pub wants: u32,
-    pub least: u32,
+    pub(super) wants: u32,
+    pub(super) least: u32,
     /// Since when it waits its turn.
-    pub since: Timestamp,
+    pub(super) since: Timestamp,
     /// It comes back after this.
-    pub until: Timestamp,
+    pub(super) until: Timestamp,
 }
 
 /// All there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Whole {
-    pub slots: u32,
-    pub per_second: Option<u32>,
+pub(super) struct Whole {
+    pub(super) slots: u32,
+    pub(super) per_second: Option<u32>,
 }
 
 /// Calls at a time, and calls per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Part {
-    pub slots: u32,
-    pub rate: u32,
+pub(super) struct Part {
+    pub(super) slots: u32,
+    pub(super) rate: u32,
 }
 
 impl Shared {
     /// Takes back what belonged to holders that are gone.
-    pub fn reclaim(&mut self, now: Timestamp) {
+    pub(super) fn reclaim(&mut self, now: Timestamp) {
         self.slices.retain(|_, slice| now <= slice.until + SKEW);
     }
 
     /// What a holder should have: the first in line, as many as there is something for, by what each wants; alone, all.
     /// Zero for whoever has to wait a turn.
     #[must_use]
-    pub fn fair(&self, whole: Whole, holder: &str) -> Part {
+    pub(super) fn fair(&self, whole: Whole, holder: &str) -> Part {
         let seated = self.seated(whole);
         if !seated.iter().any(|(name, _)| *name == holder) {
             return Part::default();
@@ -82,7 +82,7 @@ impl Shared {
 
     /// What nobody else has.
     #[must_use]
-    pub fn free(&self, whole: Whole, holder: &str) -> Part {
+    pub(super) fn free(&self, whole: Whole, holder: &str) -> Part {
         let others = || self.slices.iter().filter(|(name, _)| *name != holder).map(|(_, slice)| slice);
         let slots = whole.slots.saturating_sub(others().map(|slice| slice.slots).sum());
         let rate = whole.per_second.unwrap_or(0).saturating_sub(others().map(|slice| slice.rate).sum());
@@ -91,7 +91,7 @@ impl Shared {
 
     /// True when somebody waits for a turn, and this holder has had its own.
     #[must_use]
-    pub fn turn_over(&self, whole: Whole, holder: &str, now: Timestamp) -> bool {
+    pub(super) fn turn_over(&self, whole: Whole, holder: &str, now: Timestamp) -> bool {
         let seated = self.seated(whole);
         let waiting = self.slices.values().filter(|slice| slice.wants > 0).count() > seated.len();
         waiting && seated.iter().any(|(name, slice)| *name == holder && now >= slice.since + TURN)

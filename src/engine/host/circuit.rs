@@ -15,27 +15,27 @@ use serde::{Deserialize, Serialize};
 
 /// An open circuit, as all replicas know it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Open {
-    pub since: Timestamp,
+pub(super) struct Open {
+    pub(super) since: Timestamp,
     /// Nothing is sent before.
-    pub until: Timestamp,
+    pub(super) until: Timestamp,
     /// How often it opened without an answer between.
-    pub times: u32,
+    pub(super) times: u32,
     /// Who tries, and until when nobody else does.
     #[serde(default)]
-    pub tries: Option<Tries>,
+    pub(super) tries: Option<Tries>,
 }
 
 /// The one call that tries a half-open circuit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tries {
-    pub holder: String,
-    pub until: Timestamp,
+pub(super) struct Tries {
+    pub(super) holder: String,
+    pub(super) until: Timestamp,
 }
 
 /// What a call may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub(super) enum Way {
     /// Nobody before then; somebody may be trying until then.
     Wait(Timestamp),
     /// Whoever claims it is the one that tries.
@@ -45,12 +45,12 @@ pub enum Way {
 impl Open {
     /// Opens for the first time in a row.
     #[must_use]
-    pub fn new(now: Timestamp, first: Duration) -> Self {
+    pub(super) fn new(now: Timestamp, first: Duration) -> Self {
         Self { since: now, until: now + first, times: 1, tries: None }
     }
 
     #[must_use]
-    pub fn way(&self, now: Timestamp) -> Way {
+    pub(super) fn way(&self, now: Timestamp) -> Way {
         match &self.tries {
             _ if now < self.until => Way::Wait(self.until),
             Some(tries) if now < tries.until => Way::Wait(tries.until),
@@ -59,7 +59,7 @@ impl Open {
     }
 
     /// Claims the one try; false when it is not to be had.
-    pub fn claim(&mut self, holder: &str, now: Timestamp, until: Timestamp) -> bool {
+    pub(super) fn claim(&mut self, holder: &str, now: Timestamp, until: Timestamp) -> bool {
         let free = self.way(now) == Way::Try;
         if free {
             self.tries = Some(Tries { holder: holder.to_owned(), until });
@@ -68,7 +68,7 @@ impl Open {
     }
 
     /// The try failed: open again, for twice as long.
-    pub fn again(&mut self, now: Timestamp, first: Duration) {
+    pub(super) fn again(&mut self, now: Timestamp, first: Duration) {
         let wait = first.saturating_mul(1 << self.times.min(16)).min(LONGEST).max(first);
         self.until = now + wait;
         self.times += 1;
@@ -77,7 +77,7 @@ impl Open {
 }
 
 /// The longest time for which a circuit is open.
-pub const LONGEST: Duration = Duration::from_secs(30);
+pub(super) const LONGEST: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
