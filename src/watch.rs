@@ -28,6 +28,11 @@ pub struct Board {
     states: BTreeMap<usize, (String, State)>,
     wave: Option<(usize, usize)>,
     outages: BTreeMap<usize, bool>,
+    /// When it will be done, in words.
+    eta: Option<String>,
+    late: bool,
+    /// Why it stands still, in words.
+    stands: Option<String>,
     /// Systems whose circuit is open.
     silent: BTreeSet<String>,
     /// As it stands on the terminal.
@@ -99,6 +104,26 @@ impl Board {
                 self.outages.insert(*cut, *began);
                 Some(format!("announced outage of cut {} {}", cut + 1, if *began { "begins" } else { "ended" }))
             }
+            Progress::Eta { reset, done, deadline, late, .. } if reset == id => {
+                let before = self.late;
+                self.late = *late;
+                self.eta = Some(match deadline {
+                    Some(deadline) if *late => format!("done about {done:.0}, after the deadline {deadline:.0}"),
+                    Some(deadline) => format!("done about {done:.0}, before the deadline {deadline:.0}"),
+                    None => format!("done about {done:.0}"),
+                });
+                (before != *late).then(|| {
+                    if *late {
+                        "the deadline will be missed".to_owned()
+                    } else {
+                        "the deadline will be kept".to_owned()
+                    }
+                })
+            }
+            Progress::Standstill { reset, word, reason, .. } if reset == id => {
+                self.stands = (word != "resumed").then(|| format!("{word}: {reason}"));
+                Some(format!("the reset is {word}: {reason}"))
+            }
             Progress::Circuit { system, until: Some(until), .. } => {
                 self.silent.insert(system.name.to_string());
                 Some(format!(
@@ -129,6 +154,12 @@ impl Board {
             self.states.len()
         );
         let _ = writeln!(text, "  {:<13} {}", "now", self.steps());
+        if let Some(stands) = &self.stands {
+            let _ = writeln!(text, "  {:<13} {stands}", "STANDS STILL");
+        }
+        if let Some(eta) = &self.eta {
+            let _ = writeln!(text, "  {:<13} {eta}", if self.late { "TOO LATE" } else { "forecast" });
+        }
         let cuts: Vec<String> =
             self.outages.iter().filter(|(_, began)| **began).map(|(cut, _)| format!("cut {}", cut + 1)).collect();
         if !cuts.is_empty() {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::engine::record::{Reset, ResetStatus, RotationRecord, kind};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Progress};
 use crate::store::Key;
 
 /// Why a reset stands still.
@@ -95,6 +95,7 @@ impl Engine {
             Ok(json!({ "by": by_of(reset), "reason": reason_of(reset), "all": all }))
         });
         let reset = reset.await?;
+        self.announce_standstill(id, "paused", reason);
         self.ring(id).await?;
         Ok(reset)
     }
@@ -119,6 +120,7 @@ impl Engine {
             Ok(json!({ "by": by, "reason": reason }))
         });
         let reset = reset.await?;
+        self.announce_standstill(id, "resumed", reason);
         self.ring(id).await?;
         Ok(reset)
     }
@@ -139,8 +141,15 @@ impl Engine {
             Ok(json!({ "by": by_of(reset), "reason": reason_of(reset) }))
         });
         let reset = reset.await?;
+        self.announce_standstill(id, "aborted", reason);
         self.ring(id).await?;
         Ok(reset)
+    }
+
+    fn announce_standstill(&self, id: &ResetId, word: &str, reason: &str) {
+        let at = self.context.clock.now();
+        let (word, reason) = (word.to_owned(), reason.to_owned());
+        self.tell(Progress::Standstill { reset: id.clone(), word, reason, at });
     }
 
     /// Sends members of an aborted reset forward: one, or all that are half done. Of any other reset nothing is changed.

@@ -15,6 +15,8 @@ pub enum Progress {
     Outage { reset: ResetId, cut: usize, began: bool, at: Timestamp },
     /// A wave opened.
     Wave { reset: ResetId, number: usize, of: usize, at: Timestamp },
+    /// Somebody paused, resumed or aborted it.
+    Standstill { reset: ResetId, word: String, reason: String, at: Timestamp },
     /// When it will be done, as far as can be told; `late` when that is after the deadline.
     Eta { reset: ResetId, done: Timestamp, deadline: Option<Timestamp>, late: bool, at: Timestamp },
     /// A system's circuit opened, and nothing is sent before `until`; or it closed.

@@ -238,7 +238,7 @@ fn undone(findings: &[Finding]) -> usize {
 }
 
 async fn reprove(engine: &Engine, id: &ResetId) -> Result<(), EngineError> {
-    let (_, outcome) = engine.reprove(id).await?;
+    let (_, outcome) = engine.reprove_due(id).await?;
     for credential in &outcome.alive {
         tracing::error!(reset = %id, %credential, "an old value that was dead is accepted again: the reset is open");
     }

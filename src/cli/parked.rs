@@ -1,0 +1,63 @@
+//! `get parked`: what rests without being settled, one block each, for a person who has to move it on.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::engine::parked::{Holds, Known, Parked, Works};
+
+/// The list as text.
+#[must_use]
+pub(super) fn text(parked: &[Parked]) -> String {
+    let mut text = String::new();
+    for (number, one) in parked.iter().enumerate() {
+        if number > 0 {
+            text.push('\n');
+        }
+        // Writing to a string cannot fail, here and below.
+        let _ = writeln!(text, "{}  {} since {:.0}  (reset {})", one.credential, one.state, one.since, one.reset);
+        let mut line = |name: &str, what: &str| {
+            let _ = writeln!(text, "  {name:<12} {what}");
+        };
+        line("why", &one.reason);
+        line("places", &holders(&one.places));
+        line("consumers", &holders(&one.consumers));
+        line("old value", &works(&one.old));
+        line("new value", &works(&one.new));
+        let automatic = one.automatic.as_ref().map_or_else(
+            || "nothing happens by itself".to_owned(),
+            |next| next.at.map_or_else(|| next.what.clone(), |at| format!("{} at {at:.0}", next.what)),
+        );
+        line("by itself", &automatic);
+        for (number, command) in one.commands.iter().enumerate() {
+            line(if number == 0 { "to move it" } else { "" }, command);
+        }
+    }
+    text
+}
+
+fn holders(all: &BTreeMap<String, Holds>) -> String {
+    if all.is_empty() {
+        return "none".to_owned();
+    }
+    all.iter().map(|(name, holds)| format!("{name} has {}", held(*holds))).collect::<Vec<_>>().join(", ")
+}
+
+const fn held(holds: Holds) -> &'static str {
+    match holds {
+        Holds::Old => "the old one",
+        Holds::New => "the new one",
+        Holds::Unseen => "the new one, not seen in use",
+        Holds::Withheld => "the old one, until its readers are clean",
+    }
+}
+
+fn works(works: &Works) -> String {
+    let version = works.version.as_deref().map(|version| format!(" ({version})")).unwrap_or_default();
+    let at = works.at.map(|at| format!(" at {at:.0}")).unwrap_or_default();
+    match works.works {
+        Known::Accepted => format!("accepted when it was last tried{at}{version}"),
+        Known::Refused => format!("refused when it was last tried{at}{version}"),
+        Known::None => "there is none".to_owned(),
+        Known::NotKnown => format!("not known whether it works{version}"),
+    }
+}
