@@ -61,3 +61,39 @@ fn works(works: &Works) -> String {
         Known::NotKnown => format!("not known whether it works{version}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use remint_contract::ResetId;
+
+    use super::*;
+    use crate::engine::parked::Automatic;
+
+    #[test]
+    fn a_parked_credential_is_told_with_all_that_a_person_needs() {
+        let at = Timestamp::UNIX_EPOCH;
+        let one = Parked {
+            reset: ResetId("r-1".to_owned()),
+            credential: "Credential/pay".parse().unwrap(),
+            state: "parked at promote".to_owned(),
+            since: at,
+            reason: "promote: connection refused (system System/vault)".to_owned(),
+            places: [("vault:apps/pay#secret".to_owned(), Holds::Unseen)].into(),
+            consumers: [("Workload/shop".to_owned(), Holds::Old)].into(),
+            old: Works { version: Some("v1".to_owned()), works: Known::Accepted, at: Some(at) },
+            new: Works { version: Some("v2".to_owned()), works: Known::NotKnown, at: None },
+            automatic: Some(Automatic { what: "the daemon tries it again".to_owned(), at: Some(at) }),
+            commands: vec!["remint retry r-1 --only Credential/pay".to_owned(), "remint rollback r-1".to_owned()],
+        };
+        let none = Parked {
+            places: BTreeMap::new(),
+            consumers: BTreeMap::new(),
+            new: Works { version: None, works: Known::None, at: None },
+            automatic: None,
+            commands: Vec::new(),
+            ..one.clone()
+        };
+        insta::assert_snapshot!(text(&[one, none]));
+    }
+}

@@ -77,8 +77,7 @@ async fn two_replicas_together_never_make_more_calls_a_second_than_the_budget() 
 
 #[tokio::test]
 async fn one_replica_takes_the_whole_budget_with_one_commit() {
-    let mut rig = Rig::with(Shape { count: 8, ..Shape::default() }).await;
-    rig.settings.host.look = Duration::from_millis(5);
+    let rig = Rig::with(Shape { count: 8, ..Shape::default() }).await;
     let engine = rig.engine();
     rig.reset(&engine, rig.plan()).await;
     let key = Key { kind: kind::BUDGET, id: bank().to_string() };
@@ -121,7 +120,7 @@ async fn a_retry_after_that_one_replica_sees_holds_the_other() {
     let [one, two] = replicas(&mut rig);
     list(&two, &rig).await.unwrap();
     let busy = Trouble::Throttle(Duration::from_secs(1));
-    let fault = rig.world.fault("bank", Fault::on("enumerate", busy).from("remint").times(1)).unwrap();
+    let fault = rig.world.fault("bank", Fault::on("list", busy).from("remint").times(1)).unwrap();
     let first = tokio::spawn({
         let (one, estate) = (one.clone(), rig.estate.clone());
         async move {
@@ -164,7 +163,7 @@ async fn a_circuit_opens_for_all_replicas_lets_one_call_try_and_closes_for_all()
     let engines = replicas(&mut rig);
     let mut events = [engines[0].watch(), engines[1].watch()];
     list(&engines[1], &rig).await.unwrap();
-    let fault = rig.world.fault("bank", Fault::on("enumerate", Trouble::LostBefore).from("remint")).unwrap();
+    let fault = rig.world.fault("bank", Fault::on("list", Trouble::LostBefore).from("remint")).unwrap();
     let down = list(&engines[0], &rig).await.unwrap_err();
     assert_eq!(down.kind, ErrorKind::Unreachable);
     let (tries, before) = (rig.settings.host.tries, rig.issuer.fault_hits(fault));

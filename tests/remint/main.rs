@@ -19,5 +19,6 @@ mod rig;
 mod rights;
 mod serve;
 mod sim;
+mod standstill;
 mod store;
 mod tidy;

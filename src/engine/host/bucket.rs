@@ -35,6 +35,8 @@ pub(crate) struct Bucket {
     progress: broadcast::Sender<Progress>,
     pace: Arc<Pace>,
     inner: Mutex<Inner>,
+    /// One after another, where calls are spaced.
+    line: tokio::sync::Mutex<()>,
     /// One look at a time.
     looking: tokio::sync::Mutex<()>,
     /// The circuit changed.
@@ -114,6 +116,7 @@ impl Bucket {
             progress,
             pace: Arc::new(Pace::new()),
             inner: Mutex::new(inner),
+            line: tokio::sync::Mutex::default(),
             looking: tokio::sync::Mutex::default(),
             changed: Notify::new(),
         }
@@ -154,20 +157,20 @@ impl Bucket {
         loop {
             let mut trying = self.pass(known).await?;
             let held = self.slots(1).await?;
-            let mut turn = self.pace.turn(self.context.clock.now());
-            loop {
-                // Who waited for a turn may find that the system asked for quiet meanwhile.
-                turn = turn.max(self.pace.quiet());
-                let now = self.context.clock.now();
-                if turn <= now {
-                    break;
-                }
-                self.context.clock.sleep(turn.duration_since(now).unsigned_abs()).await;
-            }
+            self.spaced().await;
             trying &= self.lock().circuit.is_some();
             if trying || self.lock().circuit.is_none() {
                 return Ok(Turn { _held: held, trying });
             }
+        }
+    }
+
+    /// Waits in line until the next call may begin.
+    async fn spaced(&self) {
+        let now = || self.context.clock.now();
+        let _line = if self.pace.spaced(now()) { Some(self.line.lock().await) } else { None };
+        while let Err(next) = self.pace.begin(now()) {
+            self.context.clock.sleep(next.duration_since(now()).unsigned_abs()).await;
         }
     }
 

@@ -125,14 +125,25 @@ impl Pace {
         }
     }
 
-    /// When the call that asks may begin.
-    pub(super) fn turn(&self, now: Timestamp) -> Timestamp {
+    /// Begins a call now, or says when to ask again. Nobody has a turn ahead of its time: the rate may be another by then.
+    pub(super) fn begin(&self, now: Timestamp) -> Result<(), Timestamp> {
         let mut inner = self.lock();
-        let turn = inner.next.max(now);
-        if let Some(gap) = gap(inner.part.rate) {
-            inner.next = turn + gap;
+        let next = inner.next.max(inner.quiet);
+        if now < next {
+            return Err(next);
         }
-        turn
+        if let Some(gap) = gap(inner.part.rate) {
+            // Timers are late by about a millisecond, which only matters, and is only made up for, where calls are close.
+            let late = if gap < CLOSE { gap * 4 } else { Duration::ZERO };
+            inner.next = inner.next.max(now - late) + gap;
+        }
+        Ok(())
+    }
+
+    /// True when calls are spaced, or wait for quiet.
+    pub(super) fn spaced(&self, now: Timestamp) -> bool {
+        let inner = self.lock();
+        inner.part.rate > 0 || inner.quiet > now
     }
 
     /// No call begins before then; true when that is later than was known.
@@ -148,9 +159,14 @@ impl Pace {
     }
 }
 
+/// Between two calls; a little more where lateness is made up for, so that no second ever sees one too many.
 fn gap(rate: u32) -> Option<Duration> {
-    (rate > 0).then(|| Duration::from_secs(1) / rate)
+    let gap = (rate > 0).then(|| Duration::from_secs(1) / rate)?;
+    Some(if gap < CLOSE { gap + gap / 50 } else { gap })
 }
+
+/// Calls closer than this are close.
+const CLOSE: Duration = Duration::from_millis(20);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
@@ -199,9 +215,15 @@ mod tests {
     async fn calls_are_spaced_by_the_rate() {
         let pace = Pace::new();
         pace.grow(Part { slots: 9, rate: 4 }, None);
-        let now = Timestamp::UNIX_EPOCH;
-        let turns: Vec<i64> = (0..5).map(|_| pace.turn(now).as_millisecond()).collect();
-        assert_eq!(turns, [0, 250, 500, 750, 1000]);
+        let mut now = Timestamp::UNIX_EPOCH;
+        let mut begun = Vec::new();
+        while begun.len() < 5 {
+            match pace.begin(now) {
+                Ok(()) => begun.push(now.as_millisecond()),
+                Err(next) => now = next,
+            }
+        }
+        assert_eq!(begun, [0, 250, 500, 750, 1000]);
     }
 
     #[tokio::test]
