@@ -145,7 +145,6 @@ impl Host {
             Some(actor) => Some(Arc::clone(actor)),
             None => Box::pin(self.actor_of(ask.system)).await?,
         };
-        self.buckets.kept(&opened.bucket);
         let mut refreshed = ask.actor.is_some();
         let mut wait = self.settings.backoff;
         for attempt in 1.. {

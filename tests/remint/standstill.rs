@@ -221,7 +221,7 @@ async fn what_could_not_be_reached_says_when_it_is_tried_again_ever_later_and_on
     let mut rig = Rig::start(2).await;
     rig.settings.host.tries = 2;
     let engine = rig.engine();
-    let gone = rig.world.fault("shelf", Fault::on("write", Trouble::LostBefore).from("remint")).unwrap();
+    let gone = rig.world.fault("shelf", Fault::on("write", Trouble::Throttle(Duration::ZERO)).from("remint")).unwrap();
     let reset = rig.reset(&engine, rig.plan()).await;
     let (id, now) = (reset.id.clone(), engine.context.clock.now());
     let first = reset.again.clone().unwrap();

@@ -14,6 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use remint_contract::Ref;
 use tokio::sync::{Notify, broadcast};
+use tokio::task::JoinSet;
 
 use super::HostSettings;
 use super::budget::{Part, Shared, Slice, Whole};
@@ -41,7 +42,12 @@ pub(crate) struct Bucket {
     looking: tokio::sync::Mutex<()>,
     /// The circuit changed.
     changed: Notify,
+    me: Weak<Bucket>,
+    keepers: Keepers,
 }
+
+/// What looks at the records of used budgets; it ends with the engine.
+pub(super) type Keepers = Arc<Mutex<JoinSet<()>>>;
 
 struct Inner {
     whole: Whole,
@@ -104,6 +110,8 @@ impl Bucket {
         holder: String,
         settings: HostSettings,
         progress: broadcast::Sender<Progress>,
+        me: Weak<Self>,
+        keepers: Keepers,
     ) -> Self {
         let inner = Inner { whole, until: Timestamp::UNIX_EPOCH, circuit: None, failures: 0, kept: false };
         Self {
@@ -119,6 +127,8 @@ impl Bucket {
             line: tokio::sync::Mutex::default(),
             looking: tokio::sync::Mutex::default(),
             changed: Notify::new(),
+            me,
+            keepers,
         }
     }
 
@@ -131,15 +141,21 @@ impl Bucket {
         self.lock().whole = whole;
     }
 
-    /// True for whoever has to start the keeper.
-    pub(super) fn unkept(&self) -> bool {
-        !std::mem::replace(&mut self.lock().kept, true)
+    /// Somebody looks at the record from now on, for as long as the budget is used.
+    fn keep(&self) {
+        if !std::mem::replace(&mut self.lock().kept, true) {
+            let mut keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+            while keepers.try_join_next().is_some() {}
+            keepers.spawn(keep(self.me.clone(), self.settings.look));
+        }
     }
 
     /// Slots for as long as they are held; more than the whole is the whole.
     pub(super) async fn slots(&self, count: u32) -> Result<Held, StoreError> {
         let count = count.min(self.lock().whole.slots).max(1);
         let _waiting = self.pace.waiting(count);
+        // Whoever is counted as waiting is waited for by the keeper; so it is asked for after that.
+        self.keep();
         loop {
             if !self.lasts() {
                 self.look(News::Nothing).await?;
@@ -375,7 +391,7 @@ impl Bucket {
 }
 
 /// Looks at the record now and then for as long as the budget is used, and gives the slice back afterwards.
-pub(super) async fn keep(bucket: Weak<Bucket>, every: Duration) {
+async fn keep(bucket: Weak<Bucket>, every: Duration) {
     let mut idle = false;
     loop {
         tokio::time::sleep(every).await;

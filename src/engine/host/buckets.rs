@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use remint_contract::Ref;
 use remint_core::estate::Budget;
 use tokio::sync::broadcast;
-use tokio::task::JoinSet;
 
 use super::HostSettings;
-use super::bucket::{Bucket, keep};
+use super::bucket::{Bucket, Keepers};
 use super::budget::Whole;
 use super::pace::Held;
 use crate::context::Context;
@@ -24,8 +23,7 @@ pub struct Buckets {
     settings: HostSettings,
     progress: broadcast::Sender<Progress>,
     known: Mutex<HashMap<String, Arc<Bucket>>>,
-    /// They end with the engine.
-    keepers: Mutex<JoinSet<()>>,
+    keepers: Keepers,
 }
 
 impl Buckets {
@@ -37,7 +35,7 @@ impl Buckets {
         settings: HostSettings,
         progress: broadcast::Sender<Progress>,
     ) -> Self {
-        Self { store, context, holder, settings, progress, known: Mutex::default(), keepers: Mutex::default() }
+        Self { store, context, holder, settings, progress, known: Mutex::default(), keepers: Keepers::default() }
     }
 
     /// The budget of a system's calls.
@@ -50,34 +48,28 @@ impl Buckets {
     pub(crate) async fn restarts(&self, system: &Ref, budget: Budget, count: u32) -> Result<Held, StoreError> {
         let whole = Whole { slots: budget.restarts().max(1), per_second: None };
         let bucket = self.bucket(format!("{system} restarts"), system, whole);
-        self.kept(&bucket);
         bucket.slots(count).await
     }
 
     fn bucket(&self, name: String, system: &Ref, whole: Whole) -> Arc<Bucket> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = known.entry(name.clone()).or_insert_with(|| {
-            Arc::new(Bucket::new(
-                name,
-                system.clone(),
-                whole,
-                Arc::clone(&self.store),
-                self.context.clone(),
-                self.holder.clone(),
-                self.settings,
-                self.progress.clone(),
-            ))
+            Arc::new_cyclic(|me| {
+                Bucket::new(
+                    name,
+                    system.clone(),
+                    whole,
+                    Arc::clone(&self.store),
+                    self.context.clone(),
+                    self.holder.clone(),
+                    self.settings,
+                    self.progress.clone(),
+                    me.clone(),
+                    Arc::clone(&self.keepers),
+                )
+            })
         });
         bucket.resize(whole);
         Arc::clone(bucket)
-    }
-
-    /// Somebody looks at the record from now on, for as long as the budget is used.
-    pub(super) fn kept(&self, bucket: &Arc<Bucket>) {
-        if bucket.unkept() {
-            let mut keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
-            while keepers.try_join_next().is_some() {}
-            keepers.spawn(keep(Arc::downgrade(bucket), self.settings.look));
-        }
     }
 }
