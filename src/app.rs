@@ -18,9 +18,12 @@ use crate::engine::record::{entry, kind, put, read};
 use crate::engine::{Engine, EngineError, EngineSettings};
 use crate::escrow::{Escrow, Kek, KekError, SystemRandomness};
 use crate::evidence::Sequencer;
-use crate::evidence::key::{KeyError, open_or_create};
+use crate::evidence::key::{KeyError, open_or_create, open_or_create_in};
+use crate::store::postgres::{Address, AddressError, PostgresStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Change, Key, Rule, Store, StoreError};
+
+pub mod copy;
 
 /// The most that is read of one file; the loader refuses one that is larger than it takes, by its length.
 const READ_AT_MOST: u64 = 8 << 20;
@@ -32,6 +35,8 @@ pub struct Places {
     pub kek: PathBuf,
     /// The demo only: the key may lie in the state folder.
     pub same_folder: bool,
+    /// Where the store is when it is not in the state folder.
+    pub store: Option<Address>,
 }
 
 /// An opened state.
@@ -51,6 +56,10 @@ pub enum AppError {
         "without governance, which is not built yet, whoever holds a state may do everything with it; say that you mean it: remint init --single-operator"
     )]
     Governance,
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error("{path} cannot be understood: {why}")]
+    Config { path: PathBuf, why: String },
     #[error(transparent)]
     Kek(#[from] KekError),
     #[error(transparent)]
@@ -85,7 +94,7 @@ impl App {
     /// Makes a state: the folder, the key-encryption key where it has to lie, the signing key. True when it is new.
     pub async fn init(places: &Places, context: &Context, kinds: Arc<dyn Kinds>) -> Result<(Self, bool), AppError> {
         Kek::create(&places.kek, &places.state, places.same_folder, &SystemRandomness)?;
-        let app = Self::assemble(places, context, kinds, HostRules::default(), EngineSettings::default())?;
+        let app = Self::assemble(places, context, kinds, HostRules::default(), EngineSettings::default()).await?;
         let marker = Key { kind: "state", id: "single-operator".to_owned() };
         if app.engine.store.get(&marker).await?.is_some() {
             return Ok((app, false));
@@ -107,10 +116,10 @@ impl App {
         rules: HostRules,
         settings: EngineSettings,
     ) -> Result<Self, AppError> {
-        if !places.state.is_dir() {
+        if places.store.is_none() && !places.state.is_dir() {
             return Err(AppError::NotInitialised(places.state.clone()));
         }
-        let app = Self::assemble(places, context, kinds, rules, settings)?;
+        let app = Self::assemble(places, context, kinds, rules, settings).await?;
         let marker = Key { kind: "state", id: "single-operator".to_owned() };
         if app.engine.store.get(&marker).await?.is_none() {
             return Err(AppError::NotInitialised(places.state.clone()));
@@ -118,17 +127,28 @@ impl App {
         Ok(app)
     }
 
-    fn assemble(
+    async fn assemble(
         places: &Places,
         context: &Context,
         kinds: Arc<dyn Kinds>,
         rules: HostRules,
-        settings: EngineSettings,
+        mut settings: EngineSettings,
     ) -> Result<Self, AppError> {
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&places.state)?);
+        let store: Arc<dyn Store> = match &places.store {
+            None => Arc::new(SqliteStore::open(&places.state)?),
+            Some(address) => {
+                folder(&places.state)?;
+                // Replicas are told apart by their names: one that crashed is waited for until its leases end.
+                settings.holder = format!("{}-{}", settings.holder, context.hex(8).map_err(EngineError::from)?);
+                Arc::new(PostgresStore::open(address.clone()).await?)
+            }
+        };
         let kek = Kek::load(&places.kek, &places.state, places.same_folder)?;
         let escrow = Arc::new(Escrow::new(kek, Box::new(SystemRandomness)));
-        let key = Arc::new(open_or_create(&places.state, "remint", &escrow, &SystemRandomness)?);
+        let key = Arc::new(match &places.store {
+            None => open_or_create(&places.state, "remint", &escrow, &SystemRandomness)?,
+            Some(_) => open_or_create_in(&*store, "remint", &escrow, &SystemRandomness).await?,
+        });
         let holder = settings.holder.clone();
         let sequencer =
             Arc::new(Sequencer::new(Arc::clone(&store), Arc::clone(&key), Arc::clone(&context.clock), holder));
@@ -175,6 +195,13 @@ impl App {
         self.engine.store.commit(change).await?;
         Ok(estate)
     }
+}
+
+/// Makes a state folder for its owner only: beside a store elsewhere it holds the socket.
+fn folder(path: &Path) -> Result<(), AppError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| AppError::Read { path: path.to_owned(), source })
 }
 
 /// Loads an estate from files and folders.

@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use remint_contract::{HostRules, Kinds};
 
 use crate::app::{App, AppError, Places};
-use crate::config::Environment;
+use crate::config::{Configuration, Environment};
 use crate::context::Context;
 use crate::engine::EngineSettings;
 use crate::registry::Registry;
@@ -29,6 +29,7 @@ mod pause;
 mod records;
 mod reset;
 mod serve;
+mod store;
 
 pub use exit::{Exit, Failure};
 pub use output::complain;
@@ -52,6 +53,10 @@ pub struct Global {
     /// The key-encryption key's file, outside the state folder. Default: `remint/kek` under the user's configuration
     #[arg(long, global = true, env = "REMINT_KEK", value_name = "FILE")]
     kek: Option<PathBuf>,
+    /// Where the store is, for several replicas: postgres://USER@HOST/DATABASE?password_file=PATH. Default: `store` in the
+    /// state folder's remint.yaml, else the state folder itself
+    #[arg(long, global = true, env = "REMINT_STORE", value_name = "URL")]
+    store: Option<String>,
     /// How data is written to stdout
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -108,6 +113,9 @@ enum Command {
     /// Evidence: list entries, export a bundle, verify one
     #[command(subcommand)]
     Evidence(evidence::Evidence),
+    /// Where the state is kept
+    #[command(subcommand)]
+    Store(store::Store),
     /// Run as a daemon
     Serve(serve::Serve),
 }
@@ -122,18 +130,19 @@ pub struct Session {
 
 impl Session {
     /// Where this session's state lies.
-    #[must_use]
-    pub fn places(&self) -> Places {
-        Places {
-            state: self.global.state.clone().unwrap_or_else(|| self.environment.state()),
-            kek: self.global.kek.clone().unwrap_or_else(|| self.environment.kek()),
-            same_folder: false,
-        }
+    pub fn places(&self) -> Result<Places, AppError> {
+        let state = self.global.state.clone().unwrap_or_else(|| self.environment.state());
+        let store = match &self.global.store {
+            Some(url) => Some(url.parse()?),
+            None => Configuration::read(&state)?.store.as_deref().map(str::parse).transpose()?,
+        };
+        let kek = self.global.kek.clone().unwrap_or_else(|| self.environment.kek());
+        Ok(Places { state, kek, same_folder: false, store })
     }
 
     /// Opens this session's state.
     pub async fn open(&self, rules: HostRules, settings: EngineSettings) -> Result<App, AppError> {
-        App::open(&self.places(), &self.context, Arc::clone(&self.kinds), rules, settings).await
+        App::open(&self.places()?, &self.context, Arc::clone(&self.kinds), rules, settings).await
     }
 
     /// True when data is asked for as JSON.
@@ -202,6 +211,7 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Reprove(reprove) => reprove.run(session).await,
         Command::Get(get) => get.run(session).await,
         Command::Evidence(evidence) => evidence.run(session).await,
+        Command::Store(store) => store.run(session).await,
         Command::Serve(serve) => serve.run(session).await,
     }
 }

@@ -43,6 +43,7 @@ pub mod reproof;
 pub mod reset;
 pub mod run;
 pub mod step;
+mod work;
 
 pub use progress::Progress;
 

@@ -72,7 +72,7 @@ impl Init {
         if !self.single_operator {
             return Err(AppError::Governance.into());
         }
-        let places = session.places();
+        let places = session.places()?;
         let (app, new) = App::init(&places, &session.context, std::sync::Arc::clone(&session.kinds)).await?;
         let key = app.key.verifier().to_string();
         if session.json() {

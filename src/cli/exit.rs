@@ -46,11 +46,15 @@ impl Failure {
 impl From<AppError> for Failure {
     fn from(error: AppError) -> Self {
         let exit = match &error {
-            AppError::Problems(_) | AppError::Empty(_) | AppError::Read { .. } => Exit::Usage,
+            AppError::Problems(_)
+            | AppError::Empty(_)
+            | AppError::Read { .. }
+            | AppError::Address(_)
+            | AppError::Config { .. } => Exit::Usage,
             AppError::NotInitialised(_)
             | AppError::Governance
             | AppError::Kek(_)
-            | AppError::Store(StoreError::Locked(_)) => Exit::Refused,
+            | AppError::Store(StoreError::Locked(_) | StoreError::InUse(_)) => Exit::Refused,
             AppError::Engine(error) => of(error),
             AppError::Key(_) | AppError::Store(_) | AppError::History(_) => Exit::Failed,
         };

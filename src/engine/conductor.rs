@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use remint_contract::ErrorKind;
 use remint_core::drift::drift;
 use remint_core::machine::{Effect, Event, Reason, Rotation, State};
 use remint_core::step::{Path, Step};
@@ -14,9 +13,10 @@ use tokio::task::JoinSet;
 
 use crate::engine::deadline::Clock;
 use crate::engine::effect::{Stop, Task};
-use crate::engine::outcome::{record, told};
+use crate::engine::outcome::record;
 use crate::engine::record::entry;
 use crate::engine::run::Run;
+use crate::engine::work::{Bound, work};
 use crate::engine::{Engine, EngineError, Progress, step};
 use crate::store::Change;
 
@@ -49,6 +49,7 @@ pub(super) struct Conductor {
     lost: HashMap<(usize, Step), u32>,
     /// Findings of this reset that a person decided.
     decided: BTreeSet<String>,
+    bound: Arc<Bound>,
 }
 
 impl Conductor {
@@ -71,6 +72,7 @@ impl Conductor {
             }
         }
         let bell = engine.bell(&run.id);
+        let bound = Arc::new(Bound::of(&plan));
         let clock = Clock::new(plan, run.context.clock.now());
         Self {
             engine,
@@ -89,6 +91,7 @@ impl Conductor {
             out: BTreeSet::new(),
             lost: HashMap::new(),
             decided: BTreeSet::new(),
+            bound,
         }
     }
 
@@ -193,10 +196,11 @@ impl Conductor {
                 tokio::select! {
                     biased;
                     Some(joined) = self.moving.join_next() => {
-                        let Moved { index, step, took, result } =
+                        let Moved { index, took, result } =
                             joined.map_err(|error| EngineError::Refused(format!("a step failed: {error}")))?;
                         let rotation = result?;
-                        self.clock.took(step, took);
+                        let before = &self.rotations[index].facts.ended;
+                        self.clock.took(rotation.facts.ended.difference(before).copied(), took);
                         self.moved(index, rotation).await?;
                         self.clock.tell(&self.engine, &self.run, &self.rotations).await?;
                     }
@@ -329,6 +333,7 @@ impl Conductor {
     fn spawn(&mut self, index: usize, step: Step) {
         self.tell(index);
         let (run, rotation) = (Arc::clone(&self.run), self.rotations[index].clone());
+        let (engine, bound) = (self.engine.clone(), Arc::clone(&self.bound));
         let lost = self.lost.get(&(index, step)).copied().unwrap_or_default();
         let wait = self.engine.settings.host.backoff * lost;
         self.moving.spawn(async move {
@@ -336,9 +341,9 @@ impl Conductor {
                 run.context.clock.sleep(wait).await;
             }
             let began = run.context.clock.now();
-            let result = work(Arc::clone(&run), index, rotation, step).await;
+            let result = work(engine, Arc::clone(&run), bound, index, rotation, step).await;
             let took = run.context.clock.now().duration_since(began).unsigned_abs();
-            Moved { index, step, took, result }
+            Moved { index, took, result }
         });
     }
 
@@ -401,50 +406,12 @@ impl Conductor {
     }
 }
 
-/// What became of one step.
+/// What became of one member's way through its next steps.
 struct Moved {
     index: usize,
-    step: Step,
     took: Duration,
     result: Result<Rotation, EngineError>,
 }
 
 /// How often a run looks whether somebody spoke at another replica.
 const LISTEN: Duration = Duration::from_secs(2);
-
-/// One step of one member, from its effects to the durable outcome.
-async fn work(run: Arc<Run>, index: usize, rotation: Rotation, step: Step) -> Result<Rotation, EngineError> {
-    if matches!(step, Step::Reload | Step::Confirm) {
-        run.restart_allowed(index).await?;
-    }
-    let mut task = Task::new(Arc::clone(&run), index, rotation.facts.clone());
-    let event = match step::perform(&mut task, step).await {
-        Ok(facts) => Event::Done { facts },
-        Err(Stop::Park(reason)) => Event::Failed { reason },
-        Err(Stop::Failed { kind: ErrorKind::Unreachable | ErrorKind::Throttled, what }) => {
-            Event::Failed { reason: Reason::Unreachable { what } }
-        }
-        Err(Stop::Failed { what, .. }) => Event::Failed { reason: Reason::Failed { what } },
-        Err(Stop::Destroyed { change }) => Event::Destroyed { change },
-        Err(Stop::Lost) => Event::Lost,
-        Err(Stop::Spoiled) => Event::Spoiled,
-        Err(Stop::Broken(error)) => return Err(error),
-    };
-    if matches!(event, Event::Done { .. }) {
-        task.close_rest();
-    }
-    // What is confirmed depends on who is clean by now; the machine judges by the member it is given.
-    let mut member = run.members[index].clone();
-    member.consumers = run.consumers(&member);
-    let (next, _) = rotation.on(&member, &event)?;
-    let mut change = std::mem::take(&mut task.pending);
-    change.puts.push(record(&run, index, &next)?);
-    let (word, body) = told(&run, step, &event, &next);
-    let now = run.context.clock.now();
-    change.entries.push(entry(word, now, Some(&run.id), Some(&member.credential), &body));
-    run.commit(change).await?;
-    if next.state.step() != Some(Step::Confirm) || next.state.rests() {
-        run.restarted(index);
-    }
-    Ok(next)
-}

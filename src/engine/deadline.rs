@@ -29,8 +29,11 @@ impl Clock {
         Self { plan, measured: Measured::default(), began, told: None, kept: None, late: false }
     }
 
-    pub(crate) fn took(&mut self, step: Step, time: Duration) {
-        self.measured.took(step, time);
+    /// These steps ended, one after another, in so long.
+    pub(crate) fn took(&mut self, steps: impl Iterator<Item = Step>, time: Duration) {
+        let steps: Vec<Step> = steps.collect();
+        let each = time / u32::try_from(steps.len()).unwrap_or(1).max(1);
+        steps.into_iter().for_each(|step| self.measured.took(step, each));
     }
 
     /// Tells whoever watches once a second, and whoever asks the store every few; at once when the deadline is lost or

@@ -1,7 +1,7 @@
 //! What the steps of one running reset share: the plan, the estate it was made from, the values in memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use remint_contract::{CredentialId, Error, Location, Material, OperationId, Ref, SecretValue, Target, Verb};
@@ -48,6 +48,8 @@ pub struct Run {
     sweeps: Mutex<HashMap<Ref, Arc<Sweep>>>,
     /// Leave to restart workloads, by member: from reload until they are confirmed.
     restarting: Mutex<HashMap<usize, Vec<Held>>>,
+    /// Somebody wants every member back between two steps.
+    pub yields: AtomicBool,
     /// Documents of stores that hold more than one member.
     shared: HashSet<Location>,
 }
@@ -108,6 +110,7 @@ impl Run {
             places: Mutex::default(),
             sweeps: Mutex::default(),
             restarting: Mutex::default(),
+            yields: AtomicBool::new(false),
         }
     }
 

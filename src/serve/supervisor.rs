@@ -16,11 +16,11 @@ use tokio::sync::Notify;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::app::App;
-use crate::engine::record::{Finding, ResetStatus};
+use crate::engine::record::{Finding, ResetStatus, kind};
 use crate::engine::{Engine, EngineError};
 use crate::serve::supervisor::seat::{Job, Seat};
 use crate::serve::{GRACE, Stopping, causes};
-use crate::store::StoreError;
+use crate::store::{Bell, StoreError, Wake, Woken};
 
 mod seat;
 
@@ -107,6 +107,7 @@ impl Supervisor {
         let mut stopped = std::pin::pin!(stopping.stopped());
         let desk = Arc::clone(&self.desk);
         let clock = Arc::clone(&self.app.engine.context.clock);
+        let mut told = told(&self.app).await;
         loop {
             for id in self.desk.take() {
                 self.seated(&id).await;
@@ -114,10 +115,11 @@ impl Supervisor {
                     seat.act();
                 }
             }
-            self.begin();
+            self.begin().await;
             tokio::select! {
                 () = &mut stopped => break,
                 () = desk.bell.notified() => {}
+                woken = told.next() => self.woken(woken).await,
                 Some(joined) = self.tasks.join_next_with_id() => self.ended(joined).await,
                 () = clock.sleep(self.every) => {}
             }
@@ -125,11 +127,41 @@ impl Supervisor {
         self.finish().await;
     }
 
-    /// Starts whatever is due and not running.
-    fn begin(&mut self) {
+    /// Another process, or this one, wrote a reset: it is looked at now, not when its time comes.
+    async fn woken(&mut self, woken: Woken) {
+        match woken {
+            Woken::Put { kind: record, id } if record == kind::RESET => self.seated(&ResetId(id)).await,
+            Woken::Put { .. } => {}
+            Woken::Anything => match self.app.engine.resets().await {
+                Ok(resets) => {
+                    for reset in resets {
+                        self.seated(&reset.id).await;
+                    }
+                }
+                Err(error) => tracing::error!(error = causes(&error), "the resets cannot be read"),
+            },
+        }
+    }
+
+    /// Starts whatever is due, not running, and not another replica's.
+    async fn begin(&mut self) {
         let now = self.app.engine.context.clock.now();
-        for (id, seat) in &mut self.seats {
-            let Some(job) = seat.due(now) else { continue };
+        let due: Vec<(ResetId, Job)> =
+            self.seats.iter().filter_map(|(id, seat)| Some((id.clone(), seat.due(now)?))).collect();
+        if due.is_empty() {
+            return;
+        }
+        let names: Vec<ResetId> = due.iter().map(|(id, _)| id.clone()).collect();
+        let claimed = self.app.engine.claim(&names).await.unwrap_or_else(|error| {
+            tracing::error!(error = causes(&error), "what is due cannot be claimed; it is tried again");
+            Vec::new()
+        });
+        for (id, job) in due {
+            let Some(seat) = self.seats.get_mut(&id) else { continue };
+            if !claimed.contains(&id) {
+                seat.elsewhere(now + self.app.engine.settings.lease / 3);
+                continue;
+            }
             seat.start();
             let (engine, reset) = (self.app.engine.clone(), id.clone());
             let task = self.tasks.spawn(async move {
@@ -142,7 +174,7 @@ impl Supervisor {
                     Job::Reprove => reprove(&engine, &reset).await,
                 }
             });
-            self.names.insert(task.id(), id.clone());
+            self.names.insert(task.id(), id);
         }
     }
 
@@ -199,6 +231,17 @@ impl Supervisor {
                 tracing::warn!(%reset, "given up at its last durable step; the next start goes on from there");
             }
             self.tasks.shutdown().await;
+        }
+    }
+}
+
+/// What other processes write. Without it they are noticed at the next start, and by who asks.
+async fn told(app: &App) -> Box<dyn Wake> {
+    match app.engine.store.watch().await {
+        Ok(told) => told,
+        Err(error) => {
+            tracing::error!(error = causes(&error), "what other replicas write is not noticed");
+            Bell::default().watch()
         }
     }
 }

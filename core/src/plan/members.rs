@@ -1,13 +1,13 @@
 //! From what is reached to members, tasks, exceptions and dirty nodes. Every reached credential ends in exactly one of
 //! the first three.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use remint_contract::{Capabilities, ConfirmGrade, Kind, Kinds, MadeBy, ProofGrade, Ref, Slots, Strategy};
 
 use crate::estate::{Credential, CredentialClass, Estate, Tier};
-use crate::graph::{Graph, NodeId, Reach};
+use crate::graph::{Graph, Map, NodeId, Reach};
 use crate::step::Path;
 
 use super::access::Walker;
@@ -15,8 +15,8 @@ use super::draft::Draft;
 use super::{Member, Node, PlannedTask, Refusal, Request};
 
 /// What [`choose`] found.
-pub(super) struct Chosen {
-    pub(super) draft: Draft,
+pub(super) struct Chosen<'e> {
+    pub(super) draft: Draft<'e>,
     pub(super) tasks: Vec<PlannedTask>,
     pub(super) exceptions: Vec<Ref>,
     pub(super) dirty: BTreeSet<Ref>,
@@ -25,13 +25,20 @@ pub(super) struct Chosen {
 }
 
 /// Sorts what is reached.
-pub(super) fn choose(estate: &Estate, graph: &Graph, reach: &Reach, request: &Request, kinds: &dyn Kinds) -> Chosen {
+pub(super) fn choose<'e>(
+    estate: &'e Estate,
+    graph: &Graph,
+    reach: &Reach,
+    request: &Request,
+    kinds: &dyn Kinds,
+) -> Chosen<'e> {
     let capabilities = describe(estate, kinds);
     let mut walker = Walker::new(graph);
     let mut reached: Vec<NodeId> = reach.order.iter().copied().filter(|&id| graph.credential(id).is_some()).collect();
     reached.sort_unstable();
 
-    let (mut tasks, mut exceptions, mut numbers, mut undying) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut tasks, mut exceptions, mut undying) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut numbers, mut documents) = (Vec::new(), Vec::new());
     for &id in &reached {
         let Some((reference, credential)) = credential(estate, graph, id) else { continue };
         if request.exceptions.contains(reference) {
@@ -42,6 +49,7 @@ pub(super) fn choose(estate: &Estate, graph: &Graph, reach: &Reach, request: &Re
             undying.push(id);
         } else {
             numbers.push(id);
+            documents.push((reference, credential));
         }
     }
 
@@ -49,10 +57,10 @@ pub(super) fn choose(estate: &Estate, graph: &Graph, reach: &Reach, request: &Re
     let foul = Foul::of(graph, &mut walker, &dirty);
     let mut draft = empty_draft(&numbers, &mut walker);
     let mut refusals = Vec::new();
-    for (index, &id) in numbers.iter().enumerate() {
-        let Some((reference, document)) = credential(estate, graph, id) else { continue };
+    for (index, (&id, (reference, document))) in numbers.iter().zip(documents).enumerate() {
         let member = member(estate, graph, request, &capabilities, &dirty, &foul, id, reference, document);
         draft.members.push(member);
+        draft.documents.push(document);
         draft.parent.push(parent(estate, graph, &draft.index, document, index));
         draft.issuer.push(document.issued_by.system.clone());
         draft.acts_at_issuer.push(actor(estate, graph, &draft.index, &document.issued_by.system));
@@ -67,23 +75,24 @@ pub(super) fn choose(estate: &Estate, graph: &Graph, reach: &Reach, request: &Re
     } else {
         contain(estate, &mut draft, request, &foul);
         // Only now it is known who rolls: what is contained needs no promise of two values side by side.
-        refusals.extend(draft.members.iter().filter_map(|member| refuse(estate, member, &capabilities)));
+        let members = draft.members.iter().zip(&draft.documents);
+        refusals.extend(members.filter_map(|(member, document)| refuse(document, member, &capabilities)));
     }
-    find_trust(estate, graph, &mut draft);
+    find_trust(graph, &mut draft);
     let dirty = dirty.iter().filter_map(|&id| document(graph, id)).collect();
     Chosen { draft, tasks, exceptions, dirty, refusals, capabilities }
 }
 
 /// What dirty nodes read and mint, each with who does.
 struct Foul {
-    places: HashMap<NodeId, Vec<NodeId>>,
-    credentials: HashMap<NodeId, Vec<NodeId>>,
-    mints: HashMap<NodeId, Vec<NodeId>>,
+    places: Map<NodeId, Vec<NodeId>>,
+    credentials: Map<NodeId, Vec<NodeId>>,
+    mints: Map<NodeId, Vec<NodeId>>,
 }
 
 impl Foul {
     fn of(graph: &Graph, walker: &mut Walker<'_>, dirty: &BTreeSet<NodeId>) -> Self {
-        let mut foul = Self { places: HashMap::new(), credentials: HashMap::new(), mints: HashMap::new() };
+        let mut foul = Self { places: Map::default(), credentials: Map::default(), mints: Map::default() };
         for &node in dirty {
             // Only a document or place that exists in this graph can be dirty.
             debug_assert!(graph.label(node).is_some());
@@ -152,9 +161,10 @@ fn dirty_nodes(graph: &Graph, reach: &Reach, request: &Request, undying: &[NodeI
         .collect()
 }
 
-fn empty_draft(numbers: &[NodeId], walker: &mut Walker<'_>) -> Draft {
+fn empty_draft<'e>(numbers: &[NodeId], walker: &mut Walker<'_>) -> Draft<'e> {
     Draft {
         members: Vec::with_capacity(numbers.len()),
+        documents: Vec::with_capacity(numbers.len()),
         number: numbers.to_vec(),
         index: numbers.iter().enumerate().map(|(index, &id)| (id, index)).collect(),
         access: numbers.iter().map(|&id| walker.access(id)).collect(),
@@ -242,12 +252,12 @@ fn member(
 }
 
 /// What cannot promise that its consumers always have a value, and was not allowed to break that.
-fn refuse(estate: &Estate, member: &Member, capabilities: &BTreeMap<Ref, Capabilities>) -> Option<Refusal> {
+fn refuse(document: &Credential, member: &Member, capabilities: &BTreeMap<Ref, Capabilities>) -> Option<Refusal> {
     if member.path == Path::Contain {
         return None;
     }
     let name = || member.credential.clone();
-    let system = &estate.credentials.get(&member.credential)?.issued_by.system;
+    let system = &document.issued_by.system;
     let issuer = capabilities.get(system)?.issuer.as_ref()?;
     if member.strategy == Strategy::InPlace {
         return member.outage.is_none().then(|| Refusal::InPlaceWithoutOutage { credential: name() });
@@ -259,7 +269,7 @@ fn refuse(estate: &Estate, member: &Member, capabilities: &BTreeMap<Ref, Capabil
 fn parent(
     estate: &Estate,
     graph: &Graph,
-    index: &HashMap<NodeId, usize>,
+    index: &Map<NodeId, usize>,
     credential: &Credential,
     own: usize,
 ) -> Option<usize> {
@@ -269,7 +279,7 @@ fn parent(
     index.get(&graph.document(minter)?).copied().filter(|&parent| parent != own)
 }
 
-fn actor(estate: &Estate, graph: &Graph, index: &HashMap<NodeId, usize>, system: &Ref) -> Option<usize> {
+fn actor(estate: &Estate, graph: &Graph, index: &Map<NodeId, usize>, system: &Ref) -> Option<usize> {
     index.get(&graph.document(estate.systems.get(system)?.auth.as_ref()?)?).copied()
 }
 
@@ -311,15 +321,8 @@ fn own_ancestors(draft: &Draft) -> Option<Refusal> {
 /// Who is killed first: what was asked for, all that dies with it, and what only dirty nodes read.
 fn contain(estate: &Estate, draft: &mut Draft, request: &Request, foul: &Foul) {
     let count = draft.members.len();
-    let asked: Vec<bool> = draft
-        .members
-        .iter()
-        .map(|member| {
-            let document = estate.credentials.get(&member.credential);
-            let selected = |selector: &super::Selector| document.is_some_and(|found| selector.matches(estate, found));
-            request.contain.as_ref().is_some_and(selected)
-        })
-        .collect();
+    let asked = |document: &&Credential| request.contain.as_ref().is_some_and(|asked| asked.matches(estate, document));
+    let asked: Vec<bool> = draft.documents.iter().map(asked).collect();
     // A parent with a child that somebody clean needs cannot be killed for the dirty alone.
     let mut needed: Vec<bool> = draft.members.iter().map(|member| !member.consumers.is_empty()).collect();
     // What Remint acts through is replaced and confirmed first, in every mode. What a dirty node can mint anew is not dead
@@ -366,18 +369,17 @@ fn deepest_first(draft: &Draft) -> Vec<usize> {
     order
 }
 
-fn find_trust(estate: &Estate, graph: &Graph, draft: &mut Draft) {
-    let trusted = |member: &Member| {
-        let document = estate.credentials.get(&member.credential);
-        let places = document.map(|found| found.trusted_by.as_slice()).unwrap_or_default();
-        places
+fn find_trust(graph: &Graph, draft: &mut Draft) {
+    let trusted = |document: &&Credential| {
+        document
+            .trusted_by
             .iter()
             .filter_map(|location| graph.place(location))
             .flat_map(|place| graph.edges.targets(place).iter())
             .filter_map(|id| draft.index.get(id).copied())
             .collect::<Vec<_>>()
     };
-    draft.trusted_by = draft.members.iter().map(trusted).collect();
+    draft.trusted_by = draft.documents.iter().map(trusted).collect();
 }
 
 fn credential<'a>(estate: &'a Estate, graph: &Graph, id: NodeId) -> Option<(&'a Ref, &'a Credential)> {

@@ -3,6 +3,8 @@
 //! *activate* is the end of `verify`, *dead* the end of the first `sweep`. Where a row would need an edge between every
 //! pair of thousands (groups, cuts) one of the members is the hub that the others wait for, so edges stay linear.
 
+use std::sync::Arc;
+
 use remint_contract::Location;
 
 use crate::step::{Path, Step};
@@ -45,7 +47,7 @@ pub(super) fn derive(draft: &Draft, rows: Rows, readers: &Readers) -> Vec<Preced
 }
 
 /// Who reads what: per member, pairs of (reader, index of the destination among on-time ones, late ones and withheld ones).
-pub(super) type Readers = Vec<Vec<(usize, Location)>>;
+pub(super) type Readers = Vec<Vec<(usize, Arc<Location>)>>;
 
 struct Found {
     list: Vec<Precedence>,
@@ -216,7 +218,7 @@ fn at(members: &[usize], step: Step) -> Vec<(usize, Step)> {
 }
 
 /// Pairs of (minter, minted), never a member with itself.
-fn mints(draft: &Draft) -> impl Iterator<Item = (usize, usize)> + '_ {
+fn mints<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = (usize, usize)> + 'd {
     draft.access.iter().enumerate().flat_map(move |(minter, access)| {
         access
             .mints

@@ -1,6 +1,7 @@
 //! What people say of a reset while it runs, and what that lets go or holds.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use remint_core::machine::{Event, State};
 
@@ -21,6 +22,8 @@ impl Conductor {
         self.heard = self.engine.rung(&self.run.id).await?;
         let fresh = self.engine.reset(&self.run.id).await?;
         *self.run.reset.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        // Members that go through several steps by themselves come back after the one under way.
+        self.run.yields.store(self.stands_still(), Ordering::Relaxed);
         let findings = self.engine.findings(Some(&self.run.id)).await?;
         self.decided = findings.into_iter().filter(|found| found.decision.is_some()).map(|found| found.id).collect();
         for record in self.engine.rotations(&self.run.id).await? {

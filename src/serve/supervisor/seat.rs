@@ -84,6 +84,11 @@ impl Seat {
         self.asked = false;
     }
 
+    /// Another replica works on it; it is looked at again when that one's lease may have ended.
+    pub(super) fn elsewhere(&mut self, again: Timestamp) {
+        self.not_before = Some(again);
+    }
+
     pub(super) fn end(&mut self) {
         self.running = false;
         self.failures = 0;
