@@ -94,6 +94,24 @@ mod tests {
             commands: Vec::new(),
             ..one.clone()
         };
-        insta::assert_snapshot!(text(&[one, none]));
+        insta::assert_snapshot!(text(&[one, none]), @r"
+        Credential/pay  parked at promote since 1970-01-01T00:00:00Z  (reset r-1)
+          why          promote: connection refused (system System/vault)
+          places       vault:apps/pay#secret has the new one, not seen in use
+          consumers    Workload/shop has the old one
+          old value    accepted when it was last tried at 1970-01-01T00:00:00Z (v1)
+          new value    not known whether it works (v2)
+          by itself    the daemon tries it again at 1970-01-01T00:00:00Z
+          to move it   remint retry r-1 --only Credential/pay
+                       remint rollback r-1
+
+        Credential/pay  parked at promote since 1970-01-01T00:00:00Z  (reset r-1)
+          why          promote: connection refused (system System/vault)
+          places       none
+          consumers    none
+          old value    accepted when it was last tried at 1970-01-01T00:00:00Z (v1)
+          new value    there is none
+          by itself    nothing happens by itself
+        ");
     }
 }
