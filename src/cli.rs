@@ -24,6 +24,8 @@ mod evidence;
 mod exit;
 mod look;
 mod output;
+mod parked;
+mod pause;
 mod records;
 mod reset;
 mod serve;
@@ -95,6 +97,12 @@ enum Command {
     Decide(acts::Decide),
     /// Let parked rotations try again
     Retry(acts::Retry),
+    /// Begin no further step of a reset until it is resumed
+    Pause(pause::Pause),
+    /// Let a paused reset go on
+    Resume(pause::Resume),
+    /// Stop a reset for good, where that is safe, and say what is half done
+    Abort(pause::Abort),
     /// What people have to do
     #[command(subcommand)]
     Task(acts::Task),
@@ -198,6 +206,9 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Clean(clean) => clean.run(session).await,
         Command::Decide(decide) => decide.run(session).await,
         Command::Retry(retry) => retry.run(session).await,
+        Command::Pause(pause) => pause.run(session).await,
+        Command::Resume(resume) => resume.run(session).await,
+        Command::Abort(abort) => abort.run(session).await,
         Command::Task(task) => task.run(session).await,
         Command::Reprove(reprove) => reprove.run(session).await,
         Command::Destroy(destroy) => destroy.run(session).await,

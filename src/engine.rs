@@ -23,16 +23,21 @@ use crate::escrow::{Escrow, EscrowError, NoRandomness};
 use crate::store::{Store, StoreError};
 
 mod alone;
+mod bell;
 pub mod close;
 pub mod conduct;
 mod conductor;
 pub mod destroy;
+mod deadline;
 pub mod effect;
+pub mod eta;
 pub mod host;
 pub mod lease;
 pub mod listing;
 mod look;
 mod outcome;
+pub mod parked;
+pub mod pause;
 pub mod progress;
 pub mod record;
 pub mod reproof;
@@ -53,6 +58,9 @@ pub struct Engine {
     pub context: Context,
     pub settings: EngineSettings,
     pub progress: broadcast::Sender<Progress>,
+    /// What all hosts of this process may use of the systems.
+    buckets: Arc<host::Buckets>,
+    bells: Arc<bell::Bells>,
     /// The resets that this process carries out now.
     running: Arc<Mutex<BTreeSet<ResetId>>>,
 }
@@ -169,7 +177,25 @@ impl Engine {
         settings: EngineSettings,
     ) -> Self {
         let (progress, _) = broadcast::channel(4096);
-        Self { store, escrow, kinds, rules, context, settings, progress, running: Arc::default() }
+        let buckets = Arc::new(host::Buckets::new(
+            Arc::clone(&store),
+            context.clone(),
+            settings.holder.clone(),
+            settings.host,
+            progress.clone(),
+        ));
+        Self {
+            buckets,
+            bells: Arc::default(),
+            store,
+            escrow,
+            kinds,
+            rules,
+            context,
+            settings,
+            progress,
+            running: Arc::default(),
+        }
     }
 
     /// Everything that tells what is going on; a slow watcher misses some, and never holds the engine.
@@ -181,7 +207,14 @@ impl Engine {
     /// A host over an estate.
     #[must_use]
     pub fn host(&self, estate: Arc<Estate>) -> host::Host {
-        host::Host::new(estate, Arc::clone(&self.kinds), self.rules.clone(), self.context.clone(), self.settings.host)
+        host::Host::new(
+            estate,
+            Arc::clone(&self.kinds),
+            self.rules.clone(),
+            self.context.clone(),
+            self.settings.host,
+            Arc::clone(&self.buckets),
+        )
     }
 
     /// Tells whoever watches.

@@ -176,7 +176,9 @@ impl Retry {
         let app = open(session).await?;
         let id = ResetId(self.reset);
         let only = refs(&self.only.into_iter().collect::<Vec<_>>())?;
-        let moved = app.engine.retry(&id, only.first()).await?;
+        let mut moved = app.engine.retry(&id, only.first()).await?;
+        // What an aborted reset left half done goes forward, whether it was parked or not.
+        moved = moved.max(app.engine.forward(&id, only.first()).await?);
         say(&counted(moved, "parked rotation tries again", "parked rotations try again"));
         carry_on(session, &app, &id, &self.carry).await
     }

@@ -113,7 +113,11 @@ pub(crate) fn of_reset<'a>(status: ResetStatus, rotations: impl IntoIterator<Ite
     match status {
         ResetStatus::Complete => return Exit::Done,
         ResetStatus::Requested | ResetStatus::Rejected => return Exit::Refused,
-        ResetStatus::Running | ResetStatus::Resting | ResetStatus::Provisional => {}
+        ResetStatus::Running
+        | ResetStatus::Resting
+        | ResetStatus::Provisional
+        | ResetStatus::Paused
+        | ResetStatus::Aborted => {}
     }
     let mut parked = 0;
     let mut unreachable = 0;

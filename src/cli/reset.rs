@@ -236,6 +236,12 @@ async fn summary(app: &App, reset: &Record) -> Result<(), Failure> {
             let due = reset.reproofs.first().map_or_else(String::new, |due| format!(" at {due}"));
             next(&format!("remint reprove {id}{due} (a daemon does it by itself)"));
         }
+        ResetStatus::Paused | ResetStatus::Aborted => {
+            let word = if reset.status == ResetStatus::Paused { "paused" } else { "aborted" };
+            let reason = reset.standstill.as_ref().map_or("", |standstill| standstill.reason.as_str());
+            say(&format!("Reset {id} is {word}: {reason}"));
+            next(&format!("remint get parked --reset {id}"));
+        }
         _ => {
             let open = shown.iter().filter(|one| one.state != "settled").count();
             say(&format!(

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use remint_contract::{Material, OperationId, Ref, ResetId, Target, Verb};
 use remint_core::estate::{CredentialClass, Estate};
 use remint_core::machine::{Rotation, State};
@@ -10,7 +12,8 @@ use remint_evidence_format::ledger::Ledger;
 use serde_json::{Value, json};
 
 use crate::engine::host::{Ask, Host};
-use crate::engine::record::{Finding, Reset, ResetStatus, entry, kind, put, read};
+use crate::engine::parked::unreachable;
+use crate::engine::record::{Again, Finding, Reset, ResetStatus, entry, kind, put, read};
 use crate::engine::run::Run;
 use crate::engine::step::Tried;
 use crate::engine::{Engine, EngineError};
@@ -42,8 +45,16 @@ impl Engine {
                 reset.reproofs = self.settings.reproofs.iter().map(|after| now + *after).collect();
             }
             reset.status = ResetStatus::Provisional;
+            (reset.standstill, reset.again) = (None, None);
         } else {
-            reset.status = ResetStatus::Resting;
+            let stands = matches!(reset.status, ResetStatus::Paused | ResetStatus::Aborted);
+            if !stands {
+                reset.status = ResetStatus::Resting;
+            }
+            reset.again = (!stands && rotations.iter().any(unreachable)).then(|| put_off(reset.again.as_ref(), now));
+            if reset.status == ResetStatus::Aborted {
+                change.deletes = Self::released(&reset, rotations);
+            }
         }
         *run.reset.lock().unwrap_or_else(PoisonError::into_inner) = reset.clone();
         change.puts.push(put(kind::RESET, run.id.0.clone(), &run.id.0, &reset, Rule::Revision(revision))?);
@@ -221,6 +232,16 @@ async fn manager(host: &Host, estate: &Estate, finding: &Finding) -> Option<Arc<
     let by = estate.credentials.get(finding.credential.as_ref()?)?.issued_by.by.as_ref()?;
     host.material(by).await.ok()
 }
+
+/// The next automatic try of what could not be reached: ever later.
+fn put_off(before: Option<&Again>, now: Timestamp) -> Again {
+    let times = before.map_or(0, |again| again.times + 1);
+    Again { at: now + FIRST.saturating_mul(1 << times.min(16)).min(LONGEST), times }
+}
+
+/// The first wait before what could not be reached is tried again; doubled each time.
+const FIRST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// A finding that still keeps a reset from being complete.
 fn undone(finding: &Finding) -> bool {

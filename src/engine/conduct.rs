@@ -90,7 +90,11 @@ fn may_go_on(reset: &Reset) -> Result<bool, EngineError> {
     match reset.status {
         ResetStatus::Requested => return Err(EngineError::Unapproved(id.clone())),
         ResetStatus::Complete | ResetStatus::Rejected => return Ok(false),
-        ResetStatus::Running | ResetStatus::Resting | ResetStatus::Provisional => {}
+        ResetStatus::Running
+        | ResetStatus::Resting
+        | ResetStatus::Provisional
+        | ResetStatus::Paused
+        | ResetStatus::Aborted => {}
     }
     let digest = reset.plan.digest.to_string();
     match &reset.approval {

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use remint_core::drift::drift;
 use remint_core::machine::{Effect, Event, Reason, Rotation, State};
 use remint_core::step::{Path, Step};
 use serde_json::json;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::engine::deadline::Clock;
 use crate::engine::effect::{Stop, Task};
 use crate::engine::outcome::record;
 use crate::engine::record::entry;
@@ -16,6 +19,8 @@ use crate::engine::run::Run;
 use crate::engine::work::{Bound, work};
 use crate::engine::{Engine, EngineError, Progress, step};
 use crate::store::Change;
+
+mod hear;
 
 /// The members as they move.
 pub(super) struct Conductor {
@@ -29,9 +34,15 @@ pub(super) struct Conductor {
     /// Member → its wave.
     wave: Vec<usize>,
     open: usize,
-    moving: JoinSet<(usize, Result<Rotation, EngineError>)>,
+    moving: JoinSet<Moved>,
     /// Members that wait for steps of others.
     held: BTreeSet<usize>,
+    /// Members that begin nothing because the reset stands still.
+    stopped: BTreeSet<usize>,
+    /// Rung when somebody said something of the reset.
+    bell: Arc<Notify>,
+    heard: u64,
+    clock: Clock,
     /// Cuts whose outage was announced.
     out: BTreeSet<usize>,
     /// How often a step's answer was lost in this run.
@@ -62,6 +73,9 @@ impl Conductor {
                 wave[member] = number;
             }
         }
+        let bell = engine.bell(&run.id);
+        let bound = Arc::new(Bound::of(&plan));
+        let clock = Clock::new(plan, run.context.clock.now());
         Self {
             engine,
             run,
@@ -72,16 +86,21 @@ impl Conductor {
             open: 0,
             moving: JoinSet::new(),
             held: BTreeSet::new(),
+            stopped: BTreeSet::new(),
+            bell,
+            heard: 0,
+            clock,
             out: BTreeSet::new(),
             lost: HashMap::new(),
             decided: BTreeSet::new(),
             attested: BTreeSet::new(),
-            bound: Arc::new(Bound::of(&plan)),
+            bound,
         }
     }
 
     /// Starts the first wave; goes on with everything that was under way.
     pub(super) async fn start(&mut self) -> Result<(), EngineError> {
+        self.heard = self.engine.rung(&self.run.id).await?;
         // What the plan says and the estate that is active now does not: only that leaf parks.
         let active = self.engine.active_estate().await?;
         for index in 0..self.rotations.len() {
@@ -107,6 +126,10 @@ impl Conductor {
     }
 
     async fn resume(&mut self, index: usize) -> Result<(), EngineError> {
+        if !self.rotations[index].state.rests() && !self.goes_on(index) {
+            self.stopped.insert(index);
+            return Ok(());
+        }
         match self.rotations[index].state.clone() {
             State::Waiting { step } => self.wait(index, step),
             State::Doing { step } => {
@@ -164,7 +187,7 @@ impl Conductor {
         for index in 0..self.rotations.len() {
             let urgent = self.run.members[index].path == Path::Contain;
             let mine = self.wave[index] == number || (number == 0 && urgent);
-            if mine && matches!(self.rotations[index].state, State::Planned) {
+            if mine && matches!(self.rotations[index].state, State::Planned) && self.goes_on(index) {
                 self.apply(index, Event::Start).await?;
             }
         }
@@ -178,13 +201,29 @@ impl Conductor {
     /// Moves on until everything rests, or waits for something that rests.
     pub(super) async fn finish(&mut self) -> Result<(), EngineError> {
         loop {
-            while let Some(joined) = self.moving.join_next().await {
-                let (index, result) =
-                    joined.map_err(|error| EngineError::Refused(format!("a step failed: {error}")))?;
-                let rotation = result?;
-                self.moved(index, rotation).await?;
+            while !self.moving.is_empty() {
+                let bell = Arc::clone(&self.bell);
+                tokio::select! {
+                    biased;
+                    Some(joined) = self.moving.join_next() => {
+                        let Moved { index, took, result } =
+                            joined.map_err(|error| EngineError::Refused(format!("a step failed: {error}")))?;
+                        let rotation = result?;
+                        let before = &self.rotations[index].facts.ended;
+                        self.clock.took(rotation.facts.ended.difference(before).copied(), took);
+                        self.moved(index, rotation).await?;
+                        self.clock.tell(&self.engine, &self.run, &self.rotations).await?;
+                    }
+                    () = bell.notified() => self.heed().await?,
+                    () = tokio::time::sleep(LISTEN) => self.listen().await?,
+                }
             }
-            if self.open + 1 >= self.waves() || self.over_budget() {
+            // Somebody may have spoken while the last step ended.
+            self.listen().await?;
+            if !self.moving.is_empty() {
+                continue;
+            }
+            if self.open + 1 >= self.waves() || self.over_budget() || self.stands_still() {
                 return Ok(());
             }
             self.open_wave(self.open + 1).await?;
@@ -194,6 +233,9 @@ impl Conductor {
     /// Settled members whose held-back places may be written by now get them, and what reads there is reloaded.
     pub(super) async fn held_back(&mut self) -> Result<(), EngineError> {
         for index in 0..self.rotations.len() {
+            if self.stands_still() {
+                return Ok(());
+            }
             let member = &self.run.members[index];
             let missing = |rotation: &Rotation| {
                 self.run.places(member).iter().any(|place| !rotation.facts.delivered.contains(&place.at))
@@ -265,6 +307,7 @@ impl Conductor {
         match self.rotations[index].state.clone() {
             State::Waiting { step } => self.wait(index, step)?,
             State::Doing { step } => self.spawn(index, step),
+            State::Unknown { .. } if !self.goes_on(index) => drop(self.stopped.insert(index)),
             State::Unknown { step } => self.again(index, step).await?,
             _ => {}
         }
@@ -273,6 +316,10 @@ impl Conductor {
 
     /// Begins the step when nothing must come before it any more.
     fn wait(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
+        if !self.goes_on(index) {
+            self.stopped.insert(index);
+            return Ok(());
+        }
         let member = &self.run.members[index];
         // On the rolling path the old value lives on meanwhile; on the contain path this is what `dark` is.
         let awaits = step == Step::Mint && member.dark && !self.run.clean(member);
@@ -303,7 +350,10 @@ impl Conductor {
             if !wait.is_zero() {
                 run.context.clock.sleep(wait).await;
             }
-            (index, work(engine, run, bound, index, rotation, step).await)
+            let began = run.context.clock.now();
+            let result = work(engine, Arc::clone(&run), bound, index, rotation, step).await;
+            let took = run.context.clock.now().duration_since(began).unsigned_abs();
+            Moved { index, took, result }
         });
     }
 
@@ -365,3 +415,13 @@ impl Conductor {
         }
     }
 }
+
+/// What became of one member's way through its next steps.
+struct Moved {
+    index: usize,
+    took: Duration,
+    result: Result<Rotation, EngineError>,
+}
+
+/// How often a run looks whether somebody spoke at another replica.
+const LISTEN: Duration = Duration::from_secs(2);

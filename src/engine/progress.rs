@@ -1,7 +1,7 @@
 //! What whoever watches is told.
 
 use jiff::Timestamp;
-use remint_contract::{CredentialId, ResetId};
+use remint_contract::{CredentialId, Ref, ResetId};
 use remint_core::machine::State;
 use serde::Serialize;
 
@@ -15,4 +15,10 @@ pub enum Progress {
     Outage { reset: ResetId, cut: usize, began: bool, at: Timestamp },
     /// A wave opened.
     Wave { reset: ResetId, number: usize, of: usize, at: Timestamp },
+    /// Somebody paused, resumed or aborted it.
+    Standstill { reset: ResetId, word: String, reason: String, at: Timestamp },
+    /// When it will be done, as far as can be told; `late` when that is after the deadline.
+    Eta { reset: ResetId, done: Timestamp, deadline: Option<Timestamp>, late: bool, at: Timestamp },
+    /// A system's circuit opened, and nothing is sent before `until`; or it closed.
+    Circuit { system: Ref, until: Option<Timestamp>, at: Timestamp },
 }

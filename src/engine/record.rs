@@ -10,6 +10,7 @@ use remint_evidence_format::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::engine::pause::Standstill;
 use crate::store::{Key, Put, Record, Rule, StoreError};
 
 /// One reset: what was asked, what was approved, and where it stands.
@@ -28,6 +29,20 @@ pub struct Reset {
     /// When the old values are tried again; what is due is taken from the front.
     #[serde(default)]
     pub reproofs: Vec<Timestamp>,
+    /// Why it stands still, when it is paused or aborted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standstill: Option<Standstill>,
+    /// When the daemon tries again what could not be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<Again>,
+}
+
+/// The next automatic try.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    pub at: Timestamp,
+    /// How often it was put off already.
+    pub times: u32,
 }
 
 /// Who said yes to exactly this plan.
@@ -49,6 +64,10 @@ pub enum ResetStatus {
     Rejected,
     /// Under way, or interrupted while it was.
     Running,
+    /// Somebody said so: no further step begins.
+    Paused,
+    /// Stopped for good; what is half done is to be finished.
+    Aborted,
     /// Nothing more happens without a person: something is parked, dark or undecided.
     Resting,
     /// Everything settled; re-proofs are due.
@@ -163,6 +182,12 @@ pub mod kind {
     pub const OWNER: &str = "owner";
     pub const ESTATE: &str = "estate";
     pub const EXCEPTION: &str = "exception";
+    /// Rung whenever something was said of a reset.
+    pub const SIGNAL: &str = "signal";
+    /// When a running reset will be done, as far as can be told.
+    pub const ETA: &str = "eta";
+    /// What all replicas share of a system's budget.
+    pub const BUDGET: &str = "budget";
 }
 
 impl Finding {

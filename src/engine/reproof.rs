@@ -5,11 +5,12 @@ use std::sync::Arc;
 use remint_contract::ResetId;
 use remint_core::machine::{Event, State};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::engine::close::Reproved;
 use crate::engine::lease::Lease;
 use crate::engine::outcome::{graded, record};
-use crate::engine::record::{Reset, ResetStatus, entry, kind, put};
+use crate::engine::record::{Reset, ResetStatus, RotationRecord, entry, kind, put};
 use crate::engine::run::Run;
 use crate::engine::step::{Tried, try_old};
 use crate::engine::{Engine, EngineError};
@@ -31,19 +32,28 @@ impl Engine {
         if reset.status != ResetStatus::Provisional {
             return Err(EngineError::Refused(format!("reset {id} is not provisionally settled: {:?}", reset.status)));
         }
-        self.under(id, |lease| self.try_again(id, lease)).await
+        self.under(id, |lease| self.try_again(id, lease, false)).await
+    }
+
+    /// The same, when one is due by now: another replica may have made it a moment ago.
+    ///
+    /// # Errors
+    /// As for a re-proof by hand.
+    pub async fn reprove_due(&self, id: &ResetId) -> Result<(Reset, Reproved), EngineError> {
+        self.under(id, |lease| self.try_again(id, lease, true)).await
     }
 
     /// Under the lease, and from what the store says under it: another process may just have done the same.
-    async fn try_again(&self, id: &ResetId, lease: Arc<Lease>) -> Result<(Reset, Reproved), EngineError> {
+    async fn try_again(&self, id: &ResetId, lease: Arc<Lease>, due: bool) -> Result<(Reset, Reproved), EngineError> {
         let mut reset = self.reset(id).await?;
-        if reset.status != ResetStatus::Provisional {
+        let now = self.context.clock.now();
+        let early = due && reset.reproofs.first().is_some_and(|due| *due > now);
+        if reset.status != ResetStatus::Provisional || early {
             return Ok((reset, Reproved::default()));
         }
-        let now = self.context.clock.now();
         let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
         let host = Arc::new(self.host(Arc::clone(&estate)));
-        let run = Run::new(
+        let run = Arc::new(Run::new(
             reset.clone(),
             estate,
             host,
@@ -52,25 +62,14 @@ impl Engine {
             self.context.clone(),
             self.settings.clone(),
             lease,
-        );
+        ));
         let last = reset.reproofs.len() <= 1;
         let mut outcome = Reproved::default();
         let mut change = Change::default();
         let records = self.rotations(id).await?;
-        let mut tried = Vec::new();
-        for known in &records {
-            let member = &run.members[known.index];
-            let value = match &known.rotation.facts.old {
-                Some(old) => run.material(old).await?,
-                None => None,
-            };
-            let answer = match value {
-                Some(value) => try_old(&run, member, &value).await,
-                // Nothing to try: what the issuer listed at the sweep stands.
-                None => Tried::Refused,
-            };
-            outcome.file(known.credential.clone(), &answer);
-            tried.push(answer);
+        let tried = try_all(&run, &records).await?;
+        for (known, answer) in records.iter().zip(&tried) {
+            outcome.file(known.credential.clone(), answer);
         }
         let all = outcome.alive.is_empty() && outcome.unclear.is_empty();
         for (known, answer) in records.iter().zip(&tried) {
@@ -119,4 +118,30 @@ impl Engine {
         }
         Ok((reset, outcome))
     }
+}
+
+/// Tries every old value, as many at a time as the budgets of their systems allow; the answers in the order of the records.
+async fn try_all(run: &Arc<Run>, records: &[RotationRecord]) -> Result<Vec<Tried>, EngineError> {
+    let mut trying = JoinSet::new();
+    for (at, known) in records.iter().enumerate() {
+        let (run, index, old) = (Arc::clone(run), known.index, known.rotation.facts.old.clone());
+        trying.spawn(async move {
+            let value = match &old {
+                Some(old) => run.material(old).await?,
+                None => None,
+            };
+            let answer = match value {
+                Some(value) => try_old(&run, &run.members[index], &value).await,
+                // Nothing to try: what the issuer listed at the sweep stands.
+                None => Tried::Refused,
+            };
+            Ok::<_, EngineError>((at, answer))
+        });
+    }
+    let mut tried = vec![Tried::Refused; records.len()];
+    while let Some(joined) = trying.join_next().await {
+        let (at, answer) = joined.map_err(|error| EngineError::Refused(format!("a try failed: {error}")))??;
+        tried[at] = answer;
+    }
+    Ok(tried)
 }

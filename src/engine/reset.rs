@@ -58,6 +58,8 @@ impl Engine {
             status: ResetStatus::Requested,
             cleaned: BTreeSet::new(),
             reproofs: Vec::new(),
+            standstill: None,
+            again: None,
         };
         let scope = reset.id.0.clone();
         let mut change = Change::default();
@@ -174,7 +176,7 @@ impl Engine {
 
     /// A dirty node is clean again, on somebody's word: what waited in the dark may go on.
     pub async fn clean(&self, id: &ResetId, node: &Ref, by: &str, reason: &str) -> Result<Reset, EngineError> {
-        self.change_reset(id, "node.cleaned", |reset| {
+        let cleaned = self.change_reset(id, "node.cleaned", |reset| {
             if !reset.plan.dirty.contains(node) {
                 let dirty = crate::engine::names(&reset.plan.dirty);
                 return Err(EngineError::Refused(format!(
@@ -183,8 +185,10 @@ impl Engine {
             }
             reset.cleaned.insert(node.clone());
             Ok(json!({ "node": node.to_string(), "by": by, "reason": reason, "grade": "attested" }))
-        })
-        .await
+        });
+        let reset = cleaned.await?;
+        self.ring(id).await?;
+        Ok(reset)
     }
 
     /// A person's word on a finding. What it asks for is done when the reset goes on.
@@ -243,12 +247,20 @@ impl Engine {
 
     /// Lets parked members try again: all of a reset, or one credential.
     pub async fn retry(&self, id: &ResetId, only: Option<&Ref>) -> Result<usize, EngineError> {
+        self.retry_some(id, |record| only.is_none_or(|only| *only == record.credential)).await
+    }
+
+    /// Lets those try again that could not be reached.
+    pub async fn retry_unreachable(&self, id: &ResetId) -> Result<usize, EngineError> {
+        self.retry_some(id, |record| crate::engine::parked::unreachable(&record.rotation)).await
+    }
+
+    async fn retry_some(&self, id: &ResetId, wanted: impl Fn(&RotationRecord) -> bool) -> Result<usize, EngineError> {
         let reset = self.reset(id).await?;
         let mut change = Change::default();
         let mut moved = 0;
         for record in self.rotations(id).await? {
-            let wanted = only.is_none_or(|only| *only == record.credential);
-            if !wanted || !matches!(record.rotation.state, State::Parked { .. } | State::RolledBack) {
+            if !wanted(&record) || !matches!(record.rotation.state, State::Parked { .. } | State::RolledBack) {
                 continue;
             }
             let (rotation, _) = record.rotation.on(&reset.plan.members[record.index], &Event::Retry)?;
@@ -267,6 +279,7 @@ impl Engine {
     /// A resting reset has something to do again. When a run writes it at the same time, what that run wrote counts.
     async fn wake(&self, id: &ResetId) -> Result<(), EngineError> {
         let key = Key { kind: kind::RESET, id: id.0.clone() };
+        self.ring(id).await?;
         loop {
             let Some(record) = self.store.get(&key).await? else { return Ok(()) };
             let revision = record.revision;
@@ -283,7 +296,7 @@ impl Engine {
         }
     }
 
-    async fn change_reset(
+    pub(crate) async fn change_reset(
         &self,
         id: &ResetId,
         word: &str,

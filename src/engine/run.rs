@@ -12,7 +12,7 @@ use remint_core::machine::Version;
 use remint_core::plan::{Member, Node};
 
 use crate::context::Context;
-use crate::engine::host::{Ask, Host};
+use crate::engine::host::{Ask, Held, Host};
 use crate::engine::lease::Lease;
 use crate::engine::listing::Listing;
 use crate::engine::record::{IntentRecord, Reset};
@@ -48,6 +48,8 @@ pub struct Run {
     checked: Mutex<BTreeSet<Ref>>,
     places: Mutex<HashMap<Location, Arc<tokio::sync::Mutex<()>>>>,
     sweeps: Mutex<HashMap<Ref, Arc<Sweep>>>,
+    /// Leave to restart workloads, by member: from reload until they are confirmed.
+    restarting: Mutex<HashMap<usize, Vec<Held>>>,
     /// Somebody wants every member back between two steps.
     pub yields: AtomicBool,
     /// Documents of stores that hold more than one member.
@@ -109,6 +111,7 @@ impl Run {
             checked: Mutex::default(),
             places: Mutex::default(),
             sweeps: Mutex::default(),
+            restarting: Mutex::default(),
             yields: AtomicBool::new(false),
         }
     }
@@ -275,6 +278,32 @@ impl Run {
     /// True when another credential of the plan lies in the same document of a store.
     pub fn shared(&self, place: &Location) -> bool {
         self.shared.contains(&place.whole())
+    }
+
+    /// Waits for leave to restart a member's workloads. Systems are asked in one order, so that no two wait for each other.
+    pub async fn restart_allowed(&self, index: usize) -> Result<(), EngineError> {
+        if self.restarting.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&index) {
+            return Ok(());
+        }
+        let mut systems: BTreeMap<&Ref, u32> = BTreeMap::new();
+        let consumers = self.consumers(&self.members[index]);
+        for consumer in consumers.iter().filter(|consumer| !crate::engine::is_remint(consumer)) {
+            let Some(workload) = self.estate.workloads.get(consumer) else { continue };
+            if let Some(runs_on) = workload.runs_on.as_ref().filter(|_| workload.reload.how != "none") {
+                *systems.entry(&runs_on.system).or_default() += 1;
+            }
+        }
+        let mut held = Vec::new();
+        for (system, count) in systems {
+            held.push(self.host.restarts(system, count).await?);
+        }
+        self.restarting.lock().unwrap_or_else(PoisonError::into_inner).insert(index, held);
+        Ok(())
+    }
+
+    /// The member's workloads are confirmed, or waited for no more.
+    pub fn restarted(&self, index: usize) {
+        self.restarting.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
     }
 
     /// Everything alive at an issuer, from an enumeration that began after this was asked.

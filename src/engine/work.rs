@@ -53,6 +53,18 @@ pub(super) async fn work(
 ) -> Result<Rotation, EngineError> {
     let mut pending = Change::default();
     loop {
+        if matches!(step, Step::Reload | Step::Confirm) {
+            let mut leave = std::pin::pin!(run.restart_allowed(index));
+            tokio::select! {
+                biased;
+                leave = &mut leave => leave?,
+                () = std::future::ready(()) => {
+                    // It may take long, so what was done is written first.
+                    run.commit(std::mem::take(&mut pending)).await?;
+                    leave.await?;
+                }
+            }
+        }
         let mut task = Task::new(Arc::clone(&run), index, rotation.facts.clone());
         task.pending = pending;
         let event = outcome(&mut task, step).await?;
@@ -66,6 +78,9 @@ pub(super) async fn work(
         // One row a rotation: the last state that it came to.
         pending.puts.retain(|put| put.key.kind != kind::ROTATION);
         pending.puts.push(record(&run, index, &next)?);
+        if next.state.step() != Some(Step::Confirm) || next.state.rests() {
+            run.restarted(index);
+        }
         let (word, body) = told(&run, step, &event, &next);
         let now = run.context.clock.now();
         pending.entries.push(entry(word, now, Some(&run.id), Some(&member.credential), &body));

@@ -88,7 +88,10 @@ impl Supervisor {
         let mut seats = BTreeMap::new();
         for reset in app.engine.resets().await? {
             let mut seat = Seat::of(&reset);
-            if matches!(reset.status, ResetStatus::Running | ResetStatus::Resting) {
+            if matches!(
+                reset.status,
+                ResetStatus::Running | ResetStatus::Resting | ResetStatus::Paused | ResetStatus::Aborted
+            ) {
                 tracing::info!(reset = %reset.id, status = ?reset.status, "going on with what is not over");
                 seat.asked = true;
             }
@@ -164,6 +167,10 @@ impl Supervisor {
             let task = self.tasks.spawn(async move {
                 match job {
                     Job::Carry => carry(&engine, &reset).await,
+                    Job::Again => {
+                        engine.retry_unreachable(&reset).await?;
+                        carry(&engine, &reset).await
+                    }
                     Job::Reprove => reprove(&engine, &reset).await,
                 }
             });
@@ -274,7 +281,7 @@ fn undone(findings: &[Finding]) -> usize {
 }
 
 async fn reprove(engine: &Engine, id: &ResetId) -> Result<(), EngineError> {
-    let (_, outcome) = engine.reprove(id).await?;
+    let (_, outcome) = engine.reprove_due(id).await?;
     for credential in &outcome.alive {
         tracing::error!(reset = %id, %credential, "an old value that was dead is accepted again: the reset is open");
     }

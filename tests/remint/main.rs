@@ -1,6 +1,7 @@
 //! Everything that is tested through the library's own doors, in one program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+mod budget;
 mod cli;
 mod confirm;
 mod crash;
@@ -20,6 +21,7 @@ mod rights;
 mod serve;
 mod sim;
 mod sorts;
+mod standstill;
 mod store;
 mod strategies;
 mod tidy;

@@ -61,11 +61,22 @@ pub struct Budget {
     pub concurrency: u32,
     /// Calls per second; `None` is no limit.
     pub per_second: Option<u32>,
+    /// Workloads that it runs and that restart at a time, from reload until they are confirmed (`budget: {restarts: 4}`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u32>,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { concurrency: 8, per_second: None }
+        Self { concurrency: 8, per_second: None, restarts: None }
+    }
+}
+
+impl Budget {
+    /// Workloads that may restart at a time: as many as calls, where nothing is said.
+    #[must_use]
+    pub fn restarts(self) -> u32 {
+        self.restarts.unwrap_or(self.concurrency)
     }
 }
 

@@ -45,7 +45,7 @@ impl Make {
             connector: "sim".to_owned(),
             settings: serde_json::to_value(settings).unwrap(),
             auth: auth.map(|auth| name(Kind::Credential, auth)),
-            budget: Budget { concurrency, per_second: None },
+            budget: Budget { concurrency, per_second: None, restarts: None },
             propagation: None,
             zone: None,
         };

@@ -46,7 +46,12 @@ pub(crate) struct Process {
 
 pub(crate) fn settings() -> EngineSettings {
     EngineSettings {
-        host: HostSettings { call_timeout: Duration::from_secs(2), tries: 4, backoff: Duration::from_millis(50) },
+        host: HostSettings {
+            call_timeout: Duration::from_secs(2),
+            tries: 4,
+            backoff: Duration::from_millis(50),
+            ..HostSettings::default()
+        },
         poll: Duration::from_millis(300),
         patience: Duration::from_secs(4),
         lease: Duration::from_secs(6),
