@@ -197,7 +197,9 @@ pub(crate) fn random(dice: &Dice) -> (Estate, Request) {
         }
         if dice.permille(60) {
             let at = ["vault:a/*", "plain:b/*", "vault:keep/*"];
-            let what = UnlockWhat::Places(Pattern::parse_in(&Name::default_namespace(), at[usize::try_from(dice.below(3)).unwrap()]).unwrap());
+            let what = UnlockWhat::Places(
+                Pattern::parse_in(&Name::default_namespace(), at[usize::try_from(dice.below(3)).unwrap()]).unwrap(),
+            );
             unlocks.push(Unlock { what, verb: UnlockVerb::Read });
         }
         // A minter is at the same issuer, and was there before.
@@ -218,7 +220,8 @@ pub(crate) fn random(dice: &Dice) -> (Estate, Request) {
     };
     let mut request = Request::new(vec![Node::Doc(start)]);
     if dice.permille(300) {
-        let selector = if dice.permille(500) { "*".to_owned() } else { format!("name={}", dice.pick::<String>(&names)) };
+        let selector =
+            if dice.permille(500) { "*".to_owned() } else { format!("name={}", dice.pick::<String>(&names)) };
         request.contain = Some(selector.parse().unwrap());
     }
     if dice.permille(300) {
