@@ -15,6 +15,7 @@ mod sweep;
 
 pub use confirm::restart;
 pub use deliver::held_back;
+pub use mint::own_switch;
 pub use prove::{Tried, try_old};
 pub use sweep::finding_id;
 

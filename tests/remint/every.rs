@@ -80,7 +80,13 @@ struct Script {
 
 impl Script {
     fn new(at: usize, blow: Option<Blow>) -> Arc<Self> {
-        Arc::new(Self { at, blow, effects: AtomicUsize::new(0), commits: AtomicUsize::new(0), struck: Mutex::default() })
+        Arc::new(Self {
+            at,
+            blow,
+            effects: AtomicUsize::new(0),
+            commits: AtomicUsize::new(0),
+            struck: Mutex::default(),
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use remint_core::step::Step;
 
 use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::host::Ask;
-use crate::engine::step::mint::park;
+use crate::engine::step::mint::{own_switch, park};
 
 /// How often what is derived is ended and listed again.
 const ROUNDS: usize = 5;
@@ -43,6 +43,8 @@ async fn kill(task: &mut Task, verb: Verb) -> Result<(), Stop> {
     if task.facts.new.as_ref().and_then(|new| new.id.as_ref()) == Some(&id) {
         return Err(park("the issuer says that the old and the new value are one version; nothing was revoked"));
     }
+    // What Remint acts through is killed with the new value: on a cut path it is not delivered by then.
+    own_switch(&run, task.member(), task.facts.new.as_ref()).await?;
     let effect = Effect {
         system: &document.issued_by.system,
         verb,

@@ -5,14 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use remint_contract::{ErrorKind, MadeBy, Material, MintRequest, Minted, OperationId, RightsChange, SecretValue, Verb};
+use remint_contract::{
+    ErrorKind, MadeBy, Material, MintRequest, Minted, OperationId, RightsChange, SecretValue, Strategy, Verb,
+};
 use remint_core::machine::{Done, Reason, Version};
+use remint_core::plan::Member;
 use remint_core::step::Step;
 
 use crate::engine::EngineError;
 use crate::engine::effect::{Effect, Stop, Task, chain};
 use crate::engine::host::Ask;
 use crate::engine::record::{IntentOutcome, IntentRecord};
+use crate::engine::run::Run;
 
 /// How many values are proposed before the target's rules are a matter for a person.
 const VALUES: usize = 3;
@@ -46,7 +50,7 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
         if let Some(intent) = intent {
             task.close(&intent, "effect.done", None);
         }
-        return Ok(minted(task, version));
+        return minted(task, version).await;
     }
     let places = run.eventual(&member);
     if places.is_empty() {
@@ -107,7 +111,7 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
             })
             .await;
         match answer {
-            Ok(made) => return keep(task, made),
+            Ok(made) => return keep(task, made).await,
             // A refused value is an answer: another one may do.
             Err(Stop::Failed { kind: ErrorKind::RefusedValue, what }) => refused = what,
             Err(stop) => return Err(stop),
@@ -117,7 +121,7 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
 }
 
 /// What was made is sealed before anything else starts, unless its value was sealed before it was sent.
-fn keep(task: &mut Task, made: Minted) -> Result<Done, Stop> {
+async fn keep(task: &mut Task, made: Minted) -> Result<Done, Stop> {
     let run = Arc::clone(&task.run);
     let operation = run.context.operation().map_err(EngineError::from)?;
     let sealed = task.seal(&operation, &made.material.secret)?;
@@ -128,12 +132,26 @@ fn keep(task: &mut Task, made: Minted) -> Result<Done, Stop> {
         principal: None,
         accepted_at: BTreeSet::new(),
     };
-    Ok(minted(task, version))
+    minted(task, version).await
 }
 
-fn minted(task: &Task, version: Version) -> Done {
+async fn minted(task: &Task, version: Version) -> Result<Done, Stop> {
     task.run.news.lock().unwrap_or_else(PoisonError::into_inner).insert(task.credential(), version.clone());
-    Done::Minted { new: version }
+    if task.member().strategy == Strategy::InPlace {
+        // The old value died of it.
+        own_switch(&task.run, task.member(), Some(&version)).await?;
+    }
+    Ok(Done::Minted { new: version })
+}
+
+/// From here on Remint acts with the new value, where this is what it acts through.
+pub async fn own_switch(run: &Run, member: &Member, new: Option<&Version>) -> Result<(), EngineError> {
+    if let (true, Some(new)) = (member.remint_acts, new)
+        && let Some(material) = run.material(new).await?
+    {
+        run.host.switch(&member.credential, Arc::new(material));
+    }
+    Ok(())
 }
 
 /// Uses the new value as a consumer would: the same identity, the same rights.

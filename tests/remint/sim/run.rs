@@ -87,7 +87,7 @@ async fn simulate(seed: u64) -> Outcome {
     let mut next_event = chance.dice.millis(weather.events.0, weather.events.1);
     let mut complete = false;
     let mut stuck = true;
-    while began.elapsed() < Duration::from_hours(2) {
+    while began.elapsed() < Duration::from_mins(40) && story.retries < 40 {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let quiet = began.elapsed() > weather.until;
         if quiet && !chance.quiet.swap(true, Ordering::SeqCst) {
