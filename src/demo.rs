@@ -20,17 +20,16 @@ use remint_evidence_format::bundle::verify;
 use remint_fake::demo::{self as cast, RUNNER};
 use remint_fake::world::{Attacker, Traffic, WorldError};
 use serde::Serialize;
-use tokio::sync::broadcast::Receiver;
 
 use crate::app::{App, AppError, Places};
 use crate::context::Context;
 use crate::engine::host::HostSettings;
 use crate::engine::record::{DecisionWord, Reset, ResetStatus};
 use crate::engine::reset::{Request as Asked, plan_bytes};
-use crate::engine::{EngineError, EngineSettings, Progress};
+use crate::engine::{EngineError, EngineSettings};
 use crate::evidence::{ExportError, SequencerError, export};
 use crate::watch::Watch;
-use outage::Outages;
+use outage::{Outages, Watching};
 
 mod outage;
 
@@ -110,6 +109,8 @@ pub enum DemoError {
         #[source]
         source: std::io::Error,
     },
+    #[error("the clock of the announced outages stopped")]
+    Watching(#[from] tokio::task::JoinError),
     #[error("the intruder did not get anywhere in a minute")]
     Intruder,
 }
@@ -153,7 +154,7 @@ pub async fn play(options: &Options, kinds: Arc<dyn Kinds>, say: &(dyn Fn(&str) 
     let plan = planned(options, &estate, from, &*kinds, &context)?;
     say(&format!("3. The plan.\n\n{}", render_plan(&plan, &estate)));
 
-    let watching = app.engine.watch();
+    let watching = Watching::begin(app.engine.watch(), Outages::new(&plan));
     let id = context.reset().map_err(EngineError::from)?;
     let request = Asked {
         id: id.clone(),
@@ -174,7 +175,7 @@ pub async fn play(options: &Options, kinds: Arc<dyn Kinds>, say: &(dyn Fn(&str) 
 
     let loot = attacker.stop().await;
     let alive = attacker.alive().await;
-    let outages = outages(watching, &plan);
+    let outages = watching.end().await?;
     let mut summary = sum_up(&app, &reset, &estate, traffic, &outages).await?;
     summary.mode = if options.contain { "contain" } else { "rolling" };
     summary.attacker_read = loot.read;
@@ -312,17 +313,6 @@ async fn evidence(app: &App, reset: &Reset, path: &Path, say: &(dyn Fn(&str) + S
     let report = verify(&bytes, Some(app.key.verifier()));
     say(&format!("7. Evidence: {} bytes, verified offline.\n\n{}", bytes.len(), report.render()));
     Ok(report.ok)
-}
-
-fn outages(mut watching: Receiver<Progress>, plan: &Plan) -> Outages {
-    let mut outages = Outages::new(plan);
-    loop {
-        match watching.try_recv() {
-            Ok(event) => outages.take(&event),
-            Err(tokio::sync::broadcast::error::TryRecvError::Lagged(_)) => {}
-            Err(_) => return outages,
-        }
-    }
 }
 
 async fn sum_up(

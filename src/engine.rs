@@ -29,6 +29,7 @@ mod conductor;
 pub mod effect;
 pub mod host;
 pub mod lease;
+pub mod listing;
 mod look;
 mod outcome;
 pub mod progress;

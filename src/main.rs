@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// A rotation is many small records: with this allocator it takes a quarter less processor time (decision 0012).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     if let Err(error) = remint::harden::process() {
         remint::cli::complain(&error);

@@ -5,7 +5,6 @@
 
 mod estate;
 mod families;
-mod memory;
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use remint_core::plan;
 use serde_json::{Value, json};
 
 use crate::baseline::breadth_first;
+use crate::process;
 use families::{Edges, FAMILIES};
 
 const NODES: u32 = 1_000_000;
@@ -42,12 +42,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         "families": families,
         "seconds_plan_100k": seconds_plan,
         "members_planned": members,
-        "peak_mb": memory::peak_mb()?,
+        "peak_mb": process::peak_mb().map_err(|error| error.to_string())?,
     });
     if as_json {
-        println!("{report}")
+        println!("{report}");
     } else {
-        print(&report)
+        print(&report);
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ fn family(name: &str, edges: &Edges) -> Result<Value, Box<dyn Error>> {
 
     let baseline = breadth_first(&offsets, &targets, 0);
     let ours = reach(&graph, &[0]);
-    let count = baseline.iter().filter(|&&visited| visited == 1).count();
+    let count: usize = baseline.iter().map(|&visited| usize::from(visited)).sum();
     let equal = (0..NODES).zip(&baseline).all(|(node, &visited)| ours.contains(node) == (visited == 1));
     if !equal || ours.order.len() != count {
         return Err(format!("{name}: reach finds {} nodes and the baseline {count}", ours.order.len()).into());

@@ -2,15 +2,22 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person at a terminal")]
 
 mod baseline;
+#[cfg(feature = "engine")]
+mod fanout;
 mod graph;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "engine")]
 mod postgres;
+mod process;
 
 use std::error::Error;
 use std::process::ExitCode;
 
 /// An error is a sentence for the person at the terminal.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,9 +33,11 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Outcome<()> {
     match arguments.split_first() {
         Some((name, rest)) if name == "graph" => graph::run(rest).map_err(|error| error.to_string().into()),
-        #[cfg(feature = "postgres")]
+        #[cfg(feature = "engine")]
+        Some((name, rest)) if name == "fanout" => fanout::run(rest),
+        #[cfg(feature = "engine")]
         Some((name, rest)) if name == "postgres" => postgres::run(rest),
-        Some((name, _)) => Err(format!("there is no benchmark `{name}`; there are: graph, postgres").into()),
-        None => Err("name a benchmark: graph, postgres".into()),
+        Some((name, _)) => Err(format!("there is no benchmark `{name}`; there are: fanout, graph, postgres").into()),
+        None => Err("name a benchmark: fanout, graph, postgres".into()),
     }
 }

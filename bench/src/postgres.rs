@@ -43,6 +43,7 @@ struct Report {
 
 /// The baseline, counted in the same way.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the report")]
 struct Plain {
     logins_per_rotation: f64,
     statements_per_rotation: f64,

@@ -130,6 +130,7 @@ impl Rotation {
     ///
     /// # Errors
     /// [`Illegal`], with the rotation unchanged.
+    #[expect(clippy::match_same_arms, reason = "each row of the transition table stands for itself")]
     pub fn on(&self, member: &Member, event: &Event) -> Result<(Self, Vec<Effect>), Illegal> {
         let illegal = || Illegal { state: self.state.to_string(), event: event.name() };
         let mut next = self.clone();

@@ -1,6 +1,7 @@
 //! The modelled attacker: a plan's steps are done in any legal order while somebody reads, mints and overwrites, after
 //! every step, all that any live value lets him. He must end with nothing alive, and nobody clean may be without a
 //! working value outside a cut or a contained credential.
+#![allow(clippy::unwrap_used, reason = "a test that cannot make its estate has failed")]
 
 #[path = "world/world.rs"]
 mod world;
@@ -16,6 +17,7 @@ use world::{Dice, Fault, TestKinds, r, random, run};
 /// How many estates the ordinary run tries; `REMINT_ESTATES` asks for more.
 const ESTATES: u64 = 1_000;
 
+#[expect(clippy::disallowed_methods, reason = "how long to search is said by who runs it")]
 fn estates() -> u64 {
     std::env::var("REMINT_ESTATES").ok().and_then(|text| text.parse().ok()).unwrap_or(ESTATES)
 }

@@ -144,10 +144,7 @@ impl Estate {
             }
             return Ok(Exit::Done);
         }
-        if !diff.is_empty()
-            && active != documents::Estate::default()
-            && !yes
-            && !session.asked("Make this the active estate?")?
+        if !diff.is_empty() && active != documents::Estate::default() && !yes && !asked("Make this the active estate?")?
         {
             return Ok(Exit::Refused);
         }
@@ -158,17 +155,15 @@ impl Estate {
     }
 }
 
-impl Session {
-    /// Asks a person; without one the answer is no, with a word on how to say yes.
-    pub(super) fn asked(&self, question: &str) -> Result<bool, Failure> {
-        use std::io::{BufRead as _, IsTerminal as _};
-        if !std::io::stdin().is_terminal() {
-            say(&format!("{question} Nobody is here to ask; say --yes to mean it."));
-            return Ok(false);
-        }
-        say(&format!("{question} Type yes:"));
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line)?;
-        Ok(line.trim() == "yes")
+/// Asks a person; without one the answer is no, with a word on how to say yes.
+pub(super) fn asked(question: &str) -> Result<bool, Failure> {
+    use std::io::{BufRead as _, IsTerminal as _};
+    if !std::io::stdin().is_terminal() {
+        say(&format!("{question} Nobody is here to ask; say --yes to mean it."));
+        return Ok(false);
     }
+    say(&format!("{question} Type yes:"));
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim() == "yes")
 }

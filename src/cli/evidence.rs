@@ -62,9 +62,9 @@ impl Evidence {
                 })?;
                 let report = verify(&bytes, key.as_ref());
                 if session.json() {
-                    json(&report.to_json())?
+                    json(&report.to_json())?;
                 } else {
-                    data(&report.render())
+                    data(&report.render());
                 }
                 Ok(if report.ok { Exit::Done } else { Exit::Failed })
             }
@@ -96,7 +96,8 @@ async fn list(session: &Session, id: ResetId) -> Result<Exit, Failure> {
             let body = serde_json::to_string(&body).unwrap_or_default();
             rows.push([
                 one.number.to_string(),
-                parsed.at.to_string(),
+                // As it is written in the entry, without the part of the second that only JSON has a use for.
+                parsed.at.parse::<jiff::Timestamp>().map_or_else(|_| parsed.at.to_string(), |at| format!("{at:.0}")),
                 parsed.kind.to_string(),
                 parsed.subject.as_ref().map(ToString::to_string).unwrap_or_default(),
                 body,
@@ -104,9 +105,9 @@ async fn list(session: &Session, id: ResetId) -> Result<Exit, Failure> {
         }
     }
     if session.json() {
-        json(&values)?
+        json(&values)?;
     } else {
-        data(&table(["no", "at", "what", "about", "detail"], rows))
+        data(&table(["no", "at", "what", "about", "detail"], rows));
     }
     Ok(Exit::Done)
 }

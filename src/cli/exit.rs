@@ -47,8 +47,10 @@ impl From<AppError> for Failure {
     fn from(error: AppError) -> Self {
         let exit = match &error {
             AppError::Problems(_) | AppError::Empty(_) | AppError::Read { .. } => Exit::Usage,
-            AppError::NotInitialised(_) | AppError::Governance | AppError::Kek(_) => Exit::Refused,
-            AppError::Store(StoreError::Locked(_)) => Exit::Refused,
+            AppError::NotInitialised(_)
+            | AppError::Governance
+            | AppError::Kek(_)
+            | AppError::Store(StoreError::Locked(_)) => Exit::Refused,
             AppError::Engine(error) => of(error),
             AppError::Key(_) | AppError::Store(_) | AppError::History(_) => Exit::Failed,
         };
@@ -103,7 +105,7 @@ fn of(error: &EngineError) -> Exit {
 
 /// How a reset stands, as an exit code: provisional counts as done only where something owns the re-proof.
 #[must_use]
-pub fn of_reset<'a>(status: ResetStatus, rotations: impl IntoIterator<Item = &'a Rotation>) -> Exit {
+pub(crate) fn of_reset<'a>(status: ResetStatus, rotations: impl IntoIterator<Item = &'a Rotation>) -> Exit {
     match status {
         ResetStatus::Complete => return Exit::Done,
         ResetStatus::Requested | ResetStatus::Rejected => return Exit::Refused,

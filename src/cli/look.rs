@@ -13,7 +13,7 @@ use remint_core::machine::State;
 use remint_core::plan::{Node, Plan as Planned, Refusal, Request, plan, render_plan, render_reach, to_json};
 use serde_json::json;
 
-use crate::app::{App, load_paths};
+use crate::app::{App, AppError, load_paths};
 use crate::cli::output::{counted, data, json, next, say};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
@@ -30,7 +30,16 @@ impl Source {
         if !self.paths.is_empty() {
             return Ok(load_paths(&self.paths, &*session.kinds)?.estate);
         }
-        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        let app = match session.open(HostRules::default(), EngineSettings::default()).await {
+            Err(AppError::NotInitialised(state)) => {
+                let state = state.display();
+                return Err(Failure::usage(format!(
+                    "no folder of documents is named, and {state} holds no remint state; name a folder, as in: \
+                     remint reach PATH --from Workload/NAME"
+                )));
+            }
+            opened => opened?,
+        };
         let active = app.engine.active_estate().await?;
         active.ok_or_else(|| Failure::usage("no estate is active; name a folder, or: remint estate activate PATH"))
     }
@@ -102,7 +111,7 @@ impl Reach {
         let from = starts(&graph, &self.from)?;
         let reached = reach(&graph, &from).explain(&graph);
         let nodes = nodes(&self.from)?;
-        let dirty = dirty(&estate, &nodes, session)?;
+        let dirty = dirty(&estate, &nodes, session);
         if session.json() {
             let reached: Vec<_> = reached
                 .iter()
@@ -127,12 +136,12 @@ impl Reach {
 }
 
 /// The nodes that a plan would hold dirty.
-fn dirty(estate: &Estate, from: &[Node], session: &Session) -> Result<BTreeSet<String>, Failure> {
+fn dirty(estate: &Estate, from: &[Node], session: &Session) -> BTreeSet<String> {
     let request = Request::new(from.to_vec());
     match plan(estate, &request, &*session.kinds, session.context.clock.now()) {
-        Ok(plan) => Ok(plan.dirty.iter().map(ToString::to_string).collect()),
+        Ok(plan) => plan.dirty.iter().map(ToString::to_string).collect(),
         // Reach answers for an estate that cannot be planned, too: what is dirty then is at least where he started.
-        Err(_) => Ok(from.iter().map(ToString::to_string).collect()),
+        Err(_) => from.iter().map(ToString::to_string).collect(),
     }
 }
 

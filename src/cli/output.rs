@@ -10,7 +10,7 @@ use crate::cli::exit::Failure;
 use crate::terminal::columns;
 
 /// Writes data as it is.
-pub fn data(text: &str) {
+pub(crate) fn data(text: &str) {
     let mut out = std::io::stdout().lock();
     // Whoever closed the pipe has seen enough.
     let _ = out.write_all(text.as_bytes());
@@ -21,24 +21,24 @@ pub fn data(text: &str) {
 }
 
 /// Writes data as JSON.
-pub fn json(value: &impl Serialize) -> Result<(), Failure> {
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::new(super::Exit::Failed, error))?;
     data(&text);
     Ok(())
 }
 
 /// Says something to a person.
-pub fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// A number and what it counts, as a sentence.
-pub fn counted(count: usize, one: &str, many: &str) -> String {
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}.", if count == 1 { one } else { many })
 }
 
 /// The last words of a run.
-pub fn next(text: &str) {
+pub(crate) fn next(text: &str) {
     say(&format!("\nWhat to do now: {text}"));
 }
 
@@ -56,7 +56,7 @@ pub fn complain(error: &(dyn std::error::Error + 'static)) {
 
 /// A table that fits the terminal: a rule under the header, and none between rows, so that a long list stays a list.
 #[must_use]
-pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table
         .load_style(NOTHING.header_separator(LineStyle::none().fill('─').junction('─')))
@@ -73,6 +73,6 @@ pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [
 
 /// True when a person watches.
 #[must_use]
-pub fn watched() -> bool {
+pub(crate) fn watched() -> bool {
     std::io::stderr().is_terminal()
 }

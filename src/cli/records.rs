@@ -162,7 +162,9 @@ pub(super) async fn rotations(app: &App, id: Option<&ResetId>) -> Result<Vec<Sho
             match reset.status {
                 ResetStatus::Requested => {
                     let answer = format!("remint approve {id}, or remint reject {id} --reason …", id = reset.id);
-                    these.iter_mut().for_each(|one| one.next_action = Some(answer.clone()));
+                    for one in &mut these {
+                        one.next_action = Some(answer.clone());
+                    }
                 }
                 // It never runs, so nothing moves these on.
                 ResetStatus::Rejected => these.iter_mut().for_each(|one| one.next_action = None),

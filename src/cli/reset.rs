@@ -10,6 +10,7 @@ use remint_core::plan::{Plan, render_plan};
 use serde_json::json;
 
 use crate::app::{App, load_paths};
+use crate::cli::estate::asked;
 use crate::cli::exit::of_reset;
 use crate::cli::look::Scope;
 use crate::cli::output::{data, json, next, say, watched};
@@ -95,7 +96,7 @@ impl Reset {
         let at = session.context.clock.now();
         let request = Request { id: id.clone(), plan, estate, reason: self.reason.clone(), by: by.clone(), at };
         app.engine.request(request).await?;
-        if !self.yes && !session.asked("Carry this plan out?")? {
+        if !self.yes && !asked("Carry this plan out?")? {
             next(&format!("remint approve {id}, or remint reject {id} --reason …"));
             if session.json() {
                 json(&json!({ "reset": id.0, "status": ResetStatus::Requested }))?;

@@ -80,7 +80,7 @@ impl Engine {
                     continue;
                 }
             };
-            for live in live.iter().filter(|live| live.target.is_none()) {
+            for live in live.strangers() {
                 let id = crate::engine::step::finding_id(&run.id.0, &system.to_string(), &live.version);
                 if known.contains(&id) {
                     continue;

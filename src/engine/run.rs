@@ -1,10 +1,10 @@
 //! What the steps of one running reset share: the plan, the estate it was made from, the values in memory.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use remint_contract::{CredentialId, Error, Live, Location, Material, OperationId, Ref, SecretValue, Target, Verb};
+use remint_contract::{CredentialId, Error, Location, Material, OperationId, Ref, SecretValue, Target, Verb};
 use remint_core::estate::{Credential, Destination, Estate, System};
 use remint_core::machine::Version;
 use remint_core::plan::{Member, Node};
@@ -12,6 +12,7 @@ use remint_core::plan::{Member, Node};
 use crate::context::Context;
 use crate::engine::host::{Ask, Host};
 use crate::engine::lease::Lease;
+use crate::engine::listing::Listing;
 use crate::engine::record::{IntentRecord, Reset};
 use crate::engine::{EngineError, EngineSettings};
 use crate::escrow::Escrow;
@@ -45,13 +46,30 @@ pub struct Run {
     checked: Mutex<BTreeSet<Ref>>,
     places: Mutex<HashMap<Location, Arc<tokio::sync::Mutex<()>>>>,
     sweeps: Mutex<HashMap<Ref, Arc<Sweep>>>,
+    /// Documents of stores that hold more than one member.
+    shared: HashSet<Location>,
+}
+
+/// Documents in which more than one of these members lies.
+fn shared(members: &[Member]) -> HashSet<Location> {
+    let mut first: HashMap<Location, usize> = HashMap::new();
+    let mut shared = HashSet::new();
+    for (index, member) in members.iter().enumerate() {
+        for place in member.places() {
+            let document = place.at.whole();
+            if *first.entry(document.clone()).or_insert(index) != index {
+                shared.insert(document);
+            }
+        }
+    }
+    shared
 }
 
 /// Shares one enumeration among all that asked before it began.
 #[derive(Default)]
 struct Sweep {
     asked: AtomicU64,
-    last: tokio::sync::Mutex<(u64, Arc<Vec<Live>>)>,
+    last: tokio::sync::Mutex<(u64, Arc<Listing>)>,
 }
 
 impl Run {
@@ -67,6 +85,7 @@ impl Run {
         lease: Arc<Lease>,
     ) -> Self {
         Self {
+            shared: shared(&reset.plan.members),
             members: reset.plan.members.clone(),
             id: reset.id.clone(),
             reset: Mutex::new(reset),
@@ -169,10 +188,11 @@ impl Run {
     /// Where the new value may go now: withheld places once their readers are clean and swept, late ones once the old
     /// values that could read them are dead.
     pub fn places(&self, member: &Member) -> Vec<Destination> {
-        let swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let clean = self.clean(member);
+        let swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
         let dead = |members: &[usize]| members.iter().all(|index| swept.contains(index));
         let mut places = member.destinations.clone();
-        if self.clean(member) && dead(&member.withheld_after) {
+        if clean && dead(&member.withheld_after) {
             places.extend(member.withheld.iter().cloned());
         }
         places.extend(member.late.iter().filter(|late| dead(&late.after)).map(|late| late.destination.clone()));
@@ -215,15 +235,13 @@ impl Run {
         Arc::clone(self.places.lock().unwrap_or_else(PoisonError::into_inner).entry(place.whole()).or_default())
     }
 
-    /// True when another credential of the estate lies in the same document of a store.
-    pub fn shared(&self, place: &Location, credential: &Ref) -> bool {
-        self.members.iter().any(|other| {
-            other.credential != *credential && other.places().any(|there| there.at.whole() == place.whole())
-        })
+    /// True when another credential of the plan lies in the same document of a store.
+    pub fn shared(&self, place: &Location) -> bool {
+        self.shared.contains(&place.whole())
     }
 
     /// Everything alive at an issuer, from an enumeration that began after this was asked.
-    pub async fn enumerate(&self, system: &Ref, actor: Option<Arc<Material>>) -> Result<Arc<Vec<Live>>, Error> {
+    pub async fn enumerate(&self, system: &Ref, actor: Option<Arc<Material>>) -> Result<Arc<Listing>, Error> {
         let sweep =
             Arc::clone(self.sweeps.lock().unwrap_or_else(PoisonError::into_inner).entry(system.clone()).or_default());
         let mine = sweep.asked.fetch_add(1, Ordering::SeqCst) + 1;
@@ -242,7 +260,7 @@ impl Run {
                 async move { connector.enumerate(&call, &targets).await }
             })
             .await?;
-        *last = (begins, Arc::new(live));
+        *last = (begins, Arc::new(Listing::new(live)));
         Ok(Arc::clone(&last.1))
     }
 

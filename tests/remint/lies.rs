@@ -115,8 +115,8 @@ async fn what_is_not_an_authentication_denied_proves_nothing() {
         impatient(&mut rig);
         let (engine, old) = (rig.engine(), rig.value(0));
         let why = format!("{trouble:?}");
-        // Capture (probe, use) and verify get through; from the proof on there is trouble.
-        let fault = rig.world.fault("bank", Fault::on("use", trouble).from("remint").after(3)).unwrap();
+        // Capture and verify get through; from the proof on there is trouble.
+        let fault = rig.world.fault("bank", Fault::on("use", trouble).from("remint").after(2)).unwrap();
         let reset = rig.reset(&engine, rig.plan()).await;
         let (step, reason) = parked(&engine, &reset.id).await;
         assert!(step == Step::Prove && matches!(reason, Reason::Unclear { .. }), "{why}: {step} {reason}");

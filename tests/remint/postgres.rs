@@ -22,7 +22,7 @@ use server::Login;
 
 impl Shape {
     fn of(count: usize) -> Self {
-        Self { count, in_place: false, within: Duration::from_secs(60), backup: false }
+        Self { count, in_place: false, within: Duration::from_mins(1), backup: false }
     }
 }
 

@@ -115,3 +115,15 @@ async fn no_system_sees_more_calls_at_once_than_its_budget() {
     }
     assert_eq!(rig.issuer.counts().of("remint").most_in_flight, 3, "the budget is used");
 }
+
+#[tokio::test]
+async fn no_value_is_tried_again_for_what_is_known_of_it() {
+    for (endpoints, tries) in [(1, 5), (2, 9)] {
+        let rig = Rig::with(Shape { endpoints, ..Shape::default() }).await;
+        let (engine, old) = (rig.engine(), rig.value(0));
+        let reset = rig.reset(&engine, rig.plan()).await;
+        assert_settled(&rig, &engine, &reset, &[old], "counted").await;
+        // At each endpoint the old value before, twice after, and the new one as the control; and one verify of the new.
+        assert_eq!(rig.issuer.counts().of("remint").of("use"), tries, "{endpoints} endpoints");
+    }
+}

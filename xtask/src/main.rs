@@ -1,8 +1,9 @@
-//! What developers and CI run: `cargo xtask test`, `cargo xtask servers up|down|list`, `cargo xtask bench NAME`.
+//! What developers and CI run: `cargo xtask test`, `cargo xtask lint`, `cargo xtask servers up|down|list`, `cargo xtask bench NAME`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person at a terminal")]
 
 mod bench;
 mod child;
+mod lint;
 mod postgres;
 mod servers;
 mod tally;
@@ -16,7 +17,7 @@ use clap::{Parser, Subcommand};
 type Outcome<T> = Result<T, String>;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Tests, test servers and benchmarks of Remint")]
+#[command(name = "cargo xtask", about = "Tests, lints, test servers and benchmarks of Remint")]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -30,6 +31,8 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Look at the layout of the code and at what clippy says of it; a warning fails.
+    Lint,
     /// Throw-away servers that stay up between test runs.
     Servers {
         #[command(subcommand)]
@@ -46,6 +49,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Test { arguments } => test::run(&arguments),
+        Task::Lint => lint::run(),
         Task::Servers { action } => servers::run(&action).map(|()| ExitCode::SUCCESS),
         Task::Bench { name, arguments } => bench::run(&name, &arguments),
     };

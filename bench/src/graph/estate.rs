@@ -156,7 +156,7 @@ fn workload(name: &str, host: Option<Ref>) -> Result<Workload, NameError> {
         reload: Reload { how: "none".to_owned(), settings: serde_json::Value::Null },
         confirm: Confirm {
             how: ConfirmHow(ConfirmGrade::IssuerSeen),
-            within: Duration::from_secs(300),
+            within: Duration::from_mins(5),
             source: None,
             settings: serde_json::Value::Null,
         },
@@ -202,6 +202,7 @@ impl ConnectorKind for Plain {
                 propagation: Duration::ZERO,
                 strategies: [Strategy::Overlap].into(),
                 endpoints: vec!["main".to_owned()],
+                verifies_at: None,
                 reversible_disable: true,
                 dies_with_issuer: true,
                 calls: vec![(Strategy::Overlap, 8)],

@@ -5,9 +5,10 @@ use remint_core::estate::UnlockVerb;
 /// From, to.
 pub(super) type Edges = Vec<(u32, u32)>;
 
+type Maker = fn(u32, usize) -> Edges;
+
 /// A family's name and how it is made, for so many nodes and edges.
-pub(super) const FAMILIES: [(&str, fn(u32, usize) -> Edges); 3] =
-    [("random", random), ("scale-free", scale_free), ("layered", layered)];
+pub(super) const FAMILIES: [(&str, Maker); 3] = [("random", random), ("scale-free", scale_free), ("layered", layered)];
 
 /// Both ends uniform. One giant strongly connected part.
 fn random(nodes: u32, edges: usize) -> Edges {
@@ -53,8 +54,12 @@ pub(super) fn verb(from: u32, to: u32) -> UnlockVerb {
 /// The baseline's arrays.
 pub(super) fn flat(nodes: u32, edges: &Edges) -> (Vec<u32>, Vec<u32>) {
     let mut offsets = vec![0_u32; nodes as usize + 1];
-    edges.iter().for_each(|&(from, _)| offsets[from as usize + 1] += 1);
-    (1..offsets.len()).for_each(|at| offsets[at] += offsets[at - 1]);
+    for &(from, _) in edges {
+        offsets[from as usize + 1] += 1;
+    }
+    for at in 1..offsets.len() {
+        offsets[at] += offsets[at - 1];
+    }
     let (mut next, mut targets) = (offsets.clone(), vec![0_u32; edges.len()]);
     for &(from, to) in edges {
         targets[next[from as usize] as usize] = to;

@@ -25,6 +25,8 @@ pub(crate) async fn check(suite: &mut Suite<'_>, strategy: Strategy) {
         name("the new version works, the old one is refused everywhere once revoked, and each verb repeats"),
         outcome,
     );
+    let outcome = one_login(suite, strategy).await;
+    suite.note(name("verify and the probe of the endpoint that it stands for accept and refuse the same"), outcome);
     let outcome = reversible(suite, strategy).await;
     suite.note(name("disable stops a version and enable brings it back"), outcome);
     let outcome = derived(suite, strategy).await;
@@ -87,6 +89,28 @@ async fn replaced(suite: &mut Suite<'_>, strategy: Strategy) -> Outcome {
         life.everywhere(suite, &old.material, &Verdict::Denied, "a revoked value that was enabled").await?;
     }
     Ok(())
+}
+
+async fn one_login(suite: &mut Suite<'_>, strategy: Strategy) -> Outcome {
+    let life = life(suite, strategy).await?;
+    let at = life.declared.verifies_at.ok_or(Stop::NotShown("verify stands for no endpoint"))?;
+    hold(at < life.declared.endpoints.len(), "the endpoint that verify stands for is not declared")?;
+    let old = life.case.old.clone();
+    let wrong = Material { username: old.material.username.clone(), secret: suite.secret() };
+    life.alike(suite, &old.material, at, true, "the old value").await?;
+    life.alike(suite, &wrong, at, false, "a value that never was").await?;
+    let new = life.mint(suite, &old).await?;
+    life.alike(suite, &new.material, at, true, "the new value").await?;
+    if life.declared.reversible_disable {
+        let call = suite.harness.call().await;
+        let result = suite.connector.clone().disable(&call, &life.case.target, &new.version).await;
+        suite.good("disable", result)?;
+        suite.harness.settle().await;
+        life.alike(suite, &new.material, at, false, "a disabled value").await?;
+    }
+    life.revoke(suite, &old.version).await?;
+    suite.harness.settle().await;
+    life.alike(suite, &old.material, at, false, "a revoked value").await
 }
 
 async fn reversible(suite: &mut Suite<'_>, strategy: Strategy) -> Outcome {
@@ -306,6 +330,12 @@ async fn lagging(suite: &mut Suite<'_>, strategy: Strategy) -> Outcome {
         verdicts.push(suite.good("probe", result)?);
     }
     hold(verdicts.contains(&Verdict::Accepted), "no endpoint was seen to be behind")?;
+    if let Some(at) = life.declared.verifies_at {
+        let call = suite.harness.call().await;
+        let accepted = suite.connector.clone().verify(&call, &life.case.target, &old.material).await.is_ok();
+        let same = verdicts.get(at).is_some_and(|verdict| (*verdict == Verdict::Accepted) == accepted);
+        hold(same, "verify is not the try at the endpoint that it stands for")?;
+    }
     suite.harness.settle().await;
     life.everywhere(suite, &old.material, &Verdict::Denied, "the old value once every endpoint knows").await
 }
@@ -365,6 +395,28 @@ impl Life {
         let call = suite.harness.call().await;
         let result = suite.connector.clone().revoke(&call, &self.case.target, version).await;
         suite.good("revoke", result)
+    }
+
+    /// `verify` and the probe at the endpoint that it stands for say the same of a value.
+    async fn alike(
+        &self,
+        suite: &mut Suite<'_>,
+        material: &Material,
+        endpoint: usize,
+        accepted: bool,
+        what: &str,
+    ) -> Outcome {
+        let call = suite.harness.call().await;
+        let result = suite.connector.clone().verify(&call, &self.case.target, material).await;
+        if accepted {
+            suite.good("verify", result)?;
+        } else {
+            suite.bad(&format!("verify of {what}"), result, &[ErrorKind::Denied])?;
+        }
+        let result = suite.connector.clone().probe(&call, &self.case.target, material, endpoint).await;
+        let verdict = suite.good("probe", result)?;
+        let expected = if accepted { Verdict::Accepted } else { Verdict::Denied };
+        hold(verdict == expected, format!("{what} is {verdict:?} by the probe, and verify says otherwise"))
     }
 
     /// The same verdict at every declared endpoint.

@@ -165,6 +165,10 @@ pub struct IssuerCapabilities {
     pub strategies: BTreeSet<Strategy>,
     /// Every address where the credential is accepted; the old value must be refused at each.
     pub endpoints: Vec<String>,
+    /// The endpoint (an index into `endpoints`) at which `verify` is the same try as `probe`: it accepts a value exactly
+    /// when the probe there does. Whoever has asked one need not ask the other. `None`: the two are different tries.
+    #[serde(default)]
+    pub verifies_at: Option<usize>,
     /// True when `disable` can be undone by `enable`.
     pub reversible_disable: bool,
     /// True when a version dies with the version that minted it.

@@ -140,9 +140,9 @@ impl Template {
                 Part::Username { url } => {
                     let name = material.username.as_deref().ok_or(TemplateError::NoUsername)?;
                     if *url {
-                        percent_encode(name.as_bytes(), &mut out)
+                        percent_encode(name.as_bytes(), &mut out);
                     } else {
-                        out.extend_from_slice(name.as_bytes())
+                        out.extend_from_slice(name.as_bytes());
                     }
                 }
             }

@@ -153,10 +153,9 @@ impl Harness for Fake {
         let fault = match fault {
             Asked::LyingRevoke => Fault::on("revoke", Trouble::Lie).times(1),
             Asked::LostAnswer(Verb::Mint) => Fault::on("mint", Trouble::LostAfter).times(1),
-            Asked::LostAnswer(_) => return false,
             Asked::Throttle => Fault::on("revoke", Trouble::Throttle(Duration::from_secs(1))).times(1),
             // An endpoint that is behind does not know of a version that was made just now: nothing to show here.
-            Asked::Lagging => return false,
+            Asked::LostAnswer(_) | Asked::Lagging => return false,
         };
         self.faults.lock().unwrap().push(self.issuer.fault(fault));
         true

@@ -86,6 +86,11 @@ impl Settings {
         self.at(&self.primary)
     }
 
+    /// Which of the endpoints the server's own address is, when it is one of them.
+    pub(crate) fn primary_endpoint(&self) -> Option<usize> {
+        self.endpoints.iter().position(|endpoint| *endpoint == self.primary)
+    }
+
     /// How to log in at one endpoint. Statements are not logged: they carry verifiers.
     pub(crate) fn at(&self, endpoint: &Endpoint) -> PgConnectOptions {
         let options = PgConnectOptions::new_without_pgpass()
@@ -166,6 +171,17 @@ mod tests {
     fn the_endpoints_default_to_the_urls_own() {
         let settings = Settings::read(&json!({"url": "postgres://db.internal/app"})).ok().unwrap();
         assert_eq!(settings.endpoints, [Endpoint { host: "db.internal".into(), port: 5432 }]);
+    }
+
+    #[test]
+    fn the_servers_own_address_is_known_among_the_endpoints() {
+        let among = |endpoints: serde_json::Value| {
+            let settings = Settings::read(&json!({"url": "postgres://db:5432/app", "endpoints": endpoints}));
+            settings.ok().unwrap().primary_endpoint()
+        };
+        assert_eq!(among(json!([])), Some(0));
+        assert_eq!(among(json!(["replica:5432", "db:5432"])), Some(1));
+        assert_eq!(among(json!(["db:6432", "replica:5432"])), None);
     }
 
     #[test]

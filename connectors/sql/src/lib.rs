@@ -99,6 +99,7 @@ fn capabilities(settings: &Settings) -> Capabilities {
             propagation: Duration::ZERO,
             strategies: BTreeSet::from([Strategy::Alternate, Strategy::InPlace]),
             endpoints: settings.endpoints.iter().map(ToString::to_string).collect(),
+            verifies_at: settings.primary_endpoint(),
             reversible_disable: true,
             dies_with_issuer: false,
             // mint, verify, compare, revoke, end, enumerate; before, after twice and the control at one endpoint.

@@ -146,10 +146,12 @@ impl Build {
     }
 
     fn pattern(&mut self, id: NodeId, pattern: &Pattern, verb: UnlockVerb) {
-        if verb == UnlockVerb::Admin && pattern.wildcard && pattern.path.is_empty() {
-            if let Some(system) = self.graph.document(&pattern.system) {
-                return self.edge(id, system, UnlockVerb::Admin);
-            }
+        if verb == UnlockVerb::Admin
+            && pattern.wildcard
+            && pattern.path.is_empty()
+            && let Some(system) = self.graph.document(&pattern.system)
+        {
+            return self.edge(id, system, UnlockVerb::Admin);
         }
         if verb == UnlockVerb::Mint || verb == UnlockVerb::Admin {
             let issued = Places::matching(self.places.issued.get(&pattern.system), pattern);

@@ -58,7 +58,9 @@ fn of_at_least(least: usize, graph: &Csr) -> Vec<Vec<u32>> {
             if low[node as usize] == order[node as usize] {
                 let start = open.iter().rposition(|&member| member == node).unwrap_or_default();
                 let members = &mut open[start..];
-                members.iter().for_each(|&member| is_open[member as usize] = false);
+                for &member in &*members {
+                    is_open[member as usize] = false;
+                }
                 if members.len() >= least {
                     members.sort_unstable();
                     found.push(members.to_vec());

@@ -19,7 +19,9 @@ impl Csr {
     pub fn new(nodes: u32, mut edges: Vec<(u32, u32, UnlockVerb)>) -> Self {
         edges.retain(|edge| edge.0 < nodes && edge.1 < nodes);
         let mut ends = vec![0_usize; nodes as usize];
-        edges.iter().for_each(|edge| ends[edge.0 as usize] += 1);
+        for (from, ..) in &edges {
+            ends[*from as usize] += 1;
+        }
         let mut sum = 0;
         for end in &mut ends {
             sum += std::mem::replace(end, sum);

@@ -32,7 +32,7 @@ fn member(path: Path, dark: bool) -> Member {
         least_proof: ProofGrade::Refused,
         outage: None,
         hold: Duration::ZERO,
-        confirm_within: Duration::from_secs(60),
+        confirm_within: Duration::from_mins(1),
     }
 }
 

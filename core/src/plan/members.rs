@@ -62,13 +62,12 @@ pub(super) fn choose(estate: &Estate, graph: &Graph, reach: &Reach, request: &Re
             .push(stores.into_iter().filter_map(|system| actor(estate, graph, &draft.index, system)).collect());
     }
     mark_actors(estate, graph, &mut draft, &mut refusals);
-    match own_ancestors(&draft) {
-        Some(refusal) => refusals.push(refusal),
+    if let Some(refusal) = own_ancestors(&draft) {
+        refusals.push(refusal);
+    } else {
+        contain(estate, &mut draft, request, &foul);
         // Only now it is known who rolls: what is contained needs no promise of two values side by side.
-        None => {
-            contain(estate, &mut draft, request, &foul);
-            refusals.extend(draft.members.iter().filter_map(|member| refuse(estate, member, &capabilities)));
-        }
+        refusals.extend(draft.members.iter().filter_map(|member| refuse(estate, member, &capabilities)));
     }
     find_trust(estate, graph, &mut draft);
     let dirty = dirty.iter().filter_map(|&id| document(graph, id)).collect();
@@ -302,7 +301,9 @@ fn own_ancestors(draft: &Draft) -> Option<Refusal> {
             way.push(member);
             at = draft.parent[member];
         }
-        way.into_iter().for_each(|member| state[member] = 2);
+        for member in way {
+            state[member] = 2;
+        }
     }
     None
 }

@@ -68,11 +68,17 @@ impl Found {
         };
         if before.len() <= SMALL {
             for &one in before {
-                after.iter().for_each(|&other| add(self, one, other));
+                for &other in after {
+                    add(self, one, other);
+                }
             }
         } else if let Some(&hub) = after.first() {
-            before.iter().for_each(|&one| add(self, one, hub));
-            after.iter().for_each(|&other| add(self, hub, other));
+            for &one in before {
+                add(self, one, hub);
+            }
+            for &other in after {
+                add(self, hub, other);
+            }
         }
     }
 }

@@ -20,7 +20,9 @@ pub(super) fn waves(estate: &Estate, draft: &Draft, precedences: &[Precedence], 
     let mut units = components(&graph);
     units.reverse();
     for (unit, members) in units.iter().enumerate() {
-        members.iter().for_each(|&member| unit_of[member as usize] = unit);
+        for &member in members {
+            unit_of[member as usize] = unit;
+        }
     }
     // Units are in topological order now, so one pass gives the longest path.
     let mut layer = vec![0_usize; units.len()];

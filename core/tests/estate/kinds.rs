@@ -55,6 +55,7 @@ impl ConnectorKind for FakeKind {
             propagation: Duration::ZERO,
             strategies,
             endpoints: Vec::new(),
+            verifies_at: None,
             reversible_disable: true,
             dies_with_issuer: true,
             calls: Vec::new(),

@@ -34,6 +34,7 @@ fn issuer(slots: Slots, made_by: MadeBy) -> Capabilities {
             propagation: Duration::ZERO,
             strategies: [Strategy::Overlap, Strategy::Alternate, Strategy::InPlace].into(),
             endpoints: vec!["main".into()],
+            verifies_at: None,
             reversible_disable: true,
             dies_with_issuer: false,
             calls: vec![(Strategy::Overlap, 8)],

@@ -54,7 +54,7 @@ impl Make {
             reload: Reload { how: "none".into(), settings: serde_json::Value::Null },
             confirm: Confirm {
                 how: ConfirmHow(ConfirmGrade::IssuerSeen),
-                within: Duration::from_secs(300),
+                within: Duration::from_mins(5),
                 source: None,
                 settings: serde_json::Value::Null,
             },

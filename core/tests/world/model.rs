@@ -19,6 +19,7 @@ pub enum Value {
 
 /// One credential as its issuer and the attacker see it.
 #[derive(Default, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all of them combine")]
 pub struct State {
     old_alive: bool,
     /// Minted and alive.

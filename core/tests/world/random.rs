@@ -20,7 +20,10 @@ impl Dice {
         z ^ (z >> 31)
     }
     pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
+        usize::try_from(self.next() % bound.max(1) as u64).unwrap()
+    }
+    pub fn below32(&mut self, bound: u32) -> u32 {
+        u32::try_from(self.next() % u64::from(bound.max(1))).unwrap()
     }
     pub fn chance(&mut self, percent: u64) -> bool {
         self.next() % 100 < percent
@@ -91,11 +94,11 @@ pub fn random(dice: &mut Dice) -> Estate {
             credential.issued_by.dies_with_issuer = dies && by < index;
         }
     }
-    for index in 0..count {
+    for name in &names {
         if dice.chance(10) {
             let other = dice.below(count);
             let bundle = place[other][dice.below(place[other].len())].parse().unwrap();
-            make.credential(&names[index], "i0", &[], &[]).trusted_by.push(bundle);
+            make.credential(name, "i0", &[], &[]).trusted_by.push(bundle);
         }
     }
     for system in ["i0", "i1", "s0"] {

@@ -5,7 +5,7 @@ use remint_core::plan::{Plan, Request};
 use remint_core::step::Step;
 
 use super::hands::Hands;
-use super::model::{Value, World};
+use super::model::{State, Value, World};
 use super::random::Dice;
 
 /// What does not hold.
@@ -34,7 +34,10 @@ pub fn run(estate: &Estate, plan: &Plan, request: &Request, dice: &mut Dice) -> 
         let legal: Vec<usize> = (0..plan.members.len()).filter(|&member| world.is_legal(member)).collect();
         if legal.is_empty() || dice.chance(2) {
             let Some(node) = world.footholds.iter().nth(dice.below(world.footholds.len())).cloned() else {
-                if legal.is_empty() { break } else { continue }
+                if legal.is_empty() {
+                    break;
+                }
+                continue;
             };
             world.footholds.remove(&node);
         } else {
@@ -64,7 +67,7 @@ fn end(estate: &Estate, plan: &Plan, request: &Request, world: &World<'_>) -> Re
         let member = &plan.members[index];
         return Err(Fault::Stuck(format!("{} at {:?}", member.credential, world.next_step(index))));
     }
-    let his = world.state.iter().position(|state| state.in_his_hands());
+    let his = world.state.iter().position(State::in_his_hands);
     if let Some(his) = his.filter(|_| exposed.is_none()) {
         return Err(Fault::Survives(format!("{}: {:?}", world.hands.credentials[his], world.state[his])));
     }

@@ -1,13 +1,16 @@
 //! Capture: the old value goes from its source of truth into escrow, for the proof only.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use remint_contract::{Error, ErrorKind, Material, OperationId, Verb, Verdict};
+use remint_contract::{Error, ErrorKind, Material, OperationId, Retry, Verb, Verdict, Verified};
+use remint_core::estate::Credential;
 use remint_core::machine::{Done, Version};
 
 use crate::engine::EngineError;
 use crate::engine::effect::{Stop, Task};
 use crate::engine::host::Ask;
+use crate::engine::run::Run;
 
 /// How often an endpoint that does not say yes or no is asked again: this is the only time when the control of the proof
 /// can be had, and containment does not wait for it.
@@ -19,7 +22,7 @@ const TRIES: usize = 5;
 /// Without a readable value the rotation goes on with a lower grade of proof: the one version that the issuer lists for
 /// the target, if there is exactly one, is the old version.
 pub(super) async fn capture(task: &mut Task) -> Result<Done, Stop> {
-    let run = std::sync::Arc::clone(&task.run);
+    let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
     let value = match document.source() {
         Some(source) => run.host.read(source).await,
@@ -41,55 +44,75 @@ pub(super) async fn capture(task: &mut Task) -> Result<Done, Stop> {
 }
 
 /// The version that this value is.
+///
+/// `verify` comes first: where the connector says that it is the very login that `probe` makes at one endpoint, its answer
+/// holds there too, and the value is not tried a second time.
 async fn known(task: &mut Task, material: Material) -> Result<Version, Stop> {
-    let run = std::sync::Arc::clone(&task.run);
+    let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
-    let system = &document.issued_by.system;
-    let verbs = run.host.connector(system)?.describe().verbs;
-    let operation = OperationId("capture".into());
-    let target = &document.issued_by.target;
-
+    let issuer = run.host.connector(&document.issued_by.system)?.describe().issuer;
+    let same = issuer.and_then(|issuer| issuer.verifies_at);
     let mut accepted_at = BTreeSet::new();
-    if verbs.contains(&Verb::Probe) {
-        for endpoint in 0..task.member().endpoints.len().max(1) {
-            for _ in 0..TRIES {
-                let ask = Ask { system, verb: Verb::Probe, operation: &operation, actor: None };
-                let verdict = run
-                    .host
-                    .call(ask, |connector, call| {
-                        let (target, material) = (target.clone(), material.clone());
-                        async move { connector.probe(&call, &target, &material, endpoint).await }
-                    })
-                    .await?;
-                if verdict == Verdict::Accepted {
-                    accepted_at.insert(endpoint);
-                }
-                if !matches!(verdict, Verdict::Unclear(_)) {
-                    break;
-                }
-                run.context.clock.sleep(run.settings.poll).await;
-            }
+    let (id, principal, told) = match verify(&run, document, &material).await {
+        Ok(verified) => {
+            accepted_at.extend(same);
+            (Some(verified.version), Some(verified.principal), same)
         }
-    }
-    let ask = Ask { system, verb: Verb::Verify, operation: &operation, actor: None };
-    let verified = run
-        .host
-        .call(ask, |connector, call| {
-            let (target, material) = (target.clone(), material.clone());
-            async move { connector.verify(&call, &target, &material).await }
-        })
-        .await;
-    let (id, principal) = match verified {
-        Ok(verified) => (Some(verified.version), Some(verified.principal)),
         // What lies there is not accepted: the version that lives is another one.
         Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::Unsupported | ErrorKind::Missing) => {
-            (listed(task).await?.and_then(|version| version.id), None)
+            let told = same.filter(|_| error.kind == ErrorKind::Denied);
+            (listed(task).await?.and_then(|version| version.id), None, told)
         }
         Err(error) => return Err(error.into()),
     };
+    let endpoints = task.member().endpoints.len().max(1);
+    for endpoint in (0..endpoints).filter(|endpoint| told != Some(*endpoint)) {
+        if accepts(&run, document, &material, endpoint).await? {
+            accepted_at.insert(endpoint);
+        }
+    }
     let sealing = run.context.operation().map_err(EngineError::from)?;
     let sealed = task.seal(&sealing, &material.secret)?;
     Ok(Version { id, username: material.username, sealed: Some(sealed), principal, accepted_at })
+}
+
+async fn verify(run: &Run, document: &Credential, material: &Material) -> Result<Verified, Error> {
+    let operation = OperationId("capture".into());
+    let ask = Ask { system: &document.issued_by.system, verb: Verb::Verify, operation: &operation, actor: None };
+    run.host
+        .call(ask, |connector, call| {
+            let (target, material) = (document.issued_by.target.clone(), material.clone());
+            async move { connector.verify(&call, &target, &material).await }
+        })
+        .await
+}
+
+/// Does the probe accept the value at this endpoint? What stays unclear is no control.
+async fn accepts(run: &Run, document: &Credential, material: &Material, endpoint: usize) -> Result<bool, Stop> {
+    let system = &document.issued_by.system;
+    if !run.host.connector(system)?.describe().verbs.contains(&Verb::Probe) {
+        return Ok(false);
+    }
+    let operation = OperationId("capture".into());
+    for _ in 0..TRIES {
+        let ask = Ask { system, verb: Verb::Probe, operation: &operation, actor: None };
+        let answer = run
+            .host
+            .call(ask, |connector, call| {
+                let (target, material) = (document.issued_by.target.clone(), material.clone());
+                async move { connector.probe(&call, &target, &material, endpoint).await }
+            })
+            .await;
+        match answer {
+            Ok(Verdict::Accepted) => return Ok(true),
+            Ok(Verdict::Denied) => return Ok(false),
+            Ok(Verdict::Unclear(_)) => run.context.clock.sleep(run.settings.poll).await,
+            // The host has waited and asked as often as it does.
+            Err(error) if error.retry() != Retry::Never => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
 }
 
 /// The only version that the issuer lists for the target.
@@ -100,9 +123,8 @@ async fn listed(task: &Task) -> Result<Option<Version>, Stop> {
         return Ok(None);
     }
     let live = task.run.enumerate(system, None).await?;
-    let mut mine = live.iter().filter(|live| live.target.as_deref() == Some(document.issued_by.target.name.as_str()));
-    Ok(match (mine.next(), mine.next()) {
-        (Some(only), None) => Some(Version {
+    Ok(match live.of(&document.issued_by.target.name) {
+        [only] => Some(Version {
             id: Some(only.version.clone()),
             username: None,
             sealed: None,

@@ -24,7 +24,7 @@ pub(super) async fn deliver(task: &mut Task) -> Result<Done, Stop> {
     for (place, fields) in values(task).await? {
         let store = run.host.connector(&place.system)?.describe().store;
         // A document that several credentials share is staged and promoted in one go, one writer at a time.
-        if store.is_some_and(|store| store.staged) && !run.shared(&place, &task.credential()) {
+        if store.is_some_and(|store| store.staged) && !run.shared(&place) {
             let version = write(task, &place, &fields, None).await?;
             run.staged.lock().unwrap_or_else(PoisonError::into_inner).insert((task.index, place), version);
         }

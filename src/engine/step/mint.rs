@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use remint_contract::{
-    ErrorKind, MadeBy, Material, MintRequest, Minted, OperationId, RightsChange, SecretValue, Strategy, Verb,
+    ErrorKind, Location, MadeBy, Material, MintRequest, Minted, OperationId, RightsChange, SecretValue, Strategy, Verb,
 };
 use remint_core::machine::{Done, Reason, Version};
 use remint_core::plan::Member;
@@ -277,11 +277,14 @@ async fn kill_new(task: &mut Task, new: &Version) -> Result<(), Stop> {
     .await
 }
 
+/// What is written at one place, field by field.
+pub(super) type Fields = BTreeMap<String, SecretValue>;
+
 /// The fields of each destination for a material.
 pub(super) fn rendered(
     places: &[remint_core::estate::Destination],
     material: &Material,
-) -> Result<Vec<(remint_contract::Location, BTreeMap<String, SecretValue>)>, Stop> {
+) -> Result<Vec<(Location, Fields)>, Stop> {
     let mut all = Vec::with_capacity(places.len());
     for place in places {
         let mut fields = BTreeMap::new();

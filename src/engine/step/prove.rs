@@ -1,6 +1,5 @@
 //! Prove: the old value is tried and must be refused, at every endpoint, twice, a propagation time apart.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use remint_contract::{Material, OperationId, ProofGrade, Verb, Verdict};
@@ -124,9 +123,8 @@ async fn absent(task: &mut Task, old: Option<Version>) -> Result<Done, Stop> {
         return Err(park("the old value is not known and the issuer lists nothing: a person has to attest its death"));
     }
     let live = run.enumerate(system, run.manager(document).await?).await?;
-    let alive: BTreeSet<&str> = live.iter().map(|live| live.version.0.as_str()).collect();
     if let Some(id) = old.as_ref().and_then(|old| old.id.as_ref())
-        && alive.contains(id.0.as_str())
+        && live.lists(id)
     {
         return Err(Stop::Park(Reason::Alive { endpoints: vec![system.to_string()] }));
     }

@@ -26,14 +26,16 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
     let verbs = run.host.connector(&system)?.describe().verbs;
     let mut undecided = Vec::new();
     if verbs.contains(&Verb::Enumerate) {
-        let findings = findings(task).await?;
         for _ in 0..3 {
             undecided.clear();
             let live = run.enumerate(&system, run.manager(document).await?).await?;
-            if !disabled(&member, step) && live.iter().any(|live| is(task.facts.old.as_ref(), live)) {
+            let old = task.facts.old.as_ref().and_then(|old| old.id.as_ref());
+            if !disabled(&member, step) && old.is_some_and(|old| live.lists(old)) {
                 return Err(Stop::Park(Reason::Alive { endpoints: vec![format!("{system}, by its own list")] }));
             }
-            let strangers: Vec<Live> = live.iter().filter(|live| stranger(task, &member, live)).cloned().collect();
+            let mine = live.of(&document.issued_by.target.name);
+            let strangers: Vec<&Live> = mine.iter().filter(|live| stranger(task, live)).collect();
+            let findings = if strangers.is_empty() { Vec::new() } else { findings(task).await? };
             let mut killed = false;
             for stranger in &strangers {
                 let id = finding_id(&run.id.0, &system.to_string(), &stranger.version);
@@ -75,12 +77,9 @@ fn disabled(member: &Member, step: Step) -> bool {
     member.path != Path::Rolling && step == Step::Sweep
 }
 
-/// Listed, of this target, and neither what this reset made nor what it replaces.
-fn stranger(task: &Task, member: &Member, live: &Live) -> bool {
-    let Ok(document) = task.run.document(&member.credential) else { return false };
-    live.target.as_deref() == Some(document.issued_by.target.name.as_str())
-        && !is(task.facts.new.as_ref(), live)
-        && !is(task.facts.old.as_ref(), live)
+/// Neither what this reset made nor what it replaces.
+fn stranger(task: &Task, live: &Live) -> bool {
+    !is(task.facts.new.as_ref(), live) && !is(task.facts.old.as_ref(), live)
 }
 
 fn is(version: Option<&Version>, live: &Live) -> bool {

@@ -60,7 +60,7 @@ fn documents_are_valid_or_every_problem_is_named() {
     let mut checked = 0;
     for item in std::fs::read_dir(folder).unwrap() {
         let name = item.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".yaml") {
+        if std::path::Path::new(&name).extension().is_some_and(|end| end == "yaml") {
             let output = user.run(&format!("validate manifests/invalid/{name}"));
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
             assert_eq!(exit(&output), 2, "{name}");

@@ -119,7 +119,7 @@ impl Seen {
         loop {
             match watching.try_recv() {
                 Ok(event) => {
-                    self.add("progress", format!("{event:?} {}", serde_json::to_string(&event).unwrap()).as_bytes())
+                    self.add("progress", format!("{event:?} {}", serde_json::to_string(&event).unwrap()).as_bytes());
                 }
                 Err(tokio::sync::broadcast::error::TryRecvError::Lagged(_)) => {}
                 Err(_) => return,

@@ -22,7 +22,7 @@ use super::client::{Client, Habits};
 use super::server::{Login, Server};
 
 /// Nothing here may take longer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
 /// How the estate of a test differs from the usual one.
 pub(crate) struct Shape {
@@ -58,7 +58,7 @@ impl Bank {
         for name in ["apps", "keep", "state", "keys"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
-        let mut bank = Draft { server, prefix, context: context.clone(), folder, shape };
+        let bank = Draft { server, prefix, context: context.clone(), folder, shape };
         let before = bank.server.logins("%").await;
         let admin = bank.admin().await;
         let mut olds = Vec::new();
@@ -162,7 +162,7 @@ pub(crate) fn words(record: &RotationRecord) -> String {
 }
 
 fn file(index: usize) -> String {
-    format!("c{index:02}.{}", if index % 2 == 0 { "env" } else { "json" })
+    format!("c{index:02}.{}", if index.is_multiple_of(2) { "env" } else { "json" })
 }
 
 /// What is known before there is an estate.
@@ -210,7 +210,7 @@ impl Draft {
             )
         };
         self.server.run(&sql).await;
-        let text = if index % 2 == 0 {
+        let text = if index.is_multiple_of(2) {
             format!("# kept\nDATABASE_URL=postgres://{user}:{password}@{}/postgres\n", self.server.address)
         } else {
             serde_json::json!({ "kept": 1, "db": { "user": user, "password": password } }).to_string()
@@ -279,7 +279,7 @@ spec:
         }
         let strategy = if shape.in_place { "in-place, outage: 30s" } else { "alternate" };
         for index in 0..shape.count {
-            let fields = if index % 2 == 0 {
+            let fields = if index.is_multiple_of(2) {
                 format!(r#"DATABASE_URL: "postgres://{{username|url}}:{{secret|url}}@{address}/postgres""#)
             } else {
                 r#"db.user: "{username}", db.password: "{secret}""#.to_owned()

@@ -13,8 +13,6 @@ static ONE: Mutex<()> = Mutex::const_new(());
 pub(crate) struct Server {
     /// host:port
     pub(crate) address: String,
-    pub(crate) user: String,
-    pub(crate) password: String,
     pub(crate) version: i32,
     boss: Mutex<PgConnection>,
     _turn: MutexGuard<'static, ()>,
@@ -43,11 +41,11 @@ impl Server {
         let password = std::env::var("REMINT_TEST_POSTGRES_PASSWORD").unwrap();
         let (user, rest) = url.strip_prefix("postgres://").unwrap().split_once('@').unwrap();
         let address = rest.split('/').next().unwrap().to_owned();
-        let login = Login { user: user.to_owned(), password: password.clone() };
+        let login = Login { user: user.to_owned(), password };
         let mut boss = login.connect(&address, "boss").await.unwrap();
         let version =
             sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(&mut boss).await.unwrap();
-        Some(Self { address, user: login.user, password, version, boss: Mutex::new(boss), _turn: turn })
+        Some(Self { address, version, boss: Mutex::new(boss), _turn: turn })
     }
 
     /// Runs statements as the superuser.
@@ -100,7 +98,8 @@ impl Login {
                 true
             }
             Err(failure) => {
-                let code = failure.as_database_error().and_then(|answer| answer.code().map(|code| code.into_owned()));
+                let code =
+                    failure.as_database_error().and_then(|answer| answer.code().map(std::borrow::Cow::into_owned));
                 let refused = matches!(code.as_deref(), Some("28P01" | "28000"));
                 assert!(refused, "{}: {failure}", self.user);
                 false

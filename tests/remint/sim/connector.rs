@@ -129,6 +129,7 @@ impl Settings {
         Capabilities {
             verbs,
             issuer: (self.role == Role::Issuer).then(|| IssuerCapabilities {
+                verifies_at: None,
                 slots: self.slots,
                 made_by: self.made_by,
                 probe: ProbeCost::Free,

@@ -255,6 +255,10 @@ fn strike_world(stage: &Stage, dice: &Dice, what: u64) {
             }
             // Before anybody has it: it has rights too many, or it is dead.
             11 => {
+                // Who kills the last value that Remint has locks it out; nothing it does ends that.
+                if member.remint_acts {
+                    return None;
+                }
                 let fresh = lying.iter().find(|id| issuer.versions[*id].operation.is_some())?.clone();
                 let secret = issuer.versions[&fresh].material.secret.clone();
                 let delivered = document.delivered_to.iter().any(|place| {

@@ -130,6 +130,8 @@ impl Settings {
             propagation: Duration::from_millis(self.propagation_millis),
             strategies: self.strategies.clone(),
             endpoints: self.endpoints.clone(),
+            // Both are a `use`, and `verify` asks the first endpoint.
+            verifies_at: [Verb::Verify, Verb::Probe].iter().all(|verb| !self.without.contains(verb)).then_some(0),
             reversible_disable: self.reversible_disable,
             dies_with_issuer: self.dies_with_issuer,
             // Mint, verify, two looks at rights, revoke, two at derived, three tries per endpoint, one list.

@@ -1,5 +1,4 @@
-//! The suite finds what is wrong: a store in memory, sound and with one defect at a time.
-#![expect(clippy::unwrap_used, reason = "what cannot be set up ends the test")]
+//! A store in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
