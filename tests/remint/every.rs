@@ -34,6 +34,8 @@ struct Case {
     store: &'static str,
     /// Do the targets refuse what comes after its deadline?
     deadlines: bool,
+    /// What Remint itself acts through.
+    own: bool,
 }
 
 /// What happens at one point.
@@ -125,7 +127,11 @@ impl Case {
         let mut make = Make::new();
         systems(&mut make, 8);
         make.workload("w0");
-        let count = if self.path == Path::Cut { 2 } else { 1 };
+        let count = match (self.own, self.path) {
+            (true, _) => 0,
+            (false, Path::Cut) => 2,
+            (false, Path::Rolling | Path::Contain) => 1,
+        };
         let place = |index: usize| format!("{}:a/c{index}", self.store);
         for index in 0..count {
             let own = format!("c{index}");
@@ -136,7 +142,8 @@ impl Case {
             }
         }
         let estate = make.done();
-        let mut request = Request::new(vec![Node::Doc(name(Kind::Credential, "c0"))]);
+        let start = if self.own { format!("root-{system}") } else { "c0".to_owned() };
+        let mut request = Request::new(vec![Node::Doc(name(Kind::Credential, &start))]);
         if self.path == Path::Contain {
             request.contain = Some("*".parse().unwrap());
         }
@@ -230,18 +237,19 @@ impl Case {
     }
 }
 
-/// Every path of one issuer, with both kinds of store, and with targets that know deadlines and targets that do not.
+/// Every path of one issuer, with both kinds of store, what Remint itself acts through, and with targets that know deadlines and targets that do not.
 fn every_step_of(issuer: &'static str) {
     let one_value = ISSUERS.iter().any(|(of, _, _, strategy)| *of == issuer && *strategy == Strategy::InPlace);
-    for (path, store, deadlines) in [
-        (Path::Rolling, "vault", false),
-        (Path::Rolling, "plain", true),
-        (Path::Contain, "vault", true),
-        (Path::Cut, "plain", false),
+    for (path, store, deadlines, own) in [
+        (Path::Rolling, "vault", false, false),
+        (Path::Rolling, "plain", true, false),
+        (Path::Rolling, "vault", false, true),
+        (Path::Contain, "vault", true, false),
+        (Path::Cut, "plain", false, false),
     ] {
         // What is replaced in place has no second value to hold back in escrow.
         if !(one_value && path == Path::Cut) {
-            Case { issuer, path, store, deadlines }.strike_everything();
+            Case { issuer, path, store, deadlines, own }.strike_everything();
         }
     }
 }

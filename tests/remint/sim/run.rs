@@ -255,8 +255,11 @@ fn strike_world(stage: &Stage, dice: &Dice, what: u64) {
             }
             // Before anybody has it: it has rights too many, or it is dead.
             11 => {
-                // Who kills the last value that Remint has locks it out; nothing it does ends that.
-                if member.remint_acts {
+                // Who kills the last value that Remint has locks it out, and who kills a minter kills what it made.
+                let dies = |other: &remint_core::estate::Credential| {
+                    other.issued_by.dies_with_issuer && other.issued_by.by.as_ref() == Some(&member.credential)
+                };
+                if member.remint_acts || stage.estate.credentials.values().any(dies) {
                     return None;
                 }
                 let fresh = lying.iter().find(|id| issuer.versions[*id].operation.is_some())?.clone();
