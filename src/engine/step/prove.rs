@@ -5,6 +5,7 @@ use std::sync::Arc;
 use remint_contract::{Material, OperationId, ProofGrade, Verb, Verdict};
 use remint_core::machine::{Done, Reason, Version};
 use remint_core::plan::Member;
+use remint_core::step::Step;
 use serde_json::json;
 
 use crate::engine::effect::{Stop, Task};
@@ -67,8 +68,8 @@ pub(super) async fn prove(task: &mut Task) -> Result<Done, Stop> {
         Some(new) => accepts_new(&run, &member, new, deadline).await?,
         None => Control::None,
     };
-    if control == Control::Denied {
-        // Never settled: whoever has the new value has nothing.
+    if control == Control::Denied && task.facts.ended.contains(&Step::Promote) {
+        // Never settled: whoever has the new value has nothing. What nobody has yet is looked at before it is delivered.
         return Err(park("the old value is refused, and so is the new one; look at the system, then `remint retry`"));
     }
     let before = (0..endpoints).all(|endpoint| old.accepted_at.contains(&endpoint));
