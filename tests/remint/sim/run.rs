@@ -229,6 +229,11 @@ fn strike_world(stage: &Stage, dice: &Dice, what: u64) {
     };
     // What appears once its issuer was looked through is for the next reset to find.
     let late = stage.store.peek("rotation", &rotation(number), proven).unwrap_or(true);
+    let early = |body: &serde_json::Value| {
+        let step = body["rotation"]["state"]["step"].as_str();
+        matches!(step, Some("disable" | "end-derived" | "prove" | "sweep"))
+    };
+    let before_deliver = stage.store.peek("rotation", &rotation(number), early).unwrap_or(false);
     let document = &stage.estate.credentials[&member.credential];
     let (system, target) = (document.issued_by.system.name.to_string(), document.issued_by.target.name.clone());
     let value = SecretValue::from(format!("foreign-{:016x}", dice.next()));
@@ -271,7 +276,8 @@ fn strike_world(stage: &Stage, dice: &Dice, what: u64) {
                 if delivered {
                     return None;
                 }
-                if member.path == Path::Cut && dice.permille(600) {
+                // What is looked at once more before it is delivered.
+                if member.path == Path::Cut && before_deliver && dice.permille(600) {
                     version.life = Life::Revoked;
                     return Some(format!("KILLED {fresh}"));
                 }
