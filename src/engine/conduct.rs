@@ -9,7 +9,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use remint_contract::ResetId;
+use remint_contract::{ResetId, Strategy};
 use remint_core::estate::Estate;
 use remint_core::step::Step;
 
@@ -17,6 +17,7 @@ use crate::engine::conductor::Conductor;
 use crate::engine::lease::Lease;
 use crate::engine::record::{IntentRecord, Reset, ResetStatus, kind, read};
 use crate::engine::run::Run;
+use crate::engine::step::own_switch;
 use crate::engine::{Engine, EngineError};
 
 impl Engine {
@@ -66,6 +67,12 @@ impl Engine {
         for (member, rotation) in reset.plan.members.iter().zip(&rotations) {
             if let Some(new) = &rotation.facts.new {
                 run.news.lock().unwrap_or_else(PoisonError::into_inner).insert(member.credential.clone(), new.clone());
+                // Where the old value of what Remint acts through is dead, or about to be, only the new one is good.
+                let killed = [Step::Reload, Step::Disable, Step::Revoke];
+                let gone = killed.iter().any(|step| rotation.facts.ended.contains(step));
+                if gone || member.strategy == Strategy::InPlace {
+                    own_switch(&run, member, Some(new)).await?;
+                }
             }
         }
         for (index, rotation) in

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use remint_contract::{
     Call, Connector, CredentialId, Error, ErrorKind, Intent, Material, MintRequest, OperationId, Recovered, Ref, Retry,
-    SecretValue, Verb, VersionId,
+    SecretValue, Strategy, Verb, VersionId,
 };
 use remint_core::machine::{Facts, Reason, Version};
 use remint_core::plan::Member;
@@ -283,19 +283,26 @@ impl Task {
                 verb: intent.verb,
                 target: document.issued_by.target.clone(),
                 version: intent.version.clone(),
-                mint: request(&intent, proposed),
+                mint: request(&intent, proposed.clone()),
             };
             let actor = run.minter(document).await?;
             let ask =
                 Ask { system: &intent.system, verb: Verb::Recover, operation: &intent.operation, actor: actor.clone() };
-            let answer = run
-                .host
-                .call(ask, |connector, call| {
-                    let question = question.clone();
-                    async move { connector.recover(&call, &question).await }
-                })
-                .await
-                .map_err(|error| Stop::Park(Reason::Unclear { what: chain(&error) }))?;
+            let mut answer = self.recover(&ask, &question).await;
+            // What Remint acts through may have died of the very mint: then the value that it proposed is the one to ask with.
+            if let (Err(error), true, Some(proposed)) = (&answer, self.member().remint_acts, &proposed)
+                && error.kind == ErrorKind::Denied
+                && self.member().strategy == Strategy::InPlace
+            {
+                let old = self.facts.old.as_ref().and_then(|old| old.username.clone());
+                let proposed = Arc::new(Material { username: old, secret: proposed.clone() });
+                let again = Ask { actor: Some(Arc::clone(&proposed)), ..ask };
+                answer = self.recover(&again, &question).await;
+                if answer.is_ok() {
+                    run.host.switch(&self.credential(), proposed);
+                }
+            }
+            let answer = answer.map_err(|error| Stop::Park(Reason::Unclear { what: chain(&error) }))?;
             match answer {
                 // Done, with nothing that tells what was made: the issuer says it again to the same operation.
                 Recovered::NotDone | Recovered::Done(None) => {}
@@ -330,6 +337,19 @@ impl Task {
             }
         }
         if self.pending.puts.is_empty() && self.pending.deletes.is_empty() { Ok(()) } else { self.flush().await }
+    }
+}
+
+impl Task {
+    async fn recover(&self, ask: &Ask<'_>, question: &Intent) -> Result<Recovered, Error> {
+        let ask = Ask { actor: ask.actor.clone(), ..*ask };
+        self.run
+            .host
+            .call(ask, |connector, call| {
+                let question = question.clone();
+                async move { connector.recover(&call, &question).await }
+            })
+            .await
     }
 }
 

@@ -59,9 +59,9 @@ pub fn left(plan: &Plan, rotations: &[Rotation], measured: &Measured, ran: Durat
         let rests = rotations[member].state.rests();
         !rests && !rotations[member].facts.ended.contains(&step)
     };
-    let all: usize = plan.members.iter().map(|member| member.path.steps().len()).sum();
+    let all: usize = plan.members.iter().map(|member| member.steps().len()).sum();
     let steps =
-        || plan.members.iter().enumerate().flat_map(|(at, member)| member.path.steps().iter().map(move |s| (at, *s)));
+        || plan.members.iter().enumerate().flat_map(|(at, member)| member.steps().iter().map(move |s| (at, *s)));
     let to_do = steps().filter(|(member, step)| open(*member, *step)).count();
     if to_do == 0 {
         return Duration::ZERO;
@@ -69,7 +69,7 @@ pub fn left(plan: &Plan, rotations: &[Rotation], measured: &Measured, ran: Durat
     let share = |of: Duration, part: usize, whole: usize| {
         Duration::from_secs_f64(of.as_secs_f64() * count(part) / count(whole.max(1)))
     };
-    let guess = share(plan.eta, 1, plan.members.iter().map(|member| member.path.steps().len()).max().unwrap_or(1));
+    let guess = share(plan.eta, 1, plan.members.iter().map(|member| member.steps().len()).max().unwrap_or(1));
     let each = |member: usize, step: Step| match step {
         Step::Hold => plan.members[member].hold,
         step => measured.mean(step).unwrap_or(guess),
@@ -95,18 +95,18 @@ fn longest(plan: &Plan, open: impl Fn(usize, Step) -> bool, each: impl Fn(usize,
         }
     };
     for (member, document) in plan.members.iter().enumerate() {
-        let steps = document.path.steps();
+        let steps = document.steps();
         for pair in steps.windows(2) {
             edge((member, pair[0]), (member, pair[1]));
         }
         // What is done already between two steps does not part them.
         let left: Vec<Step> = steps.iter().copied().filter(|step| open(member, *step)).collect();
-        for pair in left.windows(2).filter(|pair| document.path.after(pair[0]) != Some(pair[1])) {
+        for pair in left.windows(2).filter(|pair| document.after(pair[0]) != Some(pair[1])) {
             edge((member, pair[0]), (member, pair[1]));
         }
     }
     for row in &plan.precedences {
-        let has = |(member, step): (usize, Step)| plan.members[member].path.steps().contains(&step);
+        let has = |(member, step): (usize, Step)| plan.members[member].steps().contains(&step);
         if has(row.before) && has(row.after) {
             edge(row.before, row.after);
         }
@@ -114,7 +114,7 @@ fn longest(plan: &Plan, open: impl Fn(usize, Step) -> bool, each: impl Fn(usize,
     let mut ready: Vec<(usize, Step)> = Vec::new();
     for (member, document) in plan.members.iter().enumerate() {
         let steps =
-            document.path.steps().iter().filter(|step| open(member, **step) && waits[node(member, **step)] == 0);
+            document.steps().iter().filter(|step| open(member, **step) && waits[node(member, **step)] == 0);
         ready.extend(steps.map(|step| (member, *step)));
     }
     let mut end = Duration::ZERO;

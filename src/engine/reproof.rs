@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use remint_contract::ResetId;
 use remint_core::machine::{Event, State};
+use remint_evidence_format::ledger::{CLOSED, Ledger};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -63,10 +64,14 @@ impl Engine {
             self.settings.clone(),
             lease,
         ));
+        let records = self.rotations(id).await?;
+        if records.iter().all(|known| is_final(&known.rotation.state)) {
+            // Interrupted between the last proof and the closing entry.
+            return Ok((self.finish(&run, reset, &records).await?, Reproved::default()));
+        }
         let last = reset.reproofs.len() <= 1;
         let mut outcome = Reproved::default();
         let mut change = Change::default();
-        let records = self.rotations(id).await?;
         let tried = try_all(&run, &records).await?;
         for (known, answer) in records.iter().zip(&tried) {
             outcome.file(known.credential.clone(), answer);
@@ -96,28 +101,51 @@ impl Engine {
                 }
             };
             change.entries.push(entry(word, now, Some(id), Some(&known.credential), &body));
-            if all && last {
-                for version in [&next.facts.old, &next.facts.new].into_iter().flatten() {
-                    change.unseals.extend(version.sealed.clone());
-                }
-                change.deletes.push(Key { kind: kind::OWNER, id: known.credential.to_string() });
-            }
         }
         if all {
             reset.reproofs.drain(..reset.reproofs.len().min(1));
-            if last {
-                reset.status = ResetStatus::Complete;
-            }
         } else if !outcome.alive.is_empty() {
             reset.status = ResetStatus::Resting;
         }
         change.puts.push(put(kind::RESET, id.0.clone(), &id.0, &reset, Rule::Upsert)?);
         run.commit(change).await?;
-        if reset.status == ResetStatus::Complete {
-            self.closing(&reset).await?;
+        if all && last {
+            let records = self.rotations(id).await?;
+            reset = self.finish(&run, reset, &records).await?;
         }
         Ok((reset, outcome))
     }
+
+    /// Closes the entries, forgets the escrow and lets the credentials go, in one change: a reset is complete exactly when
+    /// its last entry is there.
+    async fn finish(&self, run: &Run, mut reset: Reset, records: &[RotationRecord]) -> Result<Reset, EngineError> {
+        let id = reset.id.clone();
+        let entries = self.store.entries_of(&id).await?;
+        let ledger = Ledger::of(&id.0, entries.iter().map(|entry| entry.bytes.as_slice()))?;
+        let mut change = Change::default();
+        // What another reset took over is its own.
+        let settled = |known: &&RotationRecord| matches!(known.rotation.state, State::Settled { .. });
+        for known in records.iter().filter(settled) {
+            let facts = &known.rotation.facts;
+            for version in [&facts.old, &facts.new].into_iter().flatten() {
+                change.unseals.extend(version.sealed.clone());
+            }
+            change.deletes.push(Key { kind: kind::OWNER, id: known.credential.to_string() });
+        }
+        reset.status = ResetStatus::Complete;
+        change.puts.push(put(kind::RESET, id.0.clone(), &id.0, &reset, Rule::Upsert)?);
+        if !ledger.is_closed() {
+            let body = serde_json::Value::Object(ledger.closing());
+            change.entries.push(entry(CLOSED, self.context.clock.now(), Some(&id), None, &body));
+        }
+        run.commit(change).await?;
+        Ok(reset)
+    }
+}
+
+/// Nothing is due for it any more.
+const fn is_final(state: &State) -> bool {
+    matches!(state, State::Settled { last: true } | State::Superseded { .. })
 }
 
 /// Tries every old value, as many at a time as the budgets of their systems allow; the answers in the order of the records.

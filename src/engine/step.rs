@@ -23,6 +23,7 @@ mod trust;
 pub use confirm::restart;
 pub use deliver::held_back;
 pub use manual::task_id;
+pub use mint::own_switch;
 pub use prove::{Tried, is_stopped, try_old};
 pub use rewrap::left;
 pub use sweep::finding_id;

@@ -183,6 +183,17 @@ impl Supervisor {
         let Some(id) = self.names.remove(&task) else { return };
         let failed = match joined {
             Ok((_, Ok(()))) => None,
+            Ok((_, Err(EngineError::Busy(_) | EngineError::Lost(_)))) => {
+                // Another process has it. That is no failure: this one looks again when a lease could be over.
+                let settings = &self.app.engine.settings;
+                let then = self.app.engine.context.clock.now() + settings.lease_lasts() / 3;
+                if let Some(seat) = self.seats.get_mut(&id) {
+                    seat.wait(then);
+                }
+                tracing::debug!(reset = %id, %then, "another process carries it on");
+                self.seated(&id).await;
+                return;
+            }
             Ok((_, Err(error))) => Some(causes(&error)),
             Err(error) => Some(causes(&error)),
         };

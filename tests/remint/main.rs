@@ -8,6 +8,7 @@ mod crash;
 mod dark;
 mod engine;
 mod escrow;
+mod every;
 mod evidence;
 mod foreign;
 mod harden;

@@ -57,6 +57,7 @@ fn every_seed_ends_with_nothing_lost_and_nothing_left() {
                             found.2 += u64::from(outcome.complete);
                             found.3 += outcome.members;
                             if !outcome.wrong.is_empty() {
+                                println!("REMINT_SEED={seed}: {:?}", outcome.wrong);
                                 found.1.push(format!("REMINT_SEED={seed}: {}", outcome.wrong.join("\n    ")));
                             }
                         }

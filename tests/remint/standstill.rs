@@ -302,7 +302,7 @@ async fn a_forecast_is_the_longer_of_the_longest_chain_and_the_pace_until_now() 
     let second = Duration::from_secs(1);
     assert_eq!(left(&plan, &rotations, &Measured::default(), Duration::ZERO).as_secs(), 36, "nothing was measured");
     let mut measured = Measured::default();
-    for step in Path::Rolling.steps() {
+    for step in plan.members[0].steps() {
         measured.took(*step, second);
     }
     // Twelve steps of a second each, one after another but for the hold, which is none.

@@ -40,7 +40,11 @@ spec:
     let estate = load(&files, &*kinds).map_err(|problems| panic!("{problems}")).unwrap().estate;
     let place = estate.credentials[&Ref::credential("agent").unwrap()].delivered_to[0].clone();
     let settings = HostSettings::default();
-    let host = Host::new(Arc::new(estate), kinds, HostRules::default(), Context::system(), settings);
+    let store = Arc::new(SqliteStore::open(&folder.path().join("state")).unwrap());
+    let (progress, _) = tokio::sync::broadcast::channel(16);
+    let buckets = Buckets::new(store, Context::system(), "test".to_owned(), settings, progress);
+    let host =
+        Host::new(Arc::new(estate), kinds, HostRules::default(), Context::system(), settings, Arc::new(buckets));
 
     assert_eq!(host.read(&place).await.unwrap(), Material::of("the-old-value".into()));
 

@@ -112,7 +112,7 @@ async fn look(
 }
 
 /// Remint is on the new value when every system that it is used at accepts it.
-async fn own(task: &Task) -> Result<Option<ConfirmGrade>, Stop> {
+pub(super) async fn own(task: &Task) -> Result<Option<ConfirmGrade>, Stop> {
     let run = &task.run;
     let credential = task.credential();
     let operation = OperationId("confirm".into());

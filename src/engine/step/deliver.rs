@@ -65,7 +65,7 @@ async fn show_all(task: &mut Task, values: Vec<(Location, BTreeMap<String, Secre
                     Err(stop) => Err(stop),
                 },
                 (_, false) => {
-                    let expect = current(task, &place).await;
+                    let expect = current(task, &place).await?;
                     write(task, &place, &fields, expect).await.map(drop)
                 }
             };
@@ -96,11 +96,12 @@ async fn values(task: &Task) -> Result<Vec<(Location, BTreeMap<String, SecretVal
     rendered(&run.places(task.member()), &material)
 }
 
-/// The version that readers see now, for stores with compare-and-set.
-pub(super) async fn current(task: &Task, place: &Location) -> Option<String> {
-    let capabilities = task.run.host.connector(&place.system).ok()?.describe();
+/// The version that readers see now, for stores with compare-and-set. What cannot be read because it is not there, or not
+/// for Remint to read, is written whatever it is; what may be there and gives no answer now is not.
+pub(super) async fn current(task: &Task, place: &Location) -> Result<Option<String>, Stop> {
+    let capabilities = task.run.host.connector(&place.system)?.describe();
     if !capabilities.store.is_some_and(|store| store.compare_and_set) {
-        return None;
+        return Ok(None);
     }
     let operation = OperationId("read".into());
     let ask = Ask { system: &place.system, verb: Verb::Read, operation: &operation, actor: None };
@@ -113,7 +114,11 @@ pub(super) async fn current(task: &Task, place: &Location) -> Option<String> {
             async move { connector.read(&call, &path).await }
         })
         .await;
-    found.ok().map(|found| found.version)
+    match found {
+        Ok(found) => Ok(Some(found.version)),
+        Err(error) if matches!(error.kind, ErrorKind::Missing | ErrorKind::Denied | ErrorKind::Unsupported) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 pub(super) async fn write(

@@ -8,7 +8,8 @@ use remint_core::step::{Course, Step};
 
 use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::host::Ask;
-use crate::engine::step::mint::park;
+use crate::engine::step::confirm::own;
+use crate::engine::step::mint::{own_switch, park};
 use crate::engine::step::{manual, rewrap, trust};
 
 /// How often what is derived is ended and listed again.
@@ -72,6 +73,13 @@ async fn kill(task: &mut Task, verb: Verb) -> Result<(), Stop> {
     let Some(id) = task.facts.old.as_ref().and_then(|old| old.id.clone()) else { return Ok(()) };
     if task.facts.new.as_ref().and_then(|new| new.id.as_ref()) == Some(&id) {
         return Err(park("the issuer says that the old and the new value are one version; nothing was revoked"));
+    }
+    // What Remint acts through is killed with the new value: on a cut path it is not delivered by then.
+    if task.member().remint_acts && task.facts.new.is_some() {
+        own_switch(&run, task.member(), task.facts.new.as_ref()).await?;
+        if own(task).await?.is_none() {
+            return Err(park("Remint's own new value is not accepted everywhere it acts; the old one was left alive"));
+        }
     }
     let effect = Effect {
         system: &document.issued_by.system,

@@ -6,16 +6,18 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use remint_contract::{
-    ErrorKind, Location, MadeBy, Material, MintRequest, Minted, OperationId, RightsChange, SecretValue, Verb,
+    ErrorKind, Location, MadeBy, Material, MintRequest, Minted, OperationId, RightsChange, SecretValue, Strategy, Verb,
 };
 use remint_core::estate::{Credential, CredentialClass};
 use remint_core::machine::{Done, Reason, Version};
+use remint_core::plan::Member;
 use remint_core::step::{Course, Step};
 
 use crate::engine::EngineError;
 use crate::engine::effect::{Effect, Stop, Task, chain};
 use crate::engine::host::Ask;
 use crate::engine::record::{IntentOutcome, IntentRecord};
+use crate::engine::run::Run;
 use crate::engine::step::{manual, quota, trust};
 
 /// What the intent of the new version is about.
@@ -44,12 +46,18 @@ pub(super) async fn resolve(task: &mut Task) -> Result<(), Stop> {
 pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
     if task.member().course() == Course::Manual {
         let version = manual::made(task).await?;
-        return Ok(minted(task, version));
+        return minted(task, version).await;
     }
     let run = Arc::clone(&task.run);
     let member = task.member().clone();
     if !has_made(task, NEW) {
         let document = run.document(&member.credential)?;
+        if member.strategy == Strategy::Alternate
+            && !task.facts.old.as_ref().is_some_and(|old| old.id.is_some() || old.username.is_some())
+        {
+            // The one that is in use would be overwritten as likely as the other.
+            return Err(park("which of the two is in use is not known, so nothing was minted; see that its value can be read"));
+        }
         let places = run.eventual(&member);
         if places.is_empty() && member.course() != Course::Lease && !held(document) {
             return Err(park(
@@ -77,7 +85,7 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
     }
     let old = task.facts.old.clone();
     let version = make(task, NEW, old.as_ref()).await?;
-    Ok(minted(task, version))
+    minted(task, version).await
 }
 
 /// True when an earlier try made it.
@@ -162,9 +170,23 @@ fn keep(task: &mut Task, made: Minted) -> Result<Version, Stop> {
     })
 }
 
-fn minted(task: &Task, version: Version) -> Done {
+async fn minted(task: &Task, version: Version) -> Result<Done, Stop> {
     task.run.news.lock().unwrap_or_else(PoisonError::into_inner).insert(task.credential(), version.clone());
-    Done::Minted { new: version }
+    if task.member().strategy == Strategy::InPlace {
+        // The old value died of it.
+        own_switch(&task.run, task.member(), Some(&version)).await?;
+    }
+    Ok(Done::Minted { new: version })
+}
+
+/// From here on Remint acts with the new value, where this is what it acts through.
+pub async fn own_switch(run: &Run, member: &Member, new: Option<&Version>) -> Result<(), EngineError> {
+    if let (true, Some(new)) = (member.remint_acts, new)
+        && let Some(material) = run.material(new).await?
+    {
+        run.host.switch(&member.credential, Arc::new(material));
+    }
+    Ok(())
 }
 
 /// Uses the new value as a consumer would: the same identity, the same rights.

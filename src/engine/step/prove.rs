@@ -5,7 +5,7 @@ use std::sync::Arc;
 use remint_contract::{Intent, Material, OperationId, ProofGrade, Recovered, Strategy, Verb, Verdict, VersionId};
 use remint_core::machine::{Done, Reason, Version};
 use remint_core::plan::Member;
-use remint_core::step::Course;
+use remint_core::step::{Course, Step};
 use serde_json::json;
 
 use crate::engine::effect::{Stop, Task};
@@ -66,13 +66,17 @@ pub(super) async fn prove(task: &mut Task) -> Result<Done, Stop> {
     }
     let control = match &task.facts.new {
         Some(new) => accepts_new(&run, &member, new, deadline).await?,
-        None => false,
+        None => Control::None,
     };
+    if control == Control::Denied && task.facts.ended.contains(&Step::Promote) {
+        // Never settled: whoever has the new value has nothing. What nobody has yet is looked at before it is delivered.
+        return Err(park("the old value is refused, and so is the new one; look at the system, then `remint retry`"));
+    }
     let before = (0..endpoints).all(|endpoint| old.accepted_at.contains(&endpoint));
     let grade = match member.strategy {
         // What was asked is a list, and no server.
         Strategy::Reissue => ProofGrade::Published,
-        _ if control && before => ProofGrade::Refused,
+        _ if control == Control::Accepted && before => ProofGrade::Refused,
         _ => ProofGrade::RefusedUncontrolled,
     };
     note(task, grade, &member.endpoints);
@@ -107,17 +111,32 @@ pub(super) async fn probe(run: &Run, member: &Member, value: &Material, endpoint
 }
 
 /// The control after: the new value is accepted by the same probe at every endpoint, so a refusal means the value.
-async fn accepts_new(run: &Run, member: &Member, new: &Version, deadline: jiff::Timestamp) -> Result<bool, Stop> {
-    let Some(value) = run.material(new).await? else { return Ok(false) };
+async fn accepts_new(run: &Run, member: &Member, new: &Version, deadline: jiff::Timestamp) -> Result<Control, Stop> {
+    let Some(value) = run.material(new).await? else { return Ok(Control::None) };
     for endpoint in 0..member.endpoints.len().max(1) {
-        while probe(run, member, &value, endpoint).await != Ok(Verdict::Accepted) {
+        loop {
+            let verdict = probe(run, member, &value, endpoint).await;
+            if verdict == Ok(Verdict::Accepted) {
+                break;
+            }
             if run.context.clock.now() >= deadline {
-                return Ok(false);
+                return Ok(if verdict == Ok(Verdict::Denied) { Control::Denied } else { Control::None });
             }
             run.context.clock.sleep(run.settings.poll).await;
         }
     }
-    Ok(true)
+    Ok(Control::Accepted)
+}
+
+/// What trying the new value said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Control {
+    /// It was accepted everywhere.
+    Accepted,
+    /// It was denied as an authentication.
+    Denied,
+    /// There is no value, or no clear word on it.
+    None,
 }
 
 /// Without a value to try, the issuer's own list has to do.

@@ -95,6 +95,13 @@ impl Seat {
         self.not_before = None;
     }
 
+    /// Somebody else has it: it is looked at again then, unless an act comes before.
+    pub(super) fn wait(&mut self, until: Timestamp) {
+        self.running = false;
+        self.asked = true;
+        self.not_before = Some(until);
+    }
+
     /// Notes a failure; when it is tried again. An act that came meanwhile is tried at once.
     pub(super) fn fail(&mut self, now: Timestamp) -> Timestamp {
         self.running = false;
@@ -143,6 +150,16 @@ mod tests {
         let mut requested = seat(ResetStatus::Requested);
         requested.act();
         assert_eq!(requested.due(at(0)), None);
+    }
+
+    #[test]
+    fn a_reset_that_another_process_has_is_looked_at_again_and_counts_no_failure() {
+        let mut seat = seat(ResetStatus::Running);
+        seat.start();
+        seat.wait(at(10));
+        assert_eq!((seat.due(at(9)), seat.due(at(10))), (None, Some(Job::Carry)));
+        seat.start();
+        assert_eq!(seat.fail(at(0)), at(2), "the first failure");
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Sim {
         let (net, system) = (&self.net, self.settings.name.as_str());
         net.gate.pass().await;
         net.world.begin(system);
-        let _counted = InFlight(&net.world, system);
+        let counted = InFlight(&net.world, system);
         let fate = net.fate.call(&net.process, verb, system);
         let told = format!("{} {system} {verb} {about} [{}]", net.process, call.operation);
         if fate != CallFate::Fine {
@@ -241,27 +241,32 @@ impl Sim {
                     later(wait);
                 }
                 tokio::time::sleep(travel).await;
+                drop(counted);
                 net.gate.pass().await;
                 answer
             }
             CallFate::Refuse(kind) => {
                 tokio::time::sleep(travel).await;
+                drop(counted);
                 net.gate.pass().await;
                 Err(Error::new(kind, verb, "refused by fate").with("system", system))
             }
             CallFate::Throttle(wait) => {
                 tokio::time::sleep(travel).await;
+                drop(counted);
                 net.gate.pass().await;
                 Err(Error::new(ErrorKind::Throttled, verb, "come back later").retry_after(wait))
             }
             CallFate::LostBefore => {
                 tokio::time::sleep(travel).await;
+                drop(counted);
                 net.gate.pass().await;
                 Err(lost())
             }
             CallFate::LostAfter => {
                 tokio::time::sleep(travel).await;
                 let _ = land("");
+                drop(counted);
                 net.gate.pass().await;
                 Err(lost())
             }
@@ -282,6 +287,7 @@ impl Sim {
             CallFate::StopAfter => {
                 net.gate.stop();
                 let answer = land("");
+                drop(counted);
                 net.gate.pass().await;
                 answer
             }
@@ -352,6 +358,7 @@ impl Connector for Sim {
             issuer.mint(Ask {
                 target: &request.target.name,
                 strategy: request.strategy,
+                old: request.old.as_ref().map(|old| old.0.as_str()),
                 old_username: request.old_username.as_deref(),
                 proposed: request.proposed.as_ref(),
                 operation: &operation,

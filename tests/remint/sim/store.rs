@@ -137,6 +137,12 @@ impl MemoryStore {
         *self.watcher.lock().unwrap() = Some(watcher);
     }
 
+    /// Looks at a record without taking it out.
+    pub(crate) fn peek<T>(&self, kind: &'static str, id: &str, look: impl FnOnce(&Value) -> T) -> Option<T> {
+        let inner = self.inner.lock().unwrap();
+        inner.records.get(&(kind, id.to_owned())).map(|row| look(&row.record.body))
+    }
+
     /// Everything that is sealed, for the checker.
     pub(crate) fn all_sealed(&self) -> Vec<Sealed> {
         self.inner.lock().unwrap().sealed.values().cloned().collect()
