@@ -13,7 +13,7 @@ use remint::escrow::{Escrow, Kek, SystemRandomness};
 use remint::store::Store;
 use remint::store::sqlite::SqliteStore;
 use remint_contract::{
-    Capabilities, Clock, ConfirmGrade, Connector, ConnectorKind, Error, HostRules, Kinds, MadeBy, Material, ProofGrade,
+    Capabilities, Clock, ConfirmGrade, Connector, ConnectorKind, Error, HostRules, Kinds, MadeBy, Material,
     Ref, ResetId, SecretValue, SettingProblem, Slots, TestClock,
 };
 use remint_core::digest::Digest;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use remint::context::Context;
-use remint::engine::host::{Ask, Host, HostSettings};
+use remint::engine::host::{Ask, Buckets, Host, HostSettings};
 use remint::registry::Registry;
+use remint::store::sqlite::SqliteStore;
 use remint_contract::{HostRules, Material, OperationId, Ref, Verb, WriteRequest};
 use remint_core::estate::{SourceFile, load};
 
