@@ -15,7 +15,7 @@ use std::time::Duration;
 use remint_contract::{HostRules, Kinds, Name, Ref, ResetId};
 use remint_core::estate::Estate;
 use remint_core::machine::Illegal;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use crate::context::Context;
 use crate::engine::host::HostSettings;
@@ -23,21 +23,25 @@ use crate::escrow::{Escrow, EscrowError, NoRandomness};
 use crate::store::{Store, StoreError};
 
 mod alone;
+mod barrier;
 pub mod close;
 pub mod conduct;
 mod conductor;
 pub mod effect;
+pub mod escalate;
 pub mod host;
 pub mod lease;
 pub mod listing;
 mod look;
 mod outcome;
 pub mod progress;
+mod quiet;
 pub mod record;
 pub mod reproof;
 pub mod reset;
 pub mod run;
 pub mod step;
+mod takeover;
 
 pub use progress::Progress;
 
@@ -51,6 +55,8 @@ pub struct Engine {
     pub context: Context,
     pub settings: EngineSettings,
     pub progress: broadcast::Sender<Progress>,
+    /// Somebody owns something else now, or a plan was revised: whoever runs looks at what it owns.
+    pub(crate) changed: Arc<Notify>,
     /// The resets that this process carries out now.
     running: Arc<Mutex<BTreeSet<ResetId>>>,
 }
@@ -135,6 +141,8 @@ pub enum EngineError {
     Expired { id: ResetId, asked: String },
     #[error("reset {id} is approved for the plan {approved}, but its plan is {plan}")]
     OtherPlan { id: ResetId, approved: String, plan: String },
+    #[error("the plan of reset {0} was revised meanwhile; it goes on with the new one")]
+    Revised(ResetId),
     #[error("reset {0} waits for approval: remint approve {0}")]
     Unapproved(ResetId),
     #[error("reset {0} is being carried out by another process")]
@@ -167,7 +175,17 @@ impl Engine {
         settings: EngineSettings,
     ) -> Self {
         let (progress, _) = broadcast::channel(4096);
-        Self { store, escrow, kinds, rules, context, settings, progress, running: Arc::default() }
+        Self {
+            store,
+            escrow,
+            kinds,
+            rules,
+            context,
+            settings,
+            progress,
+            changed: Arc::default(),
+            running: Arc::default(),
+        }
     }
 
     /// Everything that tells what is going on; a slow watcher misses some, and never holds the engine.

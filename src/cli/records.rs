@@ -214,6 +214,10 @@ fn next_action(record: &RotationRecord) -> Option<String> {
         }
         State::Dark { .. } => Some("rebuild or cut off what reads it, then remint clean NODE --reason …".to_owned()),
         State::Settled { last: false } => Some(format!("remint reprove {reset}")),
+        State::Queued { behind } => {
+            Some(format!("remint get rotations --reset {behind}: it goes on when that one is done with it"))
+        }
+        State::Joined { with } => Some(format!("remint get rotations --reset {with}: its evidence counts here")),
         State::Settled { last: true } | State::Superseded { .. } => None,
     }
 }

@@ -66,6 +66,12 @@ pub struct Ask<'a> {
     pub actor: Option<Arc<Material>>,
 }
 
+tokio::task_local! {
+    /// How often a call of this task is tried, where that is less than the host would: what is contained gets one try
+    /// before anything gets a second one.
+    pub(crate) static TRIES: u32;
+}
+
 impl Host {
     #[must_use]
     pub fn new(
@@ -129,6 +135,7 @@ impl Host {
         };
         let mut refreshed = ask.actor.is_some();
         let mut wait = self.settings.backoff;
+        let tries = TRIES.try_with(|tries| *tries).unwrap_or(u32::MAX).min(self.settings.tries);
         for attempt in 1.. {
             let answer = self.once(&opened, &ask, actor.clone(), &make).await;
             let Err(error) = answer else { return answer };
@@ -152,7 +159,7 @@ impl Host {
                 }
                 Retry::Never => false,
             };
-            if !repeatable || attempt >= self.settings.tries {
+            if !repeatable || attempt >= tries {
                 return Err(error.with("system", ask.system.to_string()));
             }
             self.context.clock.sleep(wait).await;

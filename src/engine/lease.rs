@@ -176,6 +176,16 @@ impl Lease {
         }
     }
 
+    /// Who watches the engine that holds this.
+    pub(crate) fn watchers(&self) -> tokio::sync::broadcast::Sender<crate::engine::Progress> {
+        self.engine.progress.clone()
+    }
+
+    /// True while something that was sent is not answered.
+    pub(crate) fn in_flight(&self) -> bool {
+        !self.flights.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     fn until(&self) -> Timestamp {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }

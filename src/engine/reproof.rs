@@ -13,7 +13,7 @@ use crate::engine::record::{Reset, ResetStatus, entry, kind, put};
 use crate::engine::run::Run;
 use crate::engine::step::{Tried, try_old};
 use crate::engine::{Engine, EngineError};
-use crate::store::{Change, Key, Rule};
+use crate::store::{Change, Rule};
 
 impl Engine {
     /// Tries every old value of a provisionally settled reset once at every endpoint, and takes one due re-proof off the
@@ -61,8 +61,10 @@ impl Engine {
         for known in &records {
             let member = &run.members[known.index];
             let value = match &known.rotation.facts.old {
-                Some(old) => run.material(old).await?,
-                None => None,
+                Some(old) if matches!(known.rotation.state, State::Settled { last: false }) => {
+                    run.material(old).await?
+                }
+                _ => None,
             };
             let answer = match value {
                 Some(value) => try_old(&run, member, &value).await,
@@ -79,7 +81,8 @@ impl Engine {
                 Tried::Accepted(endpoints) => Event::Resurrected { endpoints: endpoints.clone() },
                 Tried::Refused | Tried::Unclear(_) => continue,
             };
-            if !matches!(known.rotation.state, State::Settled { .. }) {
+            // What another reset settled, that one proves again.
+            if !matches!(known.rotation.state, State::Settled { last: false }) {
                 continue;
             }
             let (next, _) = known.rotation.on(&run.members[known.index], &event)?;
@@ -98,11 +101,13 @@ impl Engine {
             };
             change.entries.push(entry(word, now, Some(id), Some(&known.credential), &body));
             if all && last {
-                for version in [&next.facts.old, &next.facts.new].into_iter().flatten() {
+                for version in next.facts.old.iter().chain(&next.facts.new).chain(&next.facts.also) {
                     change.unseals.extend(version.sealed.clone());
                 }
-                change.deletes.push(Key { kind: kind::OWNER, id: known.credential.to_string() });
             }
+        }
+        if all && last {
+            change.deletes.extend(self.owned_by(id).await?);
         }
         if all {
             reset.reproofs.drain(..reset.reproofs.len().min(1));

@@ -3,6 +3,7 @@
 
 mod cli;
 mod confirm;
+mod contain;
 mod crash;
 mod dark;
 mod engine;

@@ -225,11 +225,13 @@ impl Rig {
                 least_proof: ProofGrade::Refused,
                 outage: None,
                 hold: Duration::ZERO,
+                quiet: None,
                 confirm_within: Duration::from_secs(1),
             })
             .collect();
         Plan {
             digest: Digest::of(b"by hand"),
+            parent: None,
             estate: self.estate.digest(),
             from: Vec::new(),
             reached: Vec::new(),

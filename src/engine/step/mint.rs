@@ -20,7 +20,7 @@ use crate::engine::record::{IntentOutcome, IntentRecord};
 const VALUES: usize = 3;
 
 /// Resolves what an earlier try left open.
-pub(super) async fn resolve(task: &mut Task) -> Result<(), Stop> {
+pub(crate) async fn resolve(task: &mut Task) -> Result<(), Stop> {
     let Ok(document) = task.run.document(&task.credential()).cloned() else { return Ok(()) };
     let (strategy, old) = (task.member().strategy, task.facts.old.clone());
     task.resolve(move |_, proposed| {
