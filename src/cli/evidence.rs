@@ -96,7 +96,8 @@ async fn list(session: &Session, id: ResetId) -> Result<Exit, Failure> {
             let body = serde_json::to_string(&body).unwrap_or_default();
             rows.push([
                 one.number.to_string(),
-                parsed.at.to_string(),
+                // As it is written in the entry, without the part of the second that only JSON has a use for.
+                parsed.at.parse::<jiff::Timestamp>().map_or_else(|_| parsed.at.to_string(), |at| format!("{at:.0}")),
                 parsed.kind.to_string(),
                 parsed.subject.as_ref().map(ToString::to_string).unwrap_or_default(),
                 body,

@@ -13,7 +13,7 @@ use remint_core::machine::State;
 use remint_core::plan::{Node, Plan as Planned, Refusal, Request, plan, render_plan, render_reach, to_json};
 use serde_json::json;
 
-use crate::app::{App, load_paths};
+use crate::app::{App, AppError, load_paths};
 use crate::cli::output::{counted, data, json, next, say};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
@@ -30,7 +30,16 @@ impl Source {
         if !self.paths.is_empty() {
             return Ok(load_paths(&self.paths, &*session.kinds)?.estate);
         }
-        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        let app = match session.open(HostRules::default(), EngineSettings::default()).await {
+            Err(AppError::NotInitialised(state)) => {
+                let state = state.display();
+                return Err(Failure::usage(format!(
+                    "no folder of documents is named, and {state} holds no remint state; name a folder, as in: \
+                     remint reach PATH --from Workload/NAME"
+                )));
+            }
+            opened => opened?,
+        };
         let active = app.engine.active_estate().await?;
         active.ok_or_else(|| Failure::usage("no estate is active; name a folder, or: remint estate activate PATH"))
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 use remint_contract::HostRules;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
@@ -37,7 +38,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
-        log(&self.log);
+        log(&self.log)?;
         // The door is looked at before the state: a wrong address or token is the operator's to mend first.
         let listen = match (self.socket, self.listen, self.token_file) {
             (_, Some(address), Some(file)) => Some(Listen::loopback(address, &file).map_err(ServeError::from)?),
@@ -72,10 +73,17 @@ async fn signalled() {
     }
 }
 
-fn log(filter: &str) {
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(filter);
+fn log(filter: &str) -> Result<(), Failure> {
+    let mut targets: Targets = filter.parse().map_err(|error| {
+        Failure::usage(format!("--log {filter}: {error}; write a level, or a filter like remint=debug,info"))
+    })?;
+    if targets.default_level().is_none() {
+        targets = targets.with_default(LevelFilter::INFO);
+    }
+    let lines = tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr);
     // Somebody who set up a log before keeps it.
-    let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::registry().with(lines).with(targets).try_init();
+    Ok(())
 }
 
 impl From<ServeError> for Failure {

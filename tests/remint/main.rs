@@ -21,3 +21,4 @@ mod serve;
 mod sim;
 mod store;
 mod tidy;
+mod whole;

@@ -196,6 +196,7 @@ fn capabilities() -> Capabilities {
             propagation: Duration::ZERO,
             strategies: [Strategy::Overlap].into(),
             endpoints: vec!["town".to_owned()],
+            verifies_at: None,
             reversible_disable: true,
             dies_with_issuer: true,
             calls: vec![(Strategy::Overlap, 12)],

@@ -30,5 +30,5 @@ pub use connector::{
 };
 pub use error::{Error, ErrorKind, Retry};
 pub use material::{Material, Template, TemplateError};
-pub use names::{CredentialId, Kind, Location, Name, NameError, OperationId, Pattern, Ref, ResetId, VersionId};
+pub use names::{CredentialId, Kind, Location, Name, NameError, OperationId, Pattern, Ref, ResetId, VersionId, WHOLE};
 pub use secret::SecretValue;

@@ -191,6 +191,9 @@ impl From<Ref> for String {
     }
 }
 
+/// The field that is meant where a place names none: the whole value at that path.
+pub const WHOLE: &str = "value";
+
 /// A place where a value lies: a system, a path inside it, and the field at that path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]

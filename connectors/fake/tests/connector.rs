@@ -192,11 +192,22 @@ async fn every_outcome_is_classed() {
 async fn a_probe_says_denied_only_for_the_issuers_own_denial() {
     let (_world, issuer, connector, _) = issuer(IssuerSpec::new("ids")).await;
     let (_, live) = issuer.seed("web").unwrap();
-    for trouble in [Trouble::Forbid, Trouble::Throttle(Duration::ZERO), Trouble::Broken, Trouble::LostBefore] {
+    for trouble in [Trouble::Forbid, Trouble::Broken, Trouble::LostBefore] {
         issuer.fault(Fault::on("use", trouble.clone()).times(1));
         let verdict = connector.probe(&call("p", None), &target("web"), &live, 0).await.unwrap();
         assert!(matches!(verdict, Verdict::Unclear(_)), "{trouble:?}: {verdict:?}");
     }
+}
+
+#[tokio::test]
+async fn a_throttled_probe_says_how_long_to_wait() {
+    let (_world, issuer, connector, _) = issuer(IssuerSpec::new("ids")).await;
+    let (_, live) = issuer.seed("web").unwrap();
+    issuer.fault(Fault::on("use", Trouble::Throttle(Duration::from_secs(7))).times(1));
+    let throttled = connector.probe(&call("p", None), &target("web"), &live, 0).await.unwrap_err();
+    assert_eq!((throttled.kind, throttled.verb), (ErrorKind::Throttled, Verb::Probe));
+    assert_eq!(throttled.retry_after, Some(Duration::from_secs(7)));
+    assert_eq!(connector.probe(&call("p", None), &target("web"), &live, 0).await.unwrap(), Verdict::Accepted);
 }
 
 #[tokio::test]

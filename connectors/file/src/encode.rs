@@ -23,7 +23,7 @@ mod yaml;
 
 use std::collections::BTreeMap;
 
-use remint_contract::SecretValue;
+use remint_contract::{SecretValue, WHOLE};
 use zeroize::Zeroizing;
 
 /// Named values of one file.
@@ -115,7 +115,7 @@ impl Format {
         }
         for (field, value) in before {
             // The whole file is also a field of some formats: it changes with every change of a part, and the reverse.
-            let whole = field == plain::WHOLE || set.contains_key(plain::WHOLE);
+            let whole = field == WHOLE || set.contains_key(WHOLE);
             if !whole && !set.contains_key(field) && after.get(field) != Some(value) {
                 return Err(Problem::NotKept { field: field.clone() });
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use remint_contract::{Error, ErrorKind, Material, OperationId, Verb, Verdict, Verified};
+use remint_contract::{Error, ErrorKind, Material, OperationId, Retry, Verb, Verdict, Verified};
 use remint_core::estate::Credential;
 use remint_core::machine::{Done, Version};
 
@@ -102,11 +102,14 @@ async fn accepts(run: &Run, document: &Credential, material: &Material, endpoint
                 let (target, material) = (document.issued_by.target.clone(), material.clone());
                 async move { connector.probe(&call, &target, &material, endpoint).await }
             })
-            .await?;
+            .await;
         match answer {
-            Verdict::Accepted => return Ok(true),
-            Verdict::Denied => return Ok(false),
-            Verdict::Unclear(_) => run.context.clock.sleep(run.settings.poll).await,
+            Ok(Verdict::Accepted) => return Ok(true),
+            Ok(Verdict::Denied) => return Ok(false),
+            Ok(Verdict::Unclear(_)) => run.context.clock.sleep(run.settings.poll).await,
+            // The host has waited and asked as often as it does.
+            Err(error) if error.retry() != Retry::Never => return Ok(false),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(false)

@@ -184,6 +184,10 @@ impl Connector for Fake {
         let tried = self.client.send::<Used>(call, Verb::Probe, "use", Some(material), endpoint, &Nothing {}).await;
         Ok(match tried {
             Ok(Ok(_)) => Verdict::Accepted,
+            // Nothing was said about the value, and the service says when to ask again: the host waits for it.
+            Ok(Err(refused)) if refused.status == StatusCode::TOO_MANY_REQUESTS => {
+                return Err(refused.classed(Verb::Probe, "use"));
+            }
             Ok(Err(refused)) => {
                 let denied = refused.status == StatusCode::UNAUTHORIZED && refused.code == wire::AUTHENTICATION_DENIED;
                 if denied { Verdict::Denied } else { Verdict::Unclear(refused.in_words()) }

@@ -5,10 +5,9 @@
 
 use std::ops::Range;
 
-use remint_contract::SecretValue;
+use remint_contract::{SecretValue, WHOLE};
 use zeroize::Zeroizing;
 
-use super::plain::WHOLE;
 use super::{Fields, Problem, content_text, line_of, splice, text_of};
 
 const PRIVATE_KEY: &str = "private-key";

@@ -1,12 +1,9 @@
 //! The whole file is the one field `value`, byte for byte.
 
-use remint_contract::SecretValue;
+use remint_contract::{SecretValue, WHOLE};
 use zeroize::Zeroizing;
 
 use super::{Fields, Problem};
-
-/// The field that is the whole file.
-pub(super) const WHOLE: &str = "value";
 
 pub(super) fn set(fields: &Fields) -> Result<Zeroizing<Vec<u8>>, Problem> {
     if let Some(field) = fields.keys().find(|field| *field != WHOLE) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use remint_contract::{Kind, Ref, Target, Template};
+use remint_contract::{Kind, Ref, Target, Template, WHOLE};
 
 use super::system::flatten;
 use crate::estate::fields::Decoder;
@@ -104,7 +104,7 @@ impl Decoder<'_, '_> {
     }
 
     /// `{at: "system:path#field"}`, or `{at: "system:path", fields: {KEY: "template"}}`. Without any field the value is
-    /// the whole path, which is the field with the empty name.
+    /// the whole path, which stores know as the field [`WHOLE`].
     fn destination(&mut self, node: &Node) -> Option<Destination> {
         let mut fields = self.fields(node, "deliveredTo")?;
         let at = self.require(&mut fields, "at");
@@ -120,7 +120,10 @@ impl Decoder<'_, '_> {
                 return None;
             }
             (None, Some((_, templates))) => templates?,
-            (field, None) => BTreeMap::from([(field.clone().unwrap_or_default(), Template::secret())]),
+            (field, None) => {
+                let field = field.clone().unwrap_or_else(|| WHOLE.to_owned());
+                BTreeMap::from([(field, Template::secret())])
+            }
         };
         Some(Destination { at: location.whole(), fields: written, source: source? })
     }

@@ -110,7 +110,7 @@ fn outages(plan: &Plan, text: &mut String) {
     }
     let dark: Vec<&Member> = plan.members.iter().filter(|member| member.dark && member.path != Path::Rolling).collect();
     if !dark.is_empty() {
-        let words = format!("{}. Killed, and nothing new is minted before {}.", names(&dark), cleaned(&dark));
+        let words = format!("{}. Killed, and nothing new is minted before {}.", names(&dark), cleaned(plan, &dark));
         found.push_str(&hang(&format!("{} dark", dark.len()), &words));
     }
     if found.is_empty() {
@@ -129,7 +129,7 @@ fn alive(plan: &Plan, text: &mut String) {
     let words = format!(
         "{}. A clean consumer needs the old value, or a dirty node could mint it anew: it is replaced after {}.",
         names(&held),
-        cleaned(&held)
+        cleaned(plan, &held)
     );
     let _ = writeln!(text, "STILL ALIVE UNTIL CLEAN\n{}", hang(&format!("{} held", held.len()), &words));
 }
@@ -138,10 +138,16 @@ fn names(members: &[&Member]) -> String {
     some(members.iter().map(|member| short(&member.credential)), 2 * SHOWN)
 }
 
-/// The commands that end the wait.
-fn cleaned(members: &[&Member]) -> String {
+/// What ends the wait. Nobody can clean what was excepted: it lives on, and whoever has it reads on.
+fn cleaned(plan: &Plan, members: &[&Member]) -> String {
     let readers: BTreeSet<&Node> = members.iter().flat_map(|member| &member.awaits).collect();
-    some(readers.into_iter().map(|node| format!("`remint clean {node}`")), SHOWN)
+    let excepted = |node: &Node| matches!(node, Node::Doc(reference) if plan.exceptions.contains(reference));
+    some(
+        readers.into_iter().map(|node| {
+            if excepted(node) { format!("a plan without `--except {node}`") } else { format!("`remint clean {node}`") }
+        }),
+        SHOWN,
+    )
 }
 
 fn whom<'a>(consumers: impl Iterator<Item = &'a Ref>) -> String {
@@ -273,10 +279,15 @@ fn people(plan: &Plan, text: &mut String) {
         text.push_str(&hang("task", &format!("{}: {}", task.node, task.why)));
     }
     for exception in &plan.exceptions {
-        text.push_str(&hang("exception", &format!("{exception} stays as it is, on somebody's word")));
+        let mut words = format!("{exception} stays as it is, on somebody's word");
+        if plan.dirty.contains(exception) {
+            words.push_str("; no new value is written where it can read");
+        }
+        text.push_str(&hang("exception", &words));
     }
-    if !plan.dirty.is_empty() {
-        let nodes = some(plan.dirty.iter().map(ToString::to_string), SHOWN);
+    let dirty: Vec<&Ref> = plan.dirty.iter().filter(|node| !plan.exceptions.contains(node)).collect();
+    if !dirty.is_empty() {
+        let nodes = some(dirty.into_iter().map(ToString::to_string), SHOWN);
         text.push_str(&hang(
             "dirty",
             &format!("{nodes}: no new value is written where it can read, until `remint clean`"),
