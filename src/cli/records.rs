@@ -159,6 +159,14 @@ pub(super) async fn rotations(app: &App, id: Option<&ResetId>) -> Result<Vec<Sho
     for reset in app.engine.resets().await? {
         if id.is_none_or(|id| *id == reset.id) {
             let mut these: Vec<Shown> = app.engine.rotations(&reset.id).await?.iter().map(show).collect();
+            let missing = app.engine.not_contained(&reset).await?;
+            for one in &mut these {
+                if let Some(why) = &mut one.reason
+                    && missing.iter().any(|credential| credential.to_string() == one.credential)
+                {
+                    *why = format!("not contained: {why}");
+                }
+            }
             match reset.status {
                 ResetStatus::Requested => {
                     let answer = format!("remint approve {id}, or remint reject {id} --reason …", id = reset.id);

@@ -387,6 +387,9 @@ impl Conductor {
                 }
             }
         }
+        if let State::Dark { since } = self.rotations[index].state {
+            self.engine.alarm_dark(&self.run.id, &self.run.members[index].credential, since);
+        }
         self.announce(index);
         if self.barrier.moved(index, &self.rotations[index]) {
             self.opened()?;

@@ -20,7 +20,7 @@ use crate::engine::outcome::{graded, record};
 use crate::engine::record::{
     IntentOutcome, IntentRecord, Owner, Reset, ResetStatus, RotationRecord, entry, kind, put, read,
 };
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Progress};
 use crate::store::{Change, Key, Rule, StoreError};
 
 /// What an intent to mint is about once its rotation was taken over: what it made is killed, and never used.
@@ -39,8 +39,8 @@ struct Other {
 }
 
 impl Engine {
-    /// Makes a reset the owner of what it may own, and its other members wait where they must.
-    pub(crate) async fn claim(&self, id: &ResetId) -> Result<(), EngineError> {
+    /// Makes a reset the owner of what it may own, and its other members wait where they must; true when that changed.
+    pub(crate) async fn claim(&self, id: &ResetId) -> Result<bool, EngineError> {
         for _ in 1..TRIES {
             match self.claim_once(id).await {
                 Err(EngineError::Store(StoreError::Stale { .. } | StoreError::Exists { .. })) => {}
@@ -50,7 +50,7 @@ impl Engine {
         self.claim_once(id).await
     }
 
-    async fn claim_once(&self, id: &ResetId) -> Result<(), EngineError> {
+    async fn claim_once(&self, id: &ResetId) -> Result<bool, EngineError> {
         let reset = self.reset(id).await?;
         let owners = self.owners().await?;
         let mut others: BTreeMap<ResetId, Other> = BTreeMap::new();
@@ -87,11 +87,11 @@ impl Engine {
             }
         }
         if change.puts.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         self.store.commit(change).await?;
         self.changed.notify_waiters();
-        Ok(())
+        Ok(true)
     }
 
     /// One member that owns nothing yet: what it comes to.
@@ -250,6 +250,28 @@ impl Engine {
         Ok(settled)
     }
 
+    /// Says that a credential is dead and has no value: at once, and again for as long as that is so.
+    pub(crate) fn alarm_dark(&self, reset: &ResetId, credential: &CredentialId, since: jiff::Timestamp) {
+        tracing::error!(%reset, %credential, %since, "dark: it is dead, and its readers must be clean before it gets a new value");
+        let at = self.context.clock.now();
+        self.tell(Progress::Dark { reset: reset.clone(), credential: credential.clone(), since, at });
+    }
+
+    /// Alarms every credential that is dark, of all open resets.
+    pub async fn alarm_all_dark(&self) -> Result<(), EngineError> {
+        for reset in self.resets().await? {
+            if !matches!(reset.status, ResetStatus::Running | ResetStatus::Resting) {
+                continue;
+            }
+            for record in self.rotations(&reset.id).await? {
+                if let State::Dark { since } = record.rotation.state {
+                    self.alarm_dark(&reset.id, &record.credential, since);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The members of a reset that had to be stopped first and are not known to be: whoever reads the summary has to see
     /// these by name.
     pub async fn not_contained(&self, reset: &Reset) -> Result<Vec<CredentialId>, EngineError> {
@@ -261,7 +283,21 @@ impl Engine {
         Ok(missing.map(|record| record.credential).collect())
     }
 
-    /// Open resets with members that wait for this one: they may go on when it moved.
+    /// Resets that may go on because of how this one stands now: a credential that they waited for is theirs, or this one
+    /// settled what it took over from them. Each time something has to have changed, so that two that wait for each other
+    /// do not wake each other for ever.
+    pub async fn let_go(&self, id: &ResetId) -> Result<Vec<ResetId>, EngineError> {
+        let settled = matches!(self.reset(id).await?.status, ResetStatus::Provisional | ResetStatus::Complete);
+        let mut free = Vec::new();
+        for other in self.waiting_for(id).await? {
+            if self.claim(&other).await? || settled {
+                free.push(other);
+            }
+        }
+        Ok(free)
+    }
+
+    /// Open resets with members that wait for this one.
     pub async fn waiting_for(&self, id: &ResetId) -> Result<Vec<ResetId>, EngineError> {
         let mut found = Vec::new();
         for reset in self.resets().await? {

@@ -74,7 +74,9 @@ async fn everything_is_stopped_before_anything_is_replaced_and_what_fails_keeps_
     assert!(*stopped.last().unwrap() < tries[failing.len()], "a second try came before somebody's first");
 
     let records = engine.rotations(&reset.id).await.unwrap();
-    for (record, old) in records.iter().zip(&old) {
+    for record in &records[..COUNT] {
+        let index: usize = record.credential.name.as_str().trim_start_matches("app").parse().unwrap();
+        let old = &old[index];
         let fails = failing.contains(record.credential.name.as_str());
         let settled = matches!(record.rotation.state, State::Settled { .. });
         assert_eq!((rig.issuer.accepts(old), settled), (fails, !fails), "{record:?}");
