@@ -19,6 +19,7 @@ use crate::registry::Registry;
 
 mod acts;
 mod demo;
+mod escalate;
 mod estate;
 mod evidence;
 mod exit;
@@ -95,6 +96,8 @@ enum Command {
     Clean(acts::Clean),
     /// Decide what happens to something foreign at an issuer
     Decide(acts::Decide),
+    /// Have a running reset stop some credentials first, or not; a revision of its plan that waits for approval
+    Escalate(escalate::Escalate),
     /// Let parked rotations try again
     Retry(acts::Retry),
     /// Begin no further step of a reset until it is resumed
@@ -205,6 +208,7 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Reject(reject) => reject.run(session).await,
         Command::Clean(clean) => clean.run(session).await,
         Command::Decide(decide) => decide.run(session).await,
+        Command::Escalate(escalate) => escalate.run(session).await,
         Command::Retry(retry) => retry.run(session).await,
         Command::Pause(pause) => pause.run(session).await,
         Command::Resume(resume) => resume.run(session).await,

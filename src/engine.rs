@@ -15,7 +15,7 @@ use std::time::Duration;
 use remint_contract::{HostRules, Kinds, Name, Ref, ResetId};
 use remint_core::estate::Estate;
 use remint_core::machine::Illegal;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use crate::context::Context;
 use crate::engine::host::HostSettings;
@@ -23,13 +23,15 @@ use crate::escrow::{Escrow, EscrowError, NoRandomness};
 use crate::store::{Store, StoreError};
 
 mod alone;
+mod barrier;
 mod bell;
 pub mod close;
 pub mod conduct;
 mod conductor;
-pub mod destroy;
 mod deadline;
+pub mod destroy;
 pub mod effect;
+pub mod escalate;
 pub mod eta;
 pub mod host;
 pub mod lease;
@@ -39,11 +41,13 @@ mod outcome;
 pub mod parked;
 pub mod pause;
 pub mod progress;
+mod quiet;
 pub mod record;
 pub mod reproof;
 pub mod reset;
 pub mod run;
 pub mod step;
+mod takeover;
 mod work;
 
 pub use progress::Progress;
@@ -61,6 +65,8 @@ pub struct Engine {
     /// What all hosts of this process may use of the systems.
     buckets: Arc<host::Buckets>,
     bells: Arc<bell::Bells>,
+    /// Somebody owns something else now, or a plan was revised: whoever runs looks at what it owns.
+    pub(crate) changed: Arc<Notify>,
     /// The resets that this process carries out now.
     running: Arc<Mutex<BTreeSet<ResetId>>>,
 }
@@ -145,6 +151,8 @@ pub enum EngineError {
     Expired { id: ResetId, asked: String },
     #[error("reset {id} is approved for the plan {approved}, but its plan is {plan}")]
     OtherPlan { id: ResetId, approved: String, plan: String },
+    #[error("the plan of reset {0} was revised meanwhile; it goes on with the new one")]
+    Revised(ResetId),
     #[error("reset {0} waits for approval: remint approve {0}")]
     Unapproved(ResetId),
     #[error("reset {0} is being carried out by another process")]
@@ -194,6 +202,7 @@ impl Engine {
             context,
             settings,
             progress,
+            changed: Arc::default(),
             running: Arc::default(),
         }
     }

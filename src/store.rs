@@ -20,12 +20,16 @@ pub use whole::{Contents, Whole};
 /// Kinds whose puts whoever watches the store is told of.
 pub const WATCHED: [&str; 1] = ["reset"];
 
-/// One durable transaction. The fence is looked at first; deletes come before puts and unseals before seals, so that a
+/// One durable transaction. The fence is looked at first, then what is expected; deletes come before puts and unseals before seals, so that a
 /// change can replace what it takes away.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
     /// Refused when the lease has moved on: a worker that lost its lease records nothing.
     pub fence: Option<Fence>,
+    /// Records that must have exactly these revisions when the change is written, 0 for a record that is not there; else it
+    /// is refused with [`StoreError::Stale`]. A back end looks at them in the transaction of the change, under a lock that
+    /// keeps each of them until it is over: `FOR SHARE` where rows are locked one by one.
+    pub expects: Vec<(Key, u64)>,
     pub puts: Vec<Put>,
     pub deletes: Vec<Key>,
     /// Sealed values to keep. The same one again is fine; another one under its id is [`StoreError::Exists`].

@@ -7,9 +7,16 @@
 //! planned      --start------------> waiting       nothing was done yet
 //! planned      --drifted----------> parked        the leaf is not what was approved
 //! planned      --superseded-------> superseded    a more urgent reset takes it
+//! planned      --queued-----------> queued        another reset owns it: this one waits
+//! planned      --joined-----------> joined        another reset, as urgent, mints after the exposure: its evidence counts
+//! planned      --revised----------> planned       the plan's revision gives it another path
+//! queued       --freed------------> planned       nobody owns it any more
+//! joined       --freed------------> planned       the other one ended without settling it
+//! joined       --vouched----------> settled       the other one settled it
 //! waiting      --cleared----------> doing         all that must come before has ended
 //! waiting      --drifted----------> parked
 //! waiting      --superseded-------> superseded
+//! waiting      --revised----------> waiting       on the other path, from what was done: a minted value joins what is killed
 //! doing        --done-------------> waiting       on to the path's next step
 //! doing        --done-------------> parked        done, but not to the least grade, or something undecided was found
 //! doing        --done-------------> dark          contained; only dirty nodes would read a new value
@@ -22,9 +29,12 @@
 //! unknown      --found-done-------> doing         the target says it happened: the step goes on from there
 //! unknown      --found-undone-----> doing         the target says it never happened: the step is tried again
 //! unknown      --failed-----------> parked        the target does not say
+//! unknown      --superseded-------> superseded    who takes it asks the target
+//! unknown      --revised----------> waiting
 //! parked       --retry------------> waiting       the same step again, or the earlier one that has to be repeated for it
 //! parked       --rolled-back------> rolled-back   before anything was revoked: the new version is given up
 //! parked       --superseded-------> superseded
+//! parked       --revised----------> waiting
 //! dark         --cleaned----------> waiting       rebuilt, isolated or cut off: on to mint
 //! dark         --superseded-------> superseded
 //! settled      --reproved---------> settled       refused again; after the last one it is final
@@ -32,6 +42,7 @@
 //! settled      --resurrected------> parked        the old value was accepted again
 //! rolled-back  --retry------------> waiting       forward: from the mint on, with a third version
 //! rolled-back  --superseded-------> superseded
+//! rolled-back  --revised----------> waiting
 //! ```
 //!
 //! Guarantees, each held by the transition function and not by its callers:
@@ -51,7 +62,7 @@ use remint_contract::{ConfirmGrade, Location, ProofGrade, Ref, VersionId};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Member;
-use crate::step::{Course, Step};
+use crate::step::{Course, Path, Step};
 
 mod destroy;
 mod event;
@@ -82,6 +93,10 @@ pub struct Version {
 pub struct Facts {
     pub old: Option<Version>,
     pub new: Option<Version>,
+    /// Versions of ours that are killed, proven and swept with the old one: minted by a rotation that this one took over,
+    /// or by this one before its path changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Version>,
     /// Places where readers see the new version.
     #[serde(default)]
     pub delivered: BTreeSet<Location>,
@@ -125,6 +140,13 @@ pub struct Illegal {
     pub event: &'static str,
 }
 
+impl Facts {
+    /// Do they settle this member? A proof that is too weak for it settles nothing.
+    fn vouch(&self, member: &Member) -> bool {
+        self.new.is_some() && self.proof.is_some_and(|grade| grade <= member.least_proof)
+    }
+}
+
 impl Rotation {
     /// A rotation of which nothing was done.
     #[must_use]
@@ -141,7 +163,29 @@ impl Rotation {
         let illegal = || Illegal { state: self.state.to_string(), event: event.name() };
         let mut next = self.clone();
         let effects = match (&self.state, event) {
-            (State::Planned, Event::Start) => next.wait(Step::Capture),
+            (State::Planned, Event::Start) => next.wait(next.first(member)),
+            (State::Planned, Event::Queued { behind }) => {
+                next.state = State::Queued { behind: behind.clone() };
+                Vec::new()
+            }
+            (State::Planned, Event::Joined { with }) => {
+                next.state = State::Joined { with: with.clone() };
+                Vec::new()
+            }
+            (State::Queued { .. } | State::Joined { .. }, Event::Freed) => {
+                next.state = State::Planned;
+                Vec::new()
+            }
+            (State::Joined { .. }, Event::Vouched { facts }) if facts.vouch(member) => {
+                next.facts = (**facts).clone();
+                next.state = State::Settled { last: true };
+                Vec::new()
+            }
+            (State::Planned, Event::Revised) => Vec::new(),
+            (
+                State::Waiting { .. } | State::Unknown { .. } | State::Parked { .. } | State::RolledBack,
+                Event::Revised,
+            ) if next.may_turn(member.path) => next.turn(member),
             (State::Planned, Event::Drifted { what }) => {
                 next.park(Step::Capture, Reason::Drifted { what: what.clone() })
             }
@@ -198,6 +242,7 @@ impl Rotation {
                 State::Planned
                 | State::Waiting { .. }
                 | State::Doing { .. }
+                | State::Unknown { .. }
                 | State::Parked { .. }
                 | State::Dark { .. }
                 | State::RolledBack,
@@ -209,6 +254,56 @@ impl Rotation {
             _ => return Err(illegal()),
         };
         Ok((next, effects))
+    }
+
+    /// A rotation that takes over from another one of the same credential: what that one knew to be alive, its half-minted
+    /// value too, is to be killed, and the old value is not looked for where the half-minted one may lie by now.
+    #[must_use]
+    pub fn over(other: &Self) -> Self {
+        let mut next = Self::new();
+        next.facts.old.clone_from(&other.facts.old);
+        next.facts.also = other.facts.also.iter().chain(&other.facts.new).cloned().collect();
+        next.facts.ended.extend(other.facts.ended.get(&Step::Capture));
+        next
+    }
+
+    /// A version that was found to be ours, and must die with the old one.
+    #[must_use]
+    pub fn with(&self, version: Version) -> Self {
+        let mut next = self.clone();
+        if !next.facts.also.contains(&version) {
+            next.facts.also.push(version);
+        }
+        next
+    }
+
+    /// The first step of the path that has not ended.
+    fn first(&self, member: &Member) -> Step {
+        let mut steps = member.steps().iter().copied();
+        steps.find(|step| !self.facts.ended.contains(step)).unwrap_or(Step::Capture)
+    }
+
+    /// May it go on along this path? What was killed for good is not contained any more, and what was stopped, or perhaps
+    /// stopped, does not roll.
+    fn may_turn(&self, path: Path) -> bool {
+        match path {
+            Path::Contain => !self.facts.ended.contains(&Step::Revoke),
+            Path::Rolling => {
+                let stopped = self.facts.ended.contains(&Step::Disable);
+                !stopped && matches!(self.state, State::Waiting { .. } | State::Parked { .. })
+            }
+            Path::Cut => false,
+        }
+    }
+
+    /// Goes on along another path. The new value may be in the attacker's hands by now: it joins what is killed.
+    fn turn(&mut self, member: &Member) -> Vec<Effect> {
+        self.facts.also.extend(self.facts.new.take());
+        self.facts.delivered.clear();
+        self.facts.confirmed.clear();
+        self.facts.proof = None;
+        self.facts.ended.retain(|step| *step == Step::Capture);
+        self.wait(self.first(member))
     }
 
     /// True when something irreversible or disabling was done to the old version.

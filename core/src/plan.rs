@@ -20,12 +20,14 @@ mod make;
 mod members;
 mod render;
 mod request;
+mod revise;
 mod rows;
 mod waves;
 
 pub use make::{plan, plan_with};
 pub use render::{reach_to_json, render_plan, render_reach, to_json};
 pub use request::{Refusal, Request, Selector, SelectorError};
+pub use revise::{Turn, revise};
 pub use rows::Rows;
 
 /// The plan of a reset. [`Plan::digest`] pins the leaves and the limits; ETA, waves and observed ids are outside it.
@@ -33,6 +35,9 @@ pub use rows::Rows;
 pub struct Plan {
     /// Merkle root over one leaf per member, and one of limits.
     pub digest: Digest,
+    /// The plan that this one revises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Digest>,
     /// The active estate it was made from.
     pub estate: Digest,
     /// Where the attacker started.
@@ -166,6 +171,10 @@ pub struct Member {
     pub outage: Option<Duration>,
     /// A wait after confirm; zero in an incident.
     pub hold: Duration,
+    /// How long nobody may use the old value after every consumer was seen on the new one, and what happens when somebody
+    /// does: the source is named either way. `None`: nobody looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<Quiet>,
     /// How long consumers may take.
     pub confirm_within: Duration,
     #[serde(default, skip_serializing_if = "CredentialClass::is_authenticator")]
@@ -176,6 +185,24 @@ pub struct Member {
     /// Verifiers that are dirty: they neither count nor block.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dirty_verifiers: Vec<Ref>,
+}
+
+/// A time in which the old value must not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quiet {
+    pub lasts: Duration,
+    /// What a use of it comes to at the deadline.
+    pub at_deadline: AtDeadline,
+}
+
+/// Who decides when a quiet time ends in noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AtDeadline {
+    /// The incident did: it is revoked.
+    Revoke,
+    /// The credential's owner does: it is parked.
+    Park,
 }
 
 impl Member {

@@ -94,6 +94,7 @@ fn of(error: &EngineError) -> Exit {
         | EngineError::Unapproved(_)
         | EngineError::Busy(_)
         | EngineError::Lost(_)
+        | EngineError::Revised(_)
         | EngineError::Refused(_) => Exit::Refused,
         EngineError::NoReset(_) | EngineError::NoRecord { .. } => Exit::Usage,
         EngineError::Store(_)

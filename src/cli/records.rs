@@ -186,6 +186,14 @@ pub(super) async fn rotations(app: &App, id: Option<&ResetId>) -> Result<Vec<Sho
     for reset in app.engine.resets().await? {
         if id.is_none_or(|id| *id == reset.id) {
             let mut these: Vec<Shown> = app.engine.rotations(&reset.id).await?.iter().map(show).collect();
+            let missing = app.engine.not_contained(&reset).await?;
+            for one in &mut these {
+                if let Some(why) = &mut one.reason
+                    && missing.iter().any(|credential| credential.to_string() == one.credential)
+                {
+                    *why = format!("not contained: {why}");
+                }
+            }
             match reset.status {
                 ResetStatus::Requested => {
                     let answer = format!("remint approve {id}, or remint reject {id} --reason …", id = reset.id);
@@ -246,6 +254,10 @@ fn next_action(record: &RotationRecord) -> Option<String> {
         }
         State::Dark { .. } => Some("rebuild or cut off what reads it, then remint clean NODE --reason …".to_owned()),
         State::Settled { last: false } => Some(format!("remint reprove {reset}")),
+        State::Queued { behind } => {
+            Some(format!("remint get rotations --reset {behind}: it goes on when that one is done with it"))
+        }
+        State::Joined { with } => Some(format!("remint get rotations --reset {with}: its evidence counts here")),
         State::Settled { last: true } | State::Superseded { .. } => None,
     }
 }

@@ -218,6 +218,11 @@ async fn summary(app: &App, reset: &Record) -> Result<(), Failure> {
     let id = &reset.id;
     let shown = rotations(app, Some(id)).await?;
     data(&crate::cli::records::rotation_table(&shown));
+    let missing = app.engine.not_contained(reset).await?;
+    if !missing.is_empty() {
+        let names = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        say(&format!("NOT CONTAINED, the old value may still be in use: {names}"));
+    }
     let findings = app.engine.findings(Some(id)).await?;
     let undecided: Vec<_> = findings.iter().filter(|finding| finding.decision.is_none()).collect();
     for finding in undecided.iter().take(SHOWN) {

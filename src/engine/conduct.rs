@@ -33,7 +33,15 @@ impl Engine {
             }
             return Ok(reset);
         }
-        self.under(id, |lease| self.go_on(id, lease)).await
+        loop {
+            // What waits for another reset may find the way free.
+            self.claim(id).await?;
+            self.inherit(id).await?;
+            match self.under(id, |lease| self.go_on(id, lease)).await {
+                Err(EngineError::Revised(_)) => {}
+                done => return done,
+            }
+        }
     }
 
     /// From what the store says under the lease: whoever held it before may have finished meanwhile.
@@ -58,6 +66,8 @@ impl Engine {
             self.settings.clone(),
             lease,
         ));
+        // Before the rotations: one that is taken over after this is refused its next change.
+        let owners = self.owners().await?;
         let rotations = self.rotations(&id).await?.into_iter().map(|record| record.rotation).collect::<Vec<_>>();
         for record in self.store.list(kind::INTENT, Some(&id.0)).await? {
             let intent: IntentRecord = read(record)?;
@@ -81,7 +91,13 @@ impl Engine {
             tracing::trace!(index, state = %rotation.state, "dead already");
             run.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
         }
-        let mut conductor = Conductor::new(self.clone(), Arc::clone(&run), rotations);
+        {
+            let mut owned = run.owned.lock().unwrap_or_else(PoisonError::into_inner);
+            let mine = owners.into_iter().filter(|(_, (owner, _))| owner.reset == id);
+            owned.extend(mine.map(|(credential, (_, revision))| (credential, revision)));
+        }
+        let elsewhere = self.settled_elsewhere(&rotations, &reset).await?;
+        let mut conductor = Conductor::new(self.clone(), Arc::clone(&run), rotations, &elsewhere);
         conductor.start().await?;
         conductor.finish().await?;
         conductor.held_back().await?;

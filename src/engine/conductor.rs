@@ -5,20 +5,26 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use remint_core::drift::drift;
+use remint_core::estate::Tier;
 use remint_core::machine::{Effect, Event, Reason, Rotation, State};
 use remint_core::step::{Path, Step};
 use serde_json::json;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
+use crate::engine::barrier::Barrier;
 use crate::engine::deadline::Clock;
 use crate::engine::effect::{Stop, Task};
+use crate::engine::host::TRIES;
 use crate::engine::outcome::record;
-use crate::engine::record::entry;
+use crate::engine::record::{entry, kind};
 use crate::engine::run::Run;
-use crate::engine::work::{Bound, work};
+use crate::engine::work::{Bound, Worked, work};
 use crate::engine::{Engine, EngineError, Progress, step};
-use crate::store::Change;
+use crate::store::{Change, StoreError};
+
+/// How many members start in one durable change.
+const STARTS: usize = 500;
 
 mod hear;
 
@@ -47,6 +53,12 @@ pub(super) struct Conductor {
     out: BTreeSet<usize>,
     /// How often a step's answer was lost in this run.
     lost: HashMap<(usize, Step), u32>,
+    /// Keeps new values back until everything in scope is stopped.
+    barrier: Barrier,
+    /// Contained members that had their first try at being stopped, and failed: the others come first.
+    behind: BTreeSet<usize>,
+    /// Those of them that wait for the first tries of the others.
+    late: Vec<(usize, Step)>,
     /// Findings of this reset that a person decided.
     decided: BTreeSet<String>,
     /// Tasks of this reset that a person did.
@@ -55,18 +67,24 @@ pub(super) struct Conductor {
 }
 
 impl Conductor {
-    pub(super) fn new(engine: Engine, run: Arc<Run>, rotations: Vec<Rotation>) -> Self {
+    /// `elsewhere`: members that another reset took over and settled.
+    pub(super) fn new(engine: Engine, run: Arc<Run>, rotations: Vec<Rotation>, elsewhere: &BTreeSet<usize>) -> Self {
         let plan = run.reset.lock().unwrap_or_else(PoisonError::into_inner).plan.clone();
         let mut before: HashMap<(usize, Step), usize> = HashMap::new();
         let mut after: HashMap<(usize, Step), Vec<(usize, Step)>> = HashMap::new();
         for precedence in &plan.precedences {
             let (member, step) = precedence.before;
+            // What another reset took over and settled is dead by its hand.
+            if elsewhere.contains(&member) {
+                continue;
+            }
             if rotations[member].facts.ended.contains(&step) || !run.members[member].steps().contains(&step) {
                 continue;
             }
             *before.entry(precedence.after).or_default() += 1;
             after.entry(precedence.before).or_default().push(precedence.after);
         }
+        let barrier = Barrier::new(&run.members, &plan.precedences, &rotations);
         let mut wave = vec![0; rotations.len()];
         for (number, members) in plan.waves.iter().enumerate() {
             for &member in members {
@@ -92,6 +110,9 @@ impl Conductor {
             clock,
             out: BTreeSet::new(),
             lost: HashMap::new(),
+            barrier,
+            behind: BTreeSet::new(),
+            late: Vec::new(),
             decided: BTreeSet::new(),
             attested: BTreeSet::new(),
             bound,
@@ -146,6 +167,8 @@ impl Conductor {
             | State::Dark { .. }
             | State::Settled { .. }
             | State::Superseded { .. }
+            | State::Queued { .. }
+            | State::Joined { .. }
             | State::RolledBack => Ok(()),
         }
     }
@@ -184,11 +207,107 @@ impl Conductor {
         let of = self.waves();
         let at = self.run.context.clock.now();
         self.engine.tell(Progress::Wave { reset: self.run.id.clone(), number, of, at });
+        let mut begin = Vec::new();
         for index in 0..self.rotations.len() {
             let urgent = self.run.members[index].path == Path::Contain;
             let mine = self.wave[index] == number || (number == 0 && urgent);
             if mine && matches!(self.rotations[index].state, State::Planned) && self.goes_on(index) {
-                self.apply(index, Event::Start).await?;
+                begin.push(index);
+            }
+        }
+        self.begin(begin).await
+    }
+
+    /// Starts these in one durable change: the highest tier first where nothing waits for anything.
+    async fn begin(&mut self, mut indexes: Vec<usize>) -> Result<(), EngineError> {
+        indexes.sort_by_key(|&index| {
+            let member = &self.run.members[index];
+            (member.path != Path::Contain, self.run.tier(member) != Tier::Privileged, index)
+        });
+        for some in indexes.chunks(STARTS) {
+            let mut change = Change::default();
+            let mut started = Vec::with_capacity(some.len());
+            for &index in some {
+                let (next, effects) = self.rotations[index].on(&self.run.members[index], &Event::Start)?;
+                change.puts.push(record(&self.run, index, &next)?);
+                change.expects.extend(self.run.expected(index));
+                started.push((index, next, effects));
+            }
+            match self.run.commit(change).await {
+                // One of them is somebody else's: each for itself.
+                Err(error) if taken(&error) => {
+                    for &index in some {
+                        self.apply(index, Event::Start).await?;
+                    }
+                    continue;
+                }
+                done => done?,
+            }
+            for (index, next, effects) in started {
+                self.rotations[index] = next;
+                self.tell(index);
+                for effect in effects {
+                    if let Effect::Await(step) = effect {
+                        self.wait(index, step)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything in scope is stopped, or listed as not contained: what waited for that goes on, and so do second tries.
+    fn opened(&mut self) -> Result<(), EngineError> {
+        for (index, step) in std::mem::take(&mut self.late) {
+            self.spawn(index, step);
+        }
+        let held: Vec<usize> = self.held.iter().copied().collect();
+        for index in held {
+            if let State::Waiting { step: Step::Mint } = self.rotations[index].state {
+                self.held.remove(&index);
+                self.wait(index, Step::Mint)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A first try at stopping something failed: it is tried again, with patience, behind everything that waits already.
+    fn fall_behind(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
+        self.behind.insert(index);
+        self.late.push((index, step));
+        if self.barrier.skip(index) { self.opened() } else { Ok(()) }
+    }
+
+    /// The member's owner row moved on: another reset took the credential over, and this one goes on without it; or the
+    /// plan was revised, and this run ends as soon as nothing that it sent is unanswered.
+    async fn taken(&mut self, index: usize) -> Result<(), EngineError> {
+        let credential = self.run.members[index].credential.clone();
+        let owners = self.engine.owners().await?;
+        if owners.get(&credential).is_some_and(|(owner, _)| owner.reset == self.run.id) {
+            while self.run.lease.in_flight() && self.moving.join_next().await.is_some() {}
+            return Err(EngineError::Revised(self.run.id.clone()));
+        }
+        self.run.owned.lock().unwrap_or_else(PoisonError::into_inner).remove(&credential);
+        self.held.remove(&index);
+        let mut records = self.engine.rotations(&self.run.id).await?;
+        if let Some(at) = records.iter().position(|record| record.index == index) {
+            self.rotations[index] = records.swap_remove(at).rotation;
+        }
+        tracing::info!(reset = %self.run.id, %credential, state = %self.rotations[index].state, "another reset took it over");
+        self.tell(index);
+        if self.barrier.moved(index, &self.rotations[index]) {
+            self.opened()?;
+        }
+        Ok(())
+    }
+
+    /// Somebody claimed something, or a plan was revised: was it ours?
+    async fn look(&mut self) -> Result<(), EngineError> {
+        let owners = self.engine.owners().await?;
+        for index in 0..self.rotations.len() {
+            let now = owners.get(&self.run.members[index].credential).map(|(_, revision)| *revision);
+            if self.run.expected(index).is_some_and(|(_, known)| now != Some(known)) {
+                self.taken(index).await?;
             }
         }
         Ok(())
@@ -200,23 +319,25 @@ impl Conductor {
 
     /// Moves on until everything rests, or waits for something that rests.
     pub(super) async fn finish(&mut self) -> Result<(), EngineError> {
+        let changed = Arc::clone(&self.engine.changed);
+        let mut woken = Box::pin(changed.notified());
         loop {
             while !self.moving.is_empty() {
                 let bell = Arc::clone(&self.bell);
                 tokio::select! {
                     biased;
-                    Some(joined) = self.moving.join_next() => {
-                        let Moved { index, took, result } =
-                            joined.map_err(|error| EngineError::Refused(format!("a step failed: {error}")))?;
-                        let rotation = result?;
-                        let before = &self.rotations[index].facts.ended;
-                        self.clock.took(rotation.facts.ended.difference(before).copied(), took);
-                        self.moved(index, rotation).await?;
-                        self.clock.tell(&self.engine, &self.run, &self.rotations).await?;
+                    Some(joined) = self.moving.join_next() => self.joined(joined).await?,
+                    () = &mut woken => {
+                        woken = Box::pin(changed.notified());
+                        self.look().await?;
                     }
                     () = bell.notified() => self.heed().await?,
                     () = tokio::time::sleep(LISTEN) => self.listen().await?,
                 }
+            }
+            if self.barrier.give_up() {
+                self.opened()?;
+                continue;
             }
             // Somebody may have spoken while the last step ended.
             self.listen().await?;
@@ -227,6 +348,22 @@ impl Conductor {
                 return Ok(());
             }
             self.open_wave(self.open + 1).await?;
+        }
+    }
+
+    async fn joined(&mut self, joined: Result<Moved, JoinError>) -> Result<(), EngineError> {
+        let Moved { index, took, result } =
+            joined.map_err(|error| EngineError::Refused(format!("a step failed: {error}")))?;
+        match result {
+            Ok(Worked::Moved(rotation)) => {
+                let before = &self.rotations[index].facts.ended;
+                self.clock.took(rotation.facts.ended.difference(before).copied(), took);
+                self.moved(index, rotation).await?;
+                self.clock.tell(&self.engine, &self.run, &self.rotations).await
+            }
+            Ok(Worked::Behind(step)) => self.fall_behind(index, step),
+            Err(error) if taken(&error) => self.taken(index).await,
+            Err(error) => Err(error),
         }
     }
 
@@ -303,7 +440,13 @@ impl Conductor {
                 }
             }
         }
+        if let State::Dark { since } = self.rotations[index].state {
+            self.engine.alarm_dark(&self.run.id, &self.run.members[index].credential, since);
+        }
         self.announce(index);
+        if self.barrier.moved(index, &self.rotations[index]) {
+            self.opened()?;
+        }
         match self.rotations[index].state.clone() {
             State::Waiting { step } => self.wait(index, step)?,
             State::Doing { step } => self.spawn(index, step),
@@ -323,7 +466,7 @@ impl Conductor {
         let member = &self.run.members[index];
         // On the rolling path the old value lives on meanwhile; on the contain path this is what `dark` is.
         let awaits = step == Step::Mint && member.dark && !self.run.clean(member);
-        if !awaits && self.before.get(&(index, step)).copied().unwrap_or(0) == 0 {
+        if !awaits && !self.barrier.holds(index, step) && self.before.get(&(index, step)).copied().unwrap_or(0) == 0 {
             self.clear(index, step)
         } else {
             self.held.insert(index);
@@ -346,12 +489,16 @@ impl Conductor {
         let (engine, bound) = (self.engine.clone(), Arc::clone(&self.bound));
         let lost = self.lost.get(&(index, step)).copied().unwrap_or_default();
         let wait = self.engine.settings.host.backoff * lost;
+        let hasty = run.members[index].path == Path::Contain
+            && matches!(step, Step::Capture | Step::Disable)
+            && !self.behind.contains(&index);
         self.moving.spawn(async move {
             if !wait.is_zero() {
                 run.context.clock.sleep(wait).await;
             }
             let began = run.context.clock.now();
-            let result = work(engine, Arc::clone(&run), bound, index, rotation, step).await;
+            let work = work(engine, Arc::clone(&run), bound, index, rotation, step, hasty);
+            let result = if hasty { TRIES.scope(1, work).await } else { work.await };
             let took = run.context.clock.now().duration_since(began).unsigned_abs();
             Moved { index, took, result }
         });
@@ -371,9 +518,15 @@ impl Conductor {
             let body = json!({ "event": event.name(), "state": next.state.to_string() });
             change.entries.push(entry("rotation.moved", now, Some(&self.run.id), Some(&member.credential), &body));
         }
-        self.run.commit(change).await?;
+        match self.run.commit_of(index, change).await {
+            Err(error) if taken(&error) => return self.taken(index).await,
+            done => done?,
+        }
         self.rotations[index] = next;
         self.tell(index);
+        if self.barrier.moved(index, &self.rotations[index]) {
+            self.opened()?;
+        }
         for effect in effects {
             match effect {
                 Effect::Await(step) => self.wait(index, step)?,
@@ -420,7 +573,12 @@ impl Conductor {
 struct Moved {
     index: usize,
     took: Duration,
-    result: Result<Rotation, EngineError>,
+    result: Result<Worked, EngineError>,
+}
+
+/// The store refused a change because the member's owner row had moved on.
+fn taken(error: &EngineError) -> bool {
+    matches!(error, EngineError::Store(StoreError::Stale { kind: kind::OWNER, .. }))
 }
 
 /// How often a run looks whether somebody spoke at another replica.

@@ -16,6 +16,7 @@ use crate::engine::EngineError;
 use crate::engine::host::{Ask, changes};
 use crate::engine::record::{IntentOutcome, IntentRecord, entry, kind, put};
 use crate::engine::run::Run;
+use crate::engine::takeover::GIVEN_UP;
 use crate::store::{Change, Key, Rule};
 
 /// One member of a running reset, with what its next commit will carry.
@@ -207,7 +208,7 @@ impl Task {
     /// Writes what is pending.
     pub async fn flush(&mut self) -> Result<(), Stop> {
         let change = std::mem::take(&mut self.pending);
-        self.run.commit(change).await.map_err(Stop::Broken)
+        self.run.commit_of(self.index, change).await.map_err(Stop::Broken)
     }
 
     fn keep(&mut self, intent: &IntentRecord) -> Result<(), Stop> {
@@ -234,7 +235,11 @@ impl Task {
     pub fn close_rest(&mut self) {
         let rest = {
             let mut intents = self.run.intents.lock().unwrap_or_else(PoisonError::into_inner);
-            intents.remove(&self.member().credential).unwrap_or_default()
+            let all = intents.remove(&self.member().credential).unwrap_or_default();
+            // What is to be killed stays until its version is known.
+            let (kept, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|intent| intent.about == GIVEN_UP);
+            intents.insert(self.member().credential.clone(), kept);
+            rest
         };
         for intent in rest {
             self.close(&intent, "effect.done", Some("the step ended without doing it again"));

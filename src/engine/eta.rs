@@ -113,8 +113,7 @@ fn longest(plan: &Plan, open: impl Fn(usize, Step) -> bool, each: impl Fn(usize,
     }
     let mut ready: Vec<(usize, Step)> = Vec::new();
     for (member, document) in plan.members.iter().enumerate() {
-        let steps =
-            document.steps().iter().filter(|step| open(member, **step) && waits[node(member, **step)] == 0);
+        let steps = document.steps().iter().filter(|step| open(member, **step) && waits[node(member, **step)] == 0);
         ready.extend(steps.map(|step| (member, *step)));
     }
     let mut end = Duration::ZERO;

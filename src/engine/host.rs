@@ -84,6 +84,12 @@ pub struct Ask<'a> {
     pub actor: Option<Arc<Material>>,
 }
 
+tokio::task_local! {
+    /// How often a call of this task is tried, where that is less than the host would: what is contained gets one try
+    /// before anything gets a second one.
+    pub(crate) static TRIES: u32;
+}
+
 impl Host {
     #[must_use]
     pub fn new(
@@ -147,6 +153,7 @@ impl Host {
         };
         let mut refreshed = ask.actor.is_some();
         let mut wait = self.settings.backoff;
+        let tries = TRIES.try_with(|tries| *tries).unwrap_or(u32::MAX).min(self.settings.tries);
         for attempt in 1.. {
             // Who is refused a turn is told at once: others have tried, and failed.
             let turn = opened.bucket.turn().await.map_err(|error| {
@@ -175,7 +182,7 @@ impl Host {
                 }
                 Retry::Never => false,
             };
-            if !repeatable || attempt >= self.settings.tries {
+            if !repeatable || attempt >= tries {
                 return Err(error.with("system", ask.system.to_string()));
             }
             self.context.clock.sleep(wait).await;

@@ -13,6 +13,10 @@ pub enum Progress {
     Moved { reset: ResetId, index: usize, credential: CredentialId, state: State, at: Timestamp },
     /// An announced outage began or ended, for the members of a cut.
     Outage { reset: ResetId, cut: usize, began: bool, at: Timestamp },
+    /// The old value was used after every known consumer had moved: an unknown consumer, or an intruder.
+    OldUsed { reset: ResetId, credential: CredentialId, source: String, at: Timestamp },
+    /// Dead, and without a value until its readers are clean; told again while it lasts.
+    Dark { reset: ResetId, credential: CredentialId, since: Timestamp, at: Timestamp },
     /// A wave opened.
     Wave { reset: ResetId, number: usize, of: usize, at: Timestamp },
     /// Somebody paused, resumed or aborted it.

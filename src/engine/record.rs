@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use remint_contract::{CredentialId, OperationId, Ref, ResetId, Verb, VersionId};
 use remint_core::machine::{Rotation, Version};
 use remint_core::plan::Plan;
+use remint_core::step::Path;
 use remint_evidence_format::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -23,6 +24,15 @@ pub struct Reset {
     pub requested_at: Timestamp,
     pub approval: Option<Approval>,
     pub status: ResetStatus,
+    /// Who gives way to whom.
+    #[serde(default)]
+    pub urgency: Urgency,
+    /// Since when the attacker may have what he has; a value that was minted later is none of his.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposed_at: Option<Timestamp>,
+    /// A plan that would take the place of this one, and waits for approval; until then this one goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
     /// Dirty nodes that were attested or probed clean since.
     #[serde(default)]
     pub cleaned: BTreeSet<Ref>,
@@ -54,6 +64,37 @@ pub struct Approval {
     pub digest: String,
     /// `recorded`: a word on the command line, verified by nobody.
     pub grade: String,
+}
+
+/// How urgent a reset is: a more urgent one takes over what a less urgent one has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Urgency {
+    /// A drill, or by schedule.
+    Scheduled,
+    #[default]
+    Incident,
+    /// An incident in which something is stopped before it is replaced.
+    Contain,
+}
+
+impl Urgency {
+    /// Of an incident with this plan.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        let contains = plan.members.iter().any(|member| member.path == Path::Contain);
+        if contains { Self::Contain } else { Self::Incident }
+    }
+}
+
+/// A revised plan that waits for approval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Its parent is the plan that it would replace.
+    pub plan: Plan,
+    pub reason: String,
+    pub by: String,
+    pub at: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,7 +15,7 @@ use crate::engine::record::{Reset, ResetStatus, RotationRecord, entry, kind, put
 use crate::engine::run::Run;
 use crate::engine::step::{Tried, try_old};
 use crate::engine::{Engine, EngineError};
-use crate::store::{Change, Key, Rule};
+use crate::store::{Change, Rule};
 
 impl Engine {
     /// Tries every old value of a provisionally settled reset once at every endpoint, and takes one due re-proof off the
@@ -83,7 +83,8 @@ impl Engine {
                 Tried::Accepted(endpoints) => Event::Resurrected { endpoints: endpoints.clone() },
                 Tried::Refused | Tried::Unclear(_) => continue,
             };
-            if !matches!(known.rotation.state, State::Settled { .. }) {
+            // What another reset settled, that one proves again.
+            if !matches!(known.rotation.state, State::Settled { last: false }) {
                 continue;
             }
             let (next, _) = known.rotation.on(&run.members[known.index], &event)?;
@@ -127,11 +128,11 @@ impl Engine {
         let settled = |known: &&RotationRecord| matches!(known.rotation.state, State::Settled { .. });
         for known in records.iter().filter(settled) {
             let facts = &known.rotation.facts;
-            for version in [&facts.old, &facts.new].into_iter().flatten() {
+            for version in facts.old.iter().chain(&facts.new).chain(&facts.also) {
                 change.unseals.extend(version.sealed.clone());
             }
-            change.deletes.push(Key { kind: kind::OWNER, id: known.credential.to_string() });
         }
+        change.deletes.extend(self.owned_by(&id).await?);
         reset.status = ResetStatus::Complete;
         change.puts.push(put(kind::RESET, id.0.clone(), &id.0, &reset, Rule::Upsert)?);
         if !ledger.is_closed() {
@@ -153,10 +154,12 @@ async fn try_all(run: &Arc<Run>, records: &[RotationRecord]) -> Result<Vec<Tried
     let mut trying = JoinSet::new();
     for (at, known) in records.iter().enumerate() {
         let (run, index, old) = (Arc::clone(run), known.index, known.rotation.facts.old.clone());
+        // What another reset settled, that one tries.
+        let provisional = matches!(known.rotation.state, State::Settled { last: false });
         trying.spawn(async move {
             let value = match &old {
-                Some(old) => run.material(old).await?,
-                None => None,
+                Some(old) if provisional => run.material(old).await?,
+                _ => None,
             };
             let answer = match value {
                 Some(value) => try_old(&run, &run.members[index], &value).await,

@@ -12,7 +12,7 @@ use remint_core::plan::Plan;
 use serde_json::json;
 
 use crate::engine::record::{
-    Approval, Attestation, Decision, DecisionWord, Finding, Owner, Reset, ResetStatus, RotationRecord, TaskRecord,
+    Approval, Attestation, Decision, DecisionWord, Finding, Reset, ResetStatus, RotationRecord, TaskRecord, Urgency,
     entry, kind, put, read,
 };
 use crate::engine::{Engine, EngineError};
@@ -39,11 +39,26 @@ pub struct Request {
 }
 
 impl Engine {
-    /// Records a request: the reset, its rotations, and who owns what, or nothing at all.
+    /// Records a request for an incident: the reset and its rotations, or nothing at all; then what is free is its own.
     ///
     /// # Errors
-    /// Asked for already, expired, or a credential is owned by another reset.
+    /// Asked for already, or expired.
     pub async fn request(&self, request: Request) -> Result<Reset, EngineError> {
+        let urgency = Urgency::of(&request.plan);
+        self.request_as(request, urgency, None).await
+    }
+
+    /// As [`Engine::request`], by how urgent it is and since when the attacker may have what he has. What another reset
+    /// owns is settled when this one is approved: taken over, joined, or waited for.
+    ///
+    /// # Errors
+    /// Asked for already, or expired.
+    pub async fn request_as(
+        &self,
+        request: Request,
+        urgency: Urgency,
+        exposed_at: Option<Timestamp>,
+    ) -> Result<Reset, EngineError> {
         let now = self.context.clock.now();
         if now.duration_since(request.at).unsigned_abs() > NOT_AFTER {
             return Err(EngineError::Expired { id: request.id, asked: request.at.to_string() });
@@ -56,6 +71,9 @@ impl Engine {
             requested_at: request.at,
             approval: None,
             status: ResetStatus::Requested,
+            urgency,
+            exposed_at,
+            revision: None,
             cleaned: BTreeSet::new(),
             reproofs: Vec::new(),
             standstill: None,
@@ -74,8 +92,6 @@ impl Engine {
                 since: now,
             };
             change.puts.push(put(kind::ROTATION, record.key().id, &scope, &record, Rule::Insert)?);
-            let owner = Owner { reset: reset.id.clone() };
-            change.puts.push(put(kind::OWNER, member.credential.to_string(), &scope, &owner, Rule::Insert)?);
         }
         for (number, task) in reset.plan.tasks.iter().enumerate() {
             let id = format!("{}-t{number}", reset.id);
@@ -116,22 +132,13 @@ impl Engine {
             change.entries.push(entry("exception.granted", now, Some(&reset.id), Some(credential), &body));
         }
         match self.store.commit(change).await {
-            Ok(_) => Ok(reset),
+            Ok(_) => {
+                self.claim(&reset.id).await?;
+                Ok(reset)
+            }
             Err(StoreError::Exists { kind: kind::RESET, .. }) => Err(EngineError::Twice(reset.id)),
-            Err(StoreError::Exists { kind: kind::OWNER, id }) => Err(self.owned(&id).await?),
             Err(error) => Err(error.into()),
         }
-    }
-
-    async fn owned(&self, credential: &str) -> Result<EngineError, EngineError> {
-        let key = Key { kind: kind::OWNER, id: credential.to_owned() };
-        let owner: Option<Owner> = self.store.get(&key).await?.map(read).transpose()?;
-        let credential =
-            credential.parse().map_err(|_| EngineError::Refused(format!("{credential} is owned by another reset")))?;
-        Ok(EngineError::Owned {
-            credential,
-            reset: owner.map_or_else(|| ResetId("unknown".into()), |owner| owner.reset),
-        })
     }
 
     /// Says yes to exactly the plan that stands in the reset. One that waited too long is over, and frees what it owned.
@@ -143,7 +150,10 @@ impl Engine {
             self.reject(id, by, "expired").await?;
             return Err(EngineError::Expired { id: id.clone(), asked: known.requested_at.to_string() });
         }
-        self.change_reset(id, STARTED, |reset| {
+        if known.status != ResetStatus::Requested && known.revision.is_some() {
+            return self.approve_revision(id, by).await;
+        }
+        let approved = self.change_reset(id, STARTED, |reset| {
             if reset.status != ResetStatus::Requested {
                 return Err(EngineError::Refused(format!("reset {id} does not wait for approval")));
             }
@@ -153,15 +163,14 @@ impl Engine {
             reset.status = ResetStatus::Running;
             Ok(json!({ "approved-by": by, "plan": digest, "grade": "recorded", PLAN_SHA256: plan_hash(&reset.plan) }))
         })
-        .await
+        .await?;
+        self.claim(id).await?;
+        Ok(approved)
     }
 
     /// Says no; the credentials have no owner any more.
     pub async fn reject(&self, id: &ResetId, by: &str, reason: &str) -> Result<Reset, EngineError> {
-        let known = self.reset(id).await?;
-        let freed =
-            known.plan.members.iter().map(|member| Key { kind: kind::OWNER, id: member.credential.to_string() });
-        let freed = freed.collect();
+        let freed = self.owned_by(id).await?;
         self.change_reset_and(id, "reset.rejected", freed, |reset| {
             if reset.status != ResetStatus::Requested {
                 return Err(EngineError::Refused(format!(
@@ -277,7 +286,7 @@ impl Engine {
     }
 
     /// A resting reset has something to do again. When a run writes it at the same time, what that run wrote counts.
-    async fn wake(&self, id: &ResetId) -> Result<(), EngineError> {
+    pub(super) async fn wake(&self, id: &ResetId) -> Result<(), EngineError> {
         let key = Key { kind: kind::RESET, id: id.0.clone() };
         self.ring(id).await?;
         loop {
@@ -332,7 +341,7 @@ pub fn plan_bytes(plan: &Plan) -> Vec<u8> {
     serde_json::to_vec(plan).unwrap_or_default()
 }
 
-fn plan_hash(plan: &Plan) -> String {
+pub(super) fn plan_hash(plan: &Plan) -> String {
     let digest = String::from(remint_core::digest::Digest::of(&plan_bytes(plan)));
     digest.trim_start_matches("sha256:").to_owned()
 }

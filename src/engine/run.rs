@@ -7,18 +7,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use remint_contract::{
     CredentialId, Error, ErrorKind, Location, Material, OperationId, Ref, SecretValue, Target, Verb, VersionId,
 };
-use remint_core::estate::{Credential, Destination, Estate, System};
+use remint_core::estate::{Credential, Destination, Estate, System, Tier};
 use remint_core::machine::Version;
 use remint_core::plan::{Member, Node};
+use tokio::sync::broadcast;
 
 use crate::context::Context;
 use crate::engine::host::{Ask, Held, Host};
 use crate::engine::lease::Lease;
 use crate::engine::listing::Listing;
-use crate::engine::record::{IntentRecord, Reset};
-use crate::engine::{EngineError, EngineSettings};
+use crate::engine::record::{IntentRecord, Reset, kind};
+use crate::engine::{EngineError, EngineSettings, Progress};
 use crate::escrow::Escrow;
-use crate::store::{Change, Fence, Store, StoreError};
+use crate::store::{Change, Fence, Key, Store, StoreError};
 
 /// One running reset.
 pub struct Run {
@@ -31,9 +32,13 @@ pub struct Run {
     pub context: Context,
     pub settings: EngineSettings,
     pub fence: Fence,
+    /// Who watches.
+    progress: broadcast::Sender<Progress>,
     /// What [`Run::fence`] is of: looked at before every effect.
     pub lease: Arc<Lease>,
     pub id: remint_contract::ResetId,
+    /// The owner rows of the credentials that this reset owns, by their revisions: who moved one on owns it now.
+    pub owned: Mutex<HashMap<CredentialId, u64>>,
     /// Intents that were not closed when the run began, or whose answer was lost since.
     pub intents: Mutex<HashMap<CredentialId, Vec<IntentRecord>>>,
     /// Values opened in this run, by the id they are sealed under.
@@ -102,7 +107,9 @@ impl Run {
             context,
             settings,
             fence: lease.fence.clone(),
+            progress: lease.watchers(),
             lease,
+            owned: Mutex::default(),
             intents: Mutex::default(),
             values: Mutex::default(),
             news: Mutex::default(),
@@ -114,6 +121,26 @@ impl Run {
             restarting: Mutex::default(),
             yields: AtomicBool::new(false),
         }
+    }
+
+    /// Tells whoever watches.
+    pub fn tell(&self, progress: Progress) {
+        // Nobody watching is not a failure.
+        let _ = self.progress.send(progress);
+    }
+
+    /// Writes one change of one member: refused by the store, wherever this runs, once another reset owns the credential or
+    /// the plan was revised.
+    pub async fn commit_of(&self, index: usize, mut change: Change) -> Result<(), EngineError> {
+        change.expects.extend(self.expected(index));
+        self.commit(change).await
+    }
+
+    /// The owner row of a member, as this run knows it.
+    pub fn expected(&self, index: usize) -> Option<(Key, u64)> {
+        let credential = &self.members.get(index)?.credential;
+        let revision = *self.owned.lock().unwrap_or_else(PoisonError::into_inner).get(credential)?;
+        Some((Key { kind: kind::OWNER, id: credential.to_string() }, revision))
     }
 
     /// Writes one change under this run's lease.
@@ -131,6 +158,13 @@ impl Run {
     /// The credential's document.
     pub fn document(&self, credential: &Ref) -> Result<&Credential, EngineError> {
         self.estate.credentials.get(credential).ok_or_else(|| EngineError::Gone(credential.clone()))
+    }
+
+    /// The tier of a member's identity.
+    pub fn tier(&self, member: &Member) -> Tier {
+        let document = self.estate.credentials.get(&member.credential);
+        let identity = document.and_then(|document| self.estate.identities.get(&document.identity));
+        identity.map_or(Tier::Standard, |identity| identity.tier)
     }
 
     /// The issuing system's document.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use remint_contract::ErrorKind;
-use remint_core::machine::{Event, Reason, Rotation, State};
+use remint_core::machine::{Done, Event, Reason, Rotation, State};
 use remint_core::plan::{Member, Plan};
 use remint_core::step::{Path, Step};
 
@@ -21,15 +21,29 @@ use crate::engine::effect::{Stop, Task};
 use crate::engine::outcome::{record, told};
 use crate::engine::record::{entry, kind};
 use crate::engine::run::Run;
-use crate::engine::{Engine, EngineError, Progress, step};
+use crate::engine::{Engine, EngineError, Progress, step, takeover};
 use crate::store::Change;
 
 /// Steps that wait for others, or that others wait for.
-pub(super) struct Bound(HashSet<(usize, Step)>);
+pub(super) struct Bound {
+    steps: HashSet<(usize, Step)>,
+    /// Something is stopped first: until then nothing mints.
+    contains: bool,
+}
+
+/// What a member's way came to.
+pub(super) enum Worked {
+    Moved(Rotation),
+    /// Its one try failed; the next ones come after everybody's first.
+    Behind(Step),
+}
 
 impl Bound {
     pub(super) fn of(plan: &Plan) -> Self {
-        Self(plan.precedences.iter().flat_map(|precedence| [precedence.before, precedence.after]).collect())
+        Self {
+            steps: plan.precedences.iter().flat_map(|precedence| [precedence.before, precedence.after]).collect(),
+            contains: plan.members.iter().any(|member| member.path == Path::Contain),
+        }
     }
 
     /// True when the conductor has a say between the two.
@@ -37,12 +51,14 @@ impl Bound {
         // Contained and cut members are announced, and let others go, step by step.
         member.path != Path::Rolling
             || member.dark
-            || self.0.contains(&(index, ended))
-            || self.0.contains(&(index, next))
+            || self.contains && next == Step::Mint
+            || self.steps.contains(&(index, ended))
+            || self.steps.contains(&(index, next))
     }
 }
 
 /// From one step to the last that can be done without anybody else.
+#[expect(clippy::too_many_arguments, reason = "everything that one member's way needs, and nothing twice")]
 pub(super) async fn work(
     engine: Engine,
     run: Arc<Run>,
@@ -50,7 +66,8 @@ pub(super) async fn work(
     index: usize,
     mut rotation: Rotation,
     mut step: Step,
-) -> Result<Rotation, EngineError> {
+    hasty: bool,
+) -> Result<Worked, EngineError> {
     let mut pending = Change::default();
     loop {
         if matches!(step, Step::Reload | Step::Confirm) {
@@ -60,14 +77,26 @@ pub(super) async fn work(
                 leave = &mut leave => leave?,
                 () = std::future::ready(()) => {
                     // It may take long, so what was done is written first.
-                    run.commit(std::mem::take(&mut pending)).await?;
+                    run.commit_of(index, std::mem::take(&mut pending)).await?;
                     leave.await?;
                 }
             }
         }
         let mut task = Task::new(Arc::clone(&run), index, rotation.facts.clone());
         task.pending = pending;
-        let event = outcome(&mut task, step).await?;
+        let done = match takeover::adopt(&mut task, &rotation, step).await {
+            Ok(()) => step::perform(&mut task, step).await,
+            Err(stop) => Err(stop),
+        };
+        // Versions of ours that were found meanwhile die with the old one.
+        rotation = task.facts.also.iter().fold(rotation, |rotation, version| rotation.with(version.clone()));
+        if hasty && matches!(done, Err(Stop::Failed { kind: ErrorKind::Unreachable | ErrorKind::Throttled, .. })) {
+            if !task.pending.entries.is_empty() {
+                run.commit_of(index, std::mem::take(&mut task.pending)).await?;
+            }
+            return Ok(Worked::Behind(step));
+        }
+        let event = outcome(done)?;
         let done = matches!(event, Event::Done { .. });
         if done {
             task.close_rest();
@@ -91,11 +120,11 @@ pub(super) async fn work(
             _ => None,
         };
         let Some(following) = goes_on else {
-            run.commit(pending).await?;
-            return Ok(next);
+            run.commit_of(index, pending).await?;
+            return Ok(Worked::Moved(next));
         };
         if !may_wait(step, following) {
-            run.commit(std::mem::take(&mut pending)).await?;
+            run.commit_of(index, std::mem::take(&mut pending)).await?;
         }
         tell(&engine, &run, index, &next.state);
         (rotation, _) = next.on(&member, &Event::Cleared)?;
@@ -119,8 +148,8 @@ const fn may_wait(ended: Step, next: Step) -> bool {
     )
 }
 
-async fn outcome(task: &mut Task, step: Step) -> Result<Event, EngineError> {
-    Ok(match step::perform(task, step).await {
+fn outcome(done: Result<Done, Stop>) -> Result<Event, EngineError> {
+    Ok(match done {
         Ok(facts) => Event::Done { facts },
         Err(Stop::Park(reason)) => Event::Failed { reason },
         Err(Stop::Failed { kind: ErrorKind::Unreachable | ErrorKind::Throttled, what }) => {

@@ -27,6 +27,9 @@ mod seat;
 /// How often work is begun that met another change each time.
 const TRIES: usize = 5;
 
+/// How often what is dark is told again.
+const DARK: Duration = Duration::from_mins(15);
+
 /// Where resets are put that somebody acted on.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
@@ -108,7 +111,14 @@ impl Supervisor {
         let desk = Arc::clone(&self.desk);
         let clock = Arc::clone(&self.app.engine.context.clock);
         let mut told = told(&self.app).await;
+        let mut alarmed = clock.now();
         loop {
+            if clock.now().duration_since(alarmed).unsigned_abs() >= DARK {
+                alarmed = clock.now();
+                if let Err(error) = self.app.engine.alarm_all_dark().await {
+                    tracing::error!(error = causes(&error), "what is dark cannot be read");
+                }
+            }
             for id in self.desk.take() {
                 self.seated(&id).await;
                 if let Some(seat) = self.seats.get_mut(&id) {
@@ -152,7 +162,7 @@ impl Supervisor {
             return;
         }
         let names: Vec<ResetId> = due.iter().map(|(id, _)| id.clone()).collect();
-        let claimed = self.app.engine.claim(&names).await.unwrap_or_else(|error| {
+        let claimed = self.app.engine.claim_due(&names).await.unwrap_or_else(|error| {
             tracing::error!(error = causes(&error), "what is due cannot be claimed; it is tried again");
             Vec::new()
         });
@@ -208,6 +218,18 @@ impl Supervisor {
             }
         }
         self.seated(&id).await;
+        // Whoever waits for it may find the way free.
+        match self.app.engine.let_go(&id).await {
+            Ok(waiting) => {
+                for other in waiting {
+                    self.seated(&other).await;
+                    if let Some(seat) = self.seats.get_mut(&other) {
+                        seat.act();
+                    }
+                }
+            }
+            Err(error) => tracing::error!(reset = %id, error = causes(&error), "who waits for it cannot be read"),
+        }
     }
 
     /// Takes in how a reset stands, and says so when that is new.

@@ -4,6 +4,7 @@
 mod budget;
 mod cli;
 mod confirm;
+mod contain;
 mod crash;
 mod dark;
 mod engine;

@@ -13,8 +13,8 @@ use remint::escrow::{Escrow, Kek, SystemRandomness};
 use remint::store::Store;
 use remint::store::sqlite::SqliteStore;
 use remint_contract::{
-    Capabilities, Clock, ConfirmGrade, Connector, ConnectorKind, Error, HostRules, Kinds, MadeBy, Material,
-    Ref, ResetId, SecretValue, SettingProblem, Slots, TestClock,
+    Capabilities, Clock, ConfirmGrade, Connector, ConnectorKind, Error, HostRules, Kinds, MadeBy, Material, Ref,
+    ResetId, SecretValue, SettingProblem, Slots, TestClock,
 };
 use remint_core::digest::Digest;
 use remint_core::estate::{Estate, SourceFile, load};
@@ -251,6 +251,7 @@ impl Rig {
                 least_proof: self.sort.proof(),
                 outage: None,
                 hold: Duration::ZERO,
+                quiet: None,
                 confirm_within: Duration::from_secs(1),
                 class: credential.class,
                 verifiers: credential.verified_by.iter().cloned().collect(),
@@ -259,6 +260,7 @@ impl Rig {
             .collect();
         Plan {
             digest: Digest::of(b"by hand"),
+            parent: None,
             estate: self.estate.digest(),
             from: Vec::new(),
             reached: Vec::new(),

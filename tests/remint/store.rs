@@ -16,6 +16,7 @@ mod sqlite;
 pub(crate) async fn suite<S: Store + 'static>(make: impl AsyncFn() -> S) {
     a_change_is_all_or_nothing(make().await).await;
     a_put_holds_to_its_rule(make().await).await;
+    a_change_is_refused_when_what_it_expects_has_changed(make().await).await;
     records_are_listed_oldest_first_and_by_scope(make().await).await;
     a_sealed_value_is_never_replaced_by_another(make().await).await;
     a_lease_has_one_holder_and_its_number_grows(make().await).await;
@@ -50,6 +51,23 @@ async fn a_put_holds_to_its_rule(store: impl Store) {
     assert_eq!(store.get(&key("task", "a")).await.unwrap().unwrap().revision, 3);
     store.commit(Change { deletes: vec![key("task", "a")], ..Change::default() }).await.unwrap();
     assert_eq!(store.get(&key("task", "a")).await.unwrap(), None);
+}
+
+async fn a_change_is_refused_when_what_it_expects_has_changed(store: impl Store) {
+    let expecting =
+        |revision| Change { expects: vec![(key("owner", "c"), revision)], ..put("task", "a", Rule::Upsert) };
+    let stale = |answer| matches!(answer, Err(StoreError::Stale { kind: "owner", id }) if id == "c");
+    assert!(stale(store.commit(expecting(1)).await.map(drop)), "it is not there");
+    store.commit(expecting(0)).await.unwrap();
+    store.commit(put("owner", "c", Rule::Insert)).await.unwrap();
+    assert!(stale(store.commit(expecting(0)).await.map(drop)), "it is there");
+    store.commit(expecting(1)).await.unwrap();
+    // A change may write what it expects.
+    let mut own = expecting(1);
+    own.puts.extend(put("owner", "c", Rule::Upsert).puts);
+    store.commit(own).await.unwrap();
+    assert!(stale(store.commit(expecting(1)).await.map(drop)), "it was written since");
+    assert_eq!(store.get(&key("task", "a")).await.unwrap().unwrap().revision, 3, "what was refused wrote nothing");
 }
 
 async fn records_are_listed_oldest_first_and_by_scope(store: impl Store) {

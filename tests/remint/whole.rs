@@ -44,8 +44,7 @@ spec:
     let store = Arc::new(SqliteStore::open(&folder.path().join("state")).unwrap());
     let (progress, _) = tokio::sync::broadcast::channel(16);
     let buckets = Buckets::new(store, Context::system(), "test".to_owned(), settings, progress);
-    let host =
-        Host::new(Arc::new(estate), kinds, HostRules::default(), Context::system(), settings, Arc::new(buckets));
+    let host = Host::new(Arc::new(estate), kinds, HostRules::default(), Context::system(), settings, Arc::new(buckets));
 
     assert_eq!(host.read(&place).await.unwrap(), Material::of("the-old-value".into()));
 

@@ -251,6 +251,9 @@ pub struct Rotation {
     pub strategy: Strategy,
     /// How long the old version is kept after everything is confirmed (`overlap: 10m`); a reset for an incident skips it.
     pub hold: Option<Duration>,
+    /// How long nobody may use the old version after everything is confirmed, before it is revoked (`quiet: 1h`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<Duration>,
     pub max_age: Option<Duration>,
     /// Credentials of one group are cut over together.
     pub group: Option<String>,
@@ -261,7 +264,15 @@ pub struct Rotation {
 
 impl Default for Rotation {
     fn default() -> Self {
-        Self { strategy: Strategy::Overlap, hold: None, max_age: None, group: None, offset: None, outage: None }
+        Self {
+            strategy: Strategy::Overlap,
+            hold: None,
+            quiet: None,
+            max_age: None,
+            group: None,
+            offset: None,
+            outage: None,
+        }
     }
 }
 

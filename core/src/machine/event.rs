@@ -47,6 +47,22 @@ pub enum Event {
     Superseded {
         by: ResetId,
     },
+    /// Another reset owns the credential.
+    Queued {
+        behind: ResetId,
+    },
+    /// Another reset's new value is as good as this one's would be.
+    Joined {
+        with: ResetId,
+    },
+    /// Nobody else stands in the way any more.
+    Freed,
+    /// The reset that was joined settled it, with these facts.
+    Vouched {
+        facts: Box<super::Facts>,
+    },
+    /// The plan was revised: the member has another path.
+    Revised,
 }
 
 /// What a finished step established.
@@ -146,6 +162,11 @@ impl Event {
             Self::Resurrected { .. } => "resurrected",
             Self::RolledBack => "rolled-back",
             Self::Superseded { .. } => "superseded",
+            Self::Queued { .. } => "queued",
+            Self::Joined { .. } => "joined",
+            Self::Freed => "freed",
+            Self::Vouched { .. } => "vouched",
+            Self::Revised => "revised",
         }
     }
 }

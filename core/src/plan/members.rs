@@ -12,7 +12,7 @@ use crate::step::{Course, Path};
 
 use super::access::Walker;
 use super::draft::Draft;
-use super::{Member, Node, PlannedTask, Refusal, Request};
+use super::{AtDeadline, Member, Node, PlannedTask, Quiet, Refusal, Request};
 
 /// What [`choose`] found.
 pub(super) struct Chosen<'e> {
@@ -69,7 +69,7 @@ pub(super) fn choose<'e>(
             .acts_at_stores
             .push(stores.into_iter().filter_map(|system| actor(estate, graph, &draft.index, system)).collect());
     }
-    mark_actors(estate, graph, &mut draft, &mut refusals);
+    mark_actors(estate, graph, &mut draft, &capabilities, &mut refusals);
     if let Some(refusal) = own_ancestors(&draft) {
         refusals.push(refusal);
     } else {
@@ -256,6 +256,10 @@ fn member(
         least_proof: least_proof(credential, privileged),
         outage: credential.rotation.outage,
         hold: if request.incident { Duration::ZERO } else { credential.rotation.hold.unwrap_or_default() },
+        quiet: credential.rotation.quiet.map(|lasts| Quiet {
+            lasts,
+            at_deadline: if request.incident { AtDeadline::Revoke } else { AtDeadline::Park },
+        }),
         class: credential.class,
         verifiers: verifiers.into_iter().cloned().collect(),
         dirty_verifiers: dirty_verifiers.into_iter().cloned().collect(),
@@ -311,17 +315,36 @@ fn actor(estate: &Estate, graph: &Graph, index: &Map<NodeId, usize>, system: &Re
 
 /// Marks what Remint acts through. Without any place for its new value the last access would be lost: refused. With only
 /// places that dirty nodes read it is dark and rolls: its old value stays until they are clean, and so does the access.
-fn mark_actors(estate: &Estate, graph: &Graph, draft: &mut Draft, refusals: &mut Vec<Refusal>) {
+fn mark_actors(
+    estate: &Estate,
+    graph: &Graph,
+    draft: &mut Draft,
+    capabilities: &BTreeMap<Ref, Capabilities>,
+    refusals: &mut Vec<Refusal>,
+) {
     for (reference, system) in &estate.systems {
         let Some(actor) = system.auth.as_ref().and_then(|_| actor(estate, graph, &draft.index, reference)) else {
             continue;
         };
         let member = &mut draft.members[actor];
         member.remint_acts = true;
+        if only_way(estate, &member.credential, capabilities) {
+            let (credential, system) = (member.credential.clone(), reference.clone());
+            refusals.push(Refusal::OnlyWay { credential, system });
+        }
         if member.destinations.is_empty() && member.withheld.is_empty() {
             refusals.push(Refusal::LastAccess { credential: member.credential.clone(), system: reference.clone() });
         }
     }
+}
+
+/// Is it minted with nothing but itself, where one version lives at a time?
+fn only_way(estate: &Estate, own: &Ref, capabilities: &BTreeMap<Ref, Capabilities>) -> bool {
+    let Some(issued) = estate.credentials.get(own).map(|document| &document.issued_by) else { return false };
+    let auth = || estate.systems.get(&issued.system).and_then(|system| system.auth.as_ref());
+    let issuer = capabilities.get(&issued.system).and_then(|found| found.issuer.as_ref());
+    let one = issuer.is_some_and(|issuer| issuer.slots == Slots::One);
+    one && issued.by.as_ref().or_else(auth) == Some(own)
 }
 
 fn own_ancestors(draft: &Draft) -> Option<Refusal> {
@@ -347,8 +370,12 @@ fn own_ancestors(draft: &Draft) -> Option<Refusal> {
 /// Who is killed first: what was asked for, all that dies with it, and what only dirty nodes read.
 fn contain(estate: &Estate, draft: &mut Draft, request: &Request, foul: &Foul) {
     let count = draft.members.len();
-    let asked = |document: &&Credential| request.contain.as_ref().is_some_and(|asked| asked.matches(estate, document));
-    let asked: Vec<bool> = draft.documents.iter().map(asked).collect();
+    let asked = |(document, member): (&&Credential, &Member)| {
+        let stop = request.stop.contains(&member.credential)
+            || request.contain.as_ref().is_some_and(|asked| asked.matches(estate, document));
+        stop && !request.roll.contains(&member.credential)
+    };
+    let asked: Vec<bool> = draft.documents.iter().zip(&draft.members).map(asked).collect();
     // A parent with a child that somebody clean needs cannot be killed for the dirty alone.
     let mut needed: Vec<bool> = draft.members.iter().map(|member| !member.consumers.is_empty()).collect();
     // What Remint acts through is replaced and confirmed first, in every mode. What a dirty node can mint anew is not dead

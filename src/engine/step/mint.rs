@@ -26,7 +26,7 @@ const NEW: &str = "new";
 const VALUES: usize = 3;
 
 /// Resolves what an earlier try left open.
-pub(super) async fn resolve(task: &mut Task) -> Result<(), Stop> {
+pub(crate) async fn resolve(task: &mut Task) -> Result<(), Stop> {
     let Ok(document) = task.run.document(&task.credential()).cloned() else { return Ok(()) };
     let (strategy, old) = (task.member().strategy, task.facts.old.clone());
     task.resolve(move |_, proposed| {
@@ -56,7 +56,9 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
             && !task.facts.old.as_ref().is_some_and(|old| old.id.is_some() || old.username.is_some())
         {
             // The one that is in use would be overwritten as likely as the other.
-            return Err(park("which of the two is in use is not known, so nothing was minted; see that its value can be read"));
+            return Err(park(
+                "which of the two is in use is not known, so nothing was minted; see that its value can be read",
+            ));
         }
         let places = run.eventual(&member);
         if places.is_empty() && member.course() != Course::Lease && !held(document) {

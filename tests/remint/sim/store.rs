@@ -71,6 +71,12 @@ impl Inner {
         if let Some(fence) = &change.fence {
             self.check(fence)?;
         }
+        for (key, revision) in &change.expects {
+            let found = self.records.get(&(key.kind, key.id.clone())).map_or(0, |row| row.record.revision);
+            if found != *revision {
+                return Err(StoreError::Stale { kind: key.kind, id: key.id.clone() });
+            }
+        }
         let mut records: BTreeMap<(&'static str, String), Option<Row>> = BTreeMap::new();
         let mut last = self.last;
         for key in &change.deletes {

@@ -30,6 +30,7 @@ impl Decoder<'_, '_> {
         let mut fields = self.fields(node, "rotation")?;
         let strategy = fields.take("strategy").map_or(Some(usual), |node| self.strategy(node));
         let hold = fields.take("overlap").map(|node| self.duration(node, "overlap"));
+        let quiet = fields.take("quiet").map(|node| self.duration(node, "quiet"));
         let max_age = fields.take("maxAge").map(|node| self.duration(node, "maxAge"));
         let group = fields.take("group").map(|node| self.text(node, "group").map(ToOwned::to_owned));
         let offset = fields.take("offset").map(|node| self.duration(node, "offset"));
@@ -38,6 +39,7 @@ impl Decoder<'_, '_> {
         let rotation = Rotation {
             strategy: strategy?,
             hold: flatten(hold)?,
+            quiet: flatten(quiet)?,
             max_age: flatten(max_age)?,
             group: flatten(group)?,
             offset: flatten(offset)?,
