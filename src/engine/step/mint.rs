@@ -56,7 +56,9 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
         && !task.facts.old.as_ref().is_some_and(|old| old.id.is_some() || old.username.is_some())
     {
         // The one that is in use would be overwritten as likely as the other.
-        return Err(park("which of the two is in use is not known, so nothing was minted; see that its value can be read"));
+        return Err(park(
+            "which of the two is in use is not known, so nothing was minted; see that its value can be read",
+        ));
     }
     let places = run.eventual(&member);
     if places.is_empty() {
