@@ -21,11 +21,12 @@ pub(super) struct Head {
 /// Before the first entry.
 pub(super) const START: Head = Head { number: 0, hash: entry::FIRST };
 
-/// What a change touches, so that no two of one group touch the same.
+/// What a change touches or looks at, so that no two of one group touch the same.
 pub(super) fn keys(change: &Change) -> impl Iterator<Item = (&str, &str)> {
     let records = change.puts.iter().map(|put| &put.key).chain(&change.deletes).map(|key| (key.kind, key.id.as_str()));
     let sealed = change.seals.iter().map(|sealed| sealed.id.as_str()).chain(change.unseals.iter().map(String::as_str));
-    records.chain(sealed.map(|id| ("\0sealed", id)))
+    let expected = change.expects.iter().map(|(key, _)| (key.kind, key.id.as_str()));
+    records.chain(expected).chain(sealed.map(|id| ("\0sealed", id)))
 }
 
 /// One call's worth of arrays.
@@ -39,6 +40,7 @@ pub(super) struct Layer {
     pub(super) heads: (Vec<String>, Vec<i64>),
     pub(super) entries: (Vec<String>, Vec<i64>, Vec<Vec<u8>>),
     pub(super) told: Vec<String>,
+    pub(super) expects: (Vec<i32>, Vec<String>, Vec<String>, Vec<i64>),
 }
 
 #[derive(Default)]
@@ -115,6 +117,12 @@ fn lay(layers: &mut Vec<Layer>, index: usize, change: &Change) {
         first.fences.0.push(number);
         first.fences.1.push(fence.lease.clone());
         first.fences.2.push(to_row(fence.token));
+    }
+    for (key, revision) in &change.expects {
+        first.expects.0.push(number);
+        first.expects.1.push(key.kind.to_owned());
+        first.expects.2.push(key.id.clone());
+        first.expects.3.push(to_row(*revision));
     }
     for key in &change.deletes {
         first.deletes.0.push(number);

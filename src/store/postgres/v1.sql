@@ -67,7 +67,8 @@ CREATE FUNCTION remint.apply(
     s_change int[], s_id text[], s_scope text[], s_generation bigint[], s_expires text[], s_bytes bytea[],
     h_reset text[], h_number bigint[],
     e_reset text[], e_number bigint[], e_bytes bytea[],
-    told text[]
+    told text[],
+    x_change int[], x_kind text[], x_id text[], x_revision bigint[]
 ) RETURNS TABLE (why text, change int, kind text, id text, last bigint)
 LANGUAGE plpgsql
 -- Every statement finds a few rows by key, whatever the planner knew of the tables when it made its plan. A scan that is
@@ -94,6 +95,12 @@ BEGIN
         FROM unnest(f_change, f_lease, f_token) f (change, lease, token)
         LEFT JOIN remint.lease l ON l.name = f.lease
         WHERE l.holder IS NULL OR l.token <> f.token
+        UNION ALL
+        -- Nobody writes a record without the lock on the log, so what is looked at stays as it is.
+        SELECT 'stale', x.change, x.kind, x.id, before
+        FROM unnest(x_change, x_kind, x_id, x_revision) x (change, kind, id, revision)
+        LEFT JOIN remint.record r ON r.kind = x.kind AND r.id = x.id
+        WHERE coalesce(r.revision, 0) <> x.revision
         UNION ALL
         SELECT CASE p.rule WHEN 1 THEN 'exists' ELSE 'stale' END, p.change, p.kind, p.id, before
         FROM unnest(p_change, p_kind, p_id, p_rule, p_revision) p (change, kind, id, rule, revision)

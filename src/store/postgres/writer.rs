@@ -221,8 +221,8 @@ async fn layers(connection: &mut PgConnection, changes: &[&Change], sealed: &gro
 
 async fn call(connection: &mut PgConnection, changes: &[&Change], layer: &Layer) -> Result<Outcome, Failed> {
     const CALL: &str = "SELECT why, change, kind, id, last FROM remint.apply($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-        $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)";
-    let Layer { fences, deletes, puts, unseals, seals, heads, entries, told } = layer;
+        $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)";
+    let Layer { fences, deletes, puts, unseals, seals, heads, entries, told, expects } = layer;
     let query = sqlx::query(CALL).bind(&fences.0).bind(&fences.1).bind(&fences.2);
     let query = query.bind(&deletes.0).bind(&deletes.1).bind(&deletes.2);
     let query = query.bind(&puts.change).bind(&puts.kind).bind(&puts.id).bind(&puts.scope).bind(&puts.rule);
@@ -230,6 +230,7 @@ async fn call(connection: &mut PgConnection, changes: &[&Change], layer: &Layer)
     let query = query.bind(&seals.change).bind(&seals.id).bind(&seals.scope).bind(&seals.generation);
     let query = query.bind(&seals.expires).bind(&seals.bytes).bind(&heads.0).bind(&heads.1);
     let query = query.bind(&entries.0).bind(&entries.1).bind(&entries.2).bind(told);
+    let query = query.bind(&expects.0).bind(&expects.1).bind(&expects.2).bind(&expects.3);
     // All rows: only what comes after the last of them says that the transaction is durable.
     let rows = query.fetch_all(connection).await?;
     let mut refused = HashMap::new();
@@ -257,7 +258,9 @@ async fn call(connection: &mut PgConnection, changes: &[&Change], layer: &Layer)
 
 fn refusal(change: &Change, why: &str, row: &PgRow) -> Result<StoreError, sqlx::Error> {
     let (kind, id): (&str, String) = (row.try_get("kind")?, row.try_get("id")?);
-    let kind = change.puts.iter().map(|put| put.key.kind).find(|known| *known == kind).unwrap_or("sealed value");
+    let puts = change.puts.iter().map(|put| put.key.kind);
+    let expects = change.expects.iter().map(|(key, _)| key.kind);
+    let kind = puts.chain(expects).find(|known| *known == kind).unwrap_or("sealed value");
     Ok(match why {
         "fenced" => StoreError::Fenced(id),
         "exists" => StoreError::Exists { kind, id },
