@@ -206,6 +206,11 @@ impl fmt::Display for Course {
     }
 }
 
+impl Step {
+    /// How many there are; the number of a step is smaller.
+    pub const COUNT: usize = Self::Rewrap as usize + 1;
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -5,7 +5,6 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use remint_core::drift::drift;
-use remint_core::estate::Tier;
 use remint_core::machine::{Effect, Event, Reason, Rotation, State};
 use remint_core::step::{Path, Step};
 use serde_json::json;
@@ -23,10 +22,9 @@ use crate::engine::work::{Bound, Worked, work};
 use crate::engine::{Engine, EngineError, Progress, step};
 use crate::store::{Change, StoreError};
 
-/// How many members start in one durable change.
-const STARTS: usize = 500;
-
 mod hear;
+mod wave;
+mod way;
 
 /// The members as they move.
 pub(super) struct Conductor {
@@ -202,121 +200,6 @@ impl Conductor {
         self.apply(index, Event::Failed { reason: Reason::Unclear { what } }).await
     }
 
-    async fn open_wave(&mut self, number: usize) -> Result<(), EngineError> {
-        self.open = number;
-        let of = self.waves();
-        let at = self.run.context.clock.now();
-        self.engine.tell(Progress::Wave { reset: self.run.id.clone(), number, of, at });
-        let mut begin = Vec::new();
-        for index in 0..self.rotations.len() {
-            let urgent = self.run.members[index].path == Path::Contain;
-            let mine = self.wave[index] == number || (number == 0 && urgent);
-            if mine && matches!(self.rotations[index].state, State::Planned) && self.goes_on(index) {
-                begin.push(index);
-            }
-        }
-        self.begin(begin).await
-    }
-
-    /// Starts these in one durable change: the highest tier first where nothing waits for anything.
-    async fn begin(&mut self, mut indexes: Vec<usize>) -> Result<(), EngineError> {
-        indexes.sort_by_key(|&index| {
-            let member = &self.run.members[index];
-            (member.path != Path::Contain, self.run.tier(member) != Tier::Privileged, index)
-        });
-        for some in indexes.chunks(STARTS) {
-            let mut change = Change::default();
-            let mut started = Vec::with_capacity(some.len());
-            for &index in some {
-                let (next, effects) = self.rotations[index].on(&self.run.members[index], &Event::Start)?;
-                change.puts.push(record(&self.run, index, &next)?);
-                change.expects.extend(self.run.expected(index));
-                started.push((index, next, effects));
-            }
-            match self.run.commit(change).await {
-                // One of them is somebody else's: each for itself.
-                Err(error) if taken(&error) => {
-                    for &index in some {
-                        self.apply(index, Event::Start).await?;
-                    }
-                    continue;
-                }
-                done => done?,
-            }
-            for (index, next, effects) in started {
-                self.rotations[index] = next;
-                self.tell(index);
-                for effect in effects {
-                    if let Effect::Await(step) = effect {
-                        self.wait(index, step)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Everything in scope is stopped, or listed as not contained: what waited for that goes on, and so do second tries.
-    fn opened(&mut self) -> Result<(), EngineError> {
-        for (index, step) in std::mem::take(&mut self.late) {
-            self.spawn(index, step);
-        }
-        let held: Vec<usize> = self.held.iter().copied().collect();
-        for index in held {
-            if let State::Waiting { step: Step::Mint } = self.rotations[index].state {
-                self.held.remove(&index);
-                self.wait(index, Step::Mint)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A first try at stopping something failed: it is tried again, with patience, behind everything that waits already.
-    fn fall_behind(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
-        self.behind.insert(index);
-        self.late.push((index, step));
-        if self.barrier.skip(index) { self.opened() } else { Ok(()) }
-    }
-
-    /// The member's owner row moved on: another reset took the credential over, and this one goes on without it; or the
-    /// plan was revised, and this run ends as soon as nothing that it sent is unanswered.
-    async fn taken(&mut self, index: usize) -> Result<(), EngineError> {
-        let credential = self.run.members[index].credential.clone();
-        let owners = self.engine.owners().await?;
-        if owners.get(&credential).is_some_and(|(owner, _)| owner.reset == self.run.id) {
-            while self.run.lease.in_flight() && self.moving.join_next().await.is_some() {}
-            return Err(EngineError::Revised(self.run.id.clone()));
-        }
-        self.run.owned.lock().unwrap_or_else(PoisonError::into_inner).remove(&credential);
-        self.held.remove(&index);
-        let mut records = self.engine.rotations(&self.run.id).await?;
-        if let Some(at) = records.iter().position(|record| record.index == index) {
-            self.rotations[index] = records.swap_remove(at).rotation;
-        }
-        tracing::info!(reset = %self.run.id, %credential, state = %self.rotations[index].state, "another reset took it over");
-        self.tell(index);
-        if self.barrier.moved(index, &self.rotations[index]) {
-            self.opened()?;
-        }
-        Ok(())
-    }
-
-    /// Somebody claimed something, or a plan was revised: was it ours?
-    async fn look(&mut self) -> Result<(), EngineError> {
-        let owners = self.engine.owners().await?;
-        for index in 0..self.rotations.len() {
-            let now = owners.get(&self.run.members[index].credential).map(|(_, revision)| *revision);
-            if self.run.expected(index).is_some_and(|(_, known)| now != Some(known)) {
-                self.taken(index).await?;
-            }
-        }
-        Ok(())
-    }
-
-    fn waves(&self) -> usize {
-        self.wave.iter().max().map_or(0, |last| last + 1)
-    }
-
     /// Moves on until everything rests, or waits for something that rests.
     pub(super) async fn finish(&mut self) -> Result<(), EngineError> {
         let changed = Arc::clone(&self.engine.changed);
@@ -408,17 +291,6 @@ impl Conductor {
             self.rotations[index] = next;
         }
         Ok(())
-    }
-
-    /// True when more members are parked than the plan allows before the next wave.
-    fn over_budget(&self) -> bool {
-        let budget = self.run.reset.lock().unwrap_or_else(PoisonError::into_inner).plan.limits.failure_budget;
-        // A stranger at an issuer, or a person's task, says nothing against the plan: only what failed does.
-        let failed = |rotation: &&Rotation| match &rotation.state {
-            State::Parked { reason, .. } => !matches!(reason, Reason::Foreign { .. } | Reason::Task { .. }),
-            _ => false,
-        };
-        self.rotations.iter().filter(failed).count() > budget
     }
 
     /// A step's outcome is durable: follow its effects, and let go who waited for it.

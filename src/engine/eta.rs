@@ -83,8 +83,8 @@ pub fn left(plan: &Plan, rotations: &[Rotation], measured: &Measured, ran: Durat
 
 /// The longest chain of open steps.
 fn longest(plan: &Plan, open: impl Fn(usize, Step) -> bool, each: impl Fn(usize, Step) -> Duration) -> Duration {
-    let node = |member: usize, step: Step| member * WIDTH + step as usize;
-    let nodes = plan.members.len() * WIDTH;
+    let node = |member: usize, step: Step| member * Step::COUNT + step as usize;
+    let nodes = plan.members.len() * Step::COUNT;
     let mut waits = vec![0_u32; nodes];
     let mut starts = vec![Duration::ZERO; nodes];
     let mut after: Vec<Vec<(usize, Step)>> = vec![Vec::new(); nodes];
@@ -136,6 +136,3 @@ fn longest(plan: &Plan, open: impl Fn(usize, Step) -> bool, each: impl Fn(usize,
 fn count(steps: usize) -> f64 {
     steps as f64
 }
-
-/// More than there are steps.
-const WIDTH: usize = 16;

@@ -26,18 +26,6 @@ pub(crate) enum Sort {
     Manual,
 }
 
-/// All of them, to iterate over.
-pub(crate) const SORTS: [Sort; 8] = [
-    Sort::Login,
-    Sort::InPlace,
-    Sort::Certificate,
-    Sort::Lease,
-    Sort::Trusted,
-    Sort::SigningKey,
-    Sort::EncryptionKey,
-    Sort::Manual,
-];
-
 /// The world and estate of one credential of a sort.
 pub(crate) fn estate_of(sort: Sort) -> Shape {
     let shape = Shape { sort, ..Shape::default() };

@@ -289,8 +289,8 @@ fn names(draft: &Draft, members: &[usize]) -> Vec<remint_contract::Ref> {
     members.iter().map(|&member| draft.members[member].credential.clone()).collect()
 }
 
-/// As many as there are steps.
-pub(super) const WIDTH: u32 = 20;
+#[expect(clippy::cast_possible_truncation, reason = "there are some twenty steps")]
+pub(super) const WIDTH: u32 = Step::COUNT as u32;
 /// Until the proofs are in, and for each member its disable, sweep and delivery.
 const OUTAGE_BASE: Duration = Duration::from_secs(30);
 const OUTAGE_PER_MEMBER: Duration = Duration::from_millis(500);

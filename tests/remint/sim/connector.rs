@@ -1,58 +1,27 @@
 //! Connectors to the simulated world: one kind, three roles, every call at the mercy of the process's [`Fate`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-use async_trait::async_trait;
-use jiff::Timestamp;
-use remint::engine::host::changes;
-use remint_contract::{
-    Call, Capabilities, ConfirmGrade, Connector, ConnectorKind, ConsumerCapabilities, Derived, DerivedOutcome, Ended,
-    Error, ErrorKind, Expected, HostRules, Intent, IssuerCapabilities, Kinds, Live, MadeBy, Material, MintRequest,
-    Minted, Observation, OperationId, ProbeCost, ReadBack, Recovered, RightsChange, SecretValue, Seen, SettingProblem,
-    Slots, StoreCapabilities, Strategy, Target, Use, Verb, Verdict, Verified, VersionId, Workload, WriteRequest,
-    Written,
-};
-use serde::{Deserialize, Serialize};
 
 use super::clock::Gate;
 use super::dice::Dice;
 use super::fate::{CallFate, Fate};
 use super::world::issuer::Ask;
 use super::world::{Issuer, Life, No, Shelf, State, World};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use remint::engine::host::changes;
+use remint_contract::{
+    Call, Capabilities, ConfirmGrade, Connector, ConnectorKind, Derived, DerivedOutcome, Ended, Error, ErrorKind,
+    Expected, HostRules, Intent, Kinds, Live, MadeBy, Material, MintRequest, Minted, Observation, OperationId,
+    ReadBack, Recovered, RightsChange, SecretValue, Seen, SettingProblem, Target, Use, Verb, Verdict, Verified,
+    VersionId, Workload, WriteRequest, Written,
+};
 
-/// What a System document says below `sim:`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Settings {
-    pub(crate) name: String,
-    pub(crate) role: Role,
-    #[serde(default = "many")]
-    pub(crate) slots: Slots,
-    #[serde(default = "by_remint")]
-    pub(crate) made_by: MadeBy,
-    #[serde(default)]
-    pub(crate) staged: bool,
-    #[serde(default)]
-    pub(crate) versioned: bool,
-    #[serde(default)]
-    pub(crate) compares: bool,
-}
+mod settings;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Role {
-    Issuer,
-    Store,
-    Floor,
-}
-
-const fn many() -> Slots {
-    Slots::Many
-}
-
-const fn by_remint() -> MadeBy {
-    MadeBy::Remint
-}
+pub(crate) use settings::{Role, Settings};
 
 /// How one process reaches the world.
 pub(crate) struct Net {
@@ -91,63 +60,6 @@ impl ConnectorKind for SimKinds {
         let settings = serde_json::from_value(settings.clone())
             .map_err(|error| Error::new(ErrorKind::Invalid, Verb::Check, error.to_string()))?;
         Ok(Arc::new(Sim { settings, net: Arc::clone(&self.0) }))
-    }
-}
-
-impl Settings {
-    fn describe(&self) -> Capabilities {
-        use Verb::{
-            Check, CompareRights, DestroyVersion, Disable, Enable, EndDerived, Enumerate, LastUsed, ListDerived, Mint,
-            Observe, Probe, Promote, Read, Recover, Reload, Revoke, Verify, Versions, Write,
-        };
-        let mut verbs: BTreeSet<Verb> = match self.role {
-            Role::Issuer => [
-                Check,
-                Mint,
-                Verify,
-                CompareRights,
-                Disable,
-                Enable,
-                Revoke,
-                ListDerived,
-                EndDerived,
-                Probe,
-                Enumerate,
-                LastUsed,
-                Recover,
-            ]
-            .into(),
-            Role::Store => [Check, Write, Read, Recover].into(),
-            Role::Floor => [Check, Reload, Observe, Recover].into(),
-        };
-        if self.staged {
-            verbs.insert(Promote);
-        }
-        if self.versioned {
-            verbs.extend([Versions, DestroyVersion]);
-        }
-        Capabilities {
-            verbs,
-            issuer: (self.role == Role::Issuer).then(|| IssuerCapabilities {
-                verifies_at: None,
-                slots: self.slots,
-                made_by: self.made_by,
-                probe: ProbeCost::Free,
-                propagation: Duration::ZERO,
-                strategies: [Strategy::Overlap, Strategy::Alternate, Strategy::InPlace].into(),
-                endpoints: vec![format!("sim://{}", self.name)],
-                reversible_disable: true,
-                dies_with_issuer: false,
-                calls: vec![(Strategy::Overlap, 12)],
-            }),
-            store: (self.role == Role::Store).then_some(StoreCapabilities {
-                compare_and_set: self.compares,
-                staged: self.staged,
-                versioned: self.versioned,
-            }),
-            consumer: (self.role == Role::Floor)
-                .then(|| ConsumerCapabilities { grades: [ConfirmGrade::SelfReported].into() }),
-        }
     }
 }
 
