@@ -20,11 +20,14 @@ use crate::engine::{Engine, EngineError, EngineSettings};
 use crate::escrow::{Escrow, Keeping, Kek, KekError, SystemRandomness};
 use crate::evidence::Sequencer;
 use crate::evidence::anchor::{Anchor, AnchorError, Remembered, Standing, standing};
-use crate::evidence::key::{KeyError, is_there, open_or_create};
+use crate::evidence::key::{KeyError, is_there, open_or_create, open_or_create_in};
 use crate::evidence::sequencer::SequencerError;
+use crate::store::postgres::{Address, AddressError, PostgresStore};
 use crate::store::readonly::ReadOnly;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Change, Key, Rule, Store, StoreError};
+
+pub mod copy;
 
 /// The most that is read of one file; the loader refuses one that is larger than it takes, by its length.
 const READ_AT_MOST: u64 = 8 << 20;
@@ -37,6 +40,8 @@ pub struct Places {
     pub kek: PathBuf,
     /// The demo only: the key may lie in the state folder.
     pub same_folder: bool,
+    /// Where the store is when it is not in the state folder.
+    pub store: Option<Address>,
 }
 
 impl Places {
@@ -77,6 +82,10 @@ pub enum AppError {
         "without governance, which is not built yet, whoever holds a state may do everything with it; say that you mean it: remint init --single-operator"
     )]
     Governance,
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error("{path} cannot be understood: {why}")]
+    Config { path: PathBuf, why: String },
     #[error(transparent)]
     Kek(#[from] KekError),
     #[error(transparent)]
@@ -168,7 +177,7 @@ impl App {
         rules: HostRules,
         settings: EngineSettings,
     ) -> Result<Self, AppError> {
-        if !places.state.is_dir() {
+        if places.store.is_none() && !places.state.is_dir() {
             return Err(AppError::NotInitialised(places.state.clone()));
         }
         let app = Self::assemble(places, anchor, context, kinds, rules, settings).await?;
@@ -185,17 +194,28 @@ impl App {
         context: &Context,
         kinds: Arc<dyn Kinds>,
         rules: HostRules,
-        settings: EngineSettings,
+        mut settings: EngineSettings,
     ) -> Result<Self, AppError> {
-        let raw: Arc<dyn Store> = Arc::new(SqliteStore::open(&places.state)?);
+        let raw: Arc<dyn Store> = match &places.store {
+            None => Arc::new(SqliteStore::open(&places.state)?),
+            Some(address) => {
+                folder(&places.state)?;
+                // Replicas are told apart by their names: one that crashed is waited for until its leases end.
+                settings.holder = format!("{}-{}", settings.holder, context.hex(8).map_err(EngineError::from)?);
+                Arc::new(PostgresStore::open(address.clone()).await?)
+            }
+        };
         let kek = places.keys()?;
         let escrow = Arc::new(Escrow::new(kek, Box::new(SystemRandomness)));
         // A log whose key is gone is not continued by another key of the same name.
         let name = match raw.checkpoint().await? {
-            Some((_, note)) if !is_there(&places.state) => successor(&origin(&note)),
+            Some((_, note)) if places.store.is_none() && !is_there(&places.state) => successor(&origin(&note)),
             _ => FIRST_ORIGIN.to_owned(),
         };
-        let key = Arc::new(open_or_create(&places.state, &name, &escrow, &SystemRandomness)?);
+        let key = Arc::new(match &places.store {
+            None => open_or_create(&places.state, &name, &escrow, &SystemRandomness)?,
+            Some(_) => open_or_create_in(&*raw, &name, &escrow, &SystemRandomness).await?,
+        });
         let anchor = match anchor {
             Some(path) => Some(std::path::absolute(&path).unwrap_or(path)),
             None => Remembered::of(&*raw).await?,
@@ -279,6 +299,13 @@ pub(crate) fn successor(origin: &str) -> String {
         Some((name, number)) => format!("{name}-{}", number + 1),
         None => format!("{origin}-2"),
     }
+}
+
+/// Makes a state folder for its owner only: beside a store elsewhere it holds the socket.
+fn folder(path: &Path) -> Result<(), AppError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| AppError::Read { path: path.to_owned(), source })
 }
 
 /// Loads an estate from files and folders.

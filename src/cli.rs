@@ -12,19 +12,22 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use remint_contract::{HostRules, Kinds};
 
 use crate::app::{App, AppError, Places};
-use crate::config::Environment;
+use crate::config::{Configuration, Environment};
 use crate::context::Context;
 use crate::engine::EngineSettings;
 use crate::registry::Registry;
 
 mod acts;
 mod demo;
+mod escalate;
 mod estate;
 mod evidence;
 mod exit;
 mod keys;
 mod look;
 mod output;
+mod parked;
+mod pause;
 mod records;
 mod reset;
 mod serve;
@@ -55,6 +58,10 @@ pub struct Global {
     /// The file that holds the newest checkpoint a second time, where a restore of the state does not reach
     #[arg(long, global = true, env = "REMINT_ANCHOR", value_name = "FILE")]
     anchor: Option<PathBuf>,
+    /// Where the store is, for several replicas: postgres://USER@HOST/DATABASE?password_file=PATH. Default: `store` in the
+    /// state folder's remint.yaml, else the state folder itself
+    #[arg(long, global = true, env = "REMINT_STORE", value_name = "URL")]
+    store: Option<String>,
     /// How data is written to stdout
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -93,13 +100,23 @@ enum Command {
     Clean(acts::Clean),
     /// Decide what happens to something foreign at an issuer
     Decide(acts::Decide),
+    /// Have a running reset stop some credentials first, or not; a revision of its plan that waits for approval
+    Escalate(escalate::Escalate),
     /// Let parked rotations try again
     Retry(acts::Retry),
+    /// Begin no further step of a reset until it is resumed
+    Pause(pause::Pause),
+    /// Let a paused reset go on
+    Resume(pause::Resume),
+    /// Stop a reset for good, where that is safe, and say what is half done
+    Abort(pause::Abort),
     /// What people have to do
     #[command(subcommand)]
     Task(acts::Task),
     /// Try the old values of a settled reset again
     Reprove(acts::Reprove),
+    /// Destroy a stopped version of an encryption key, for ever; no reset does that
+    Destroy(acts::Destroy),
     /// Show records
     Get(records::Get),
     /// Evidence: list entries, export a bundle, verify one
@@ -108,7 +125,7 @@ enum Command {
     /// The key-encryption key: its generations and recovery keys
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// The store: backup, restore, check, recover
+    /// Where the state is kept: backup, restore, check, recover, copy
     #[command(subcommand)]
     Store(store::Store),
     /// Run as a daemon
@@ -125,18 +142,19 @@ pub struct Session {
 
 impl Session {
     /// Where this session's state lies.
-    #[must_use]
-    pub fn places(&self) -> Places {
-        Places {
-            state: self.global.state.clone().unwrap_or_else(|| self.environment.state()),
-            kek: self.global.kek.clone().unwrap_or_else(|| self.environment.kek()),
-            same_folder: false,
-        }
+    pub fn places(&self) -> Result<Places, AppError> {
+        let state = self.global.state.clone().unwrap_or_else(|| self.environment.state());
+        let store = match &self.global.store {
+            Some(url) => Some(url.parse()?),
+            None => Configuration::read(&state)?.store.as_deref().map(str::parse).transpose()?,
+        };
+        let kek = self.global.kek.clone().unwrap_or_else(|| self.environment.kek());
+        Ok(Places { state, kek, same_folder: false, store })
     }
 
     /// Opens this session's state.
     pub async fn open(&self, rules: HostRules, settings: EngineSettings) -> Result<App, AppError> {
-        let (places, anchor) = (self.places(), self.global.anchor.clone());
+        let (places, anchor) = (self.places()?, self.global.anchor.clone());
         let app = App::open_anchored(&places, anchor, &self.context, Arc::clone(&self.kinds), rules, settings).await?;
         if !app.standing.is_sound() {
             output::say(&format!("READ ONLY: {}\n", app.standing.sentence()));
@@ -202,9 +220,14 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Reject(reject) => reject.run(session).await,
         Command::Clean(clean) => clean.run(session).await,
         Command::Decide(decide) => decide.run(session).await,
+        Command::Escalate(escalate) => escalate.run(session).await,
         Command::Retry(retry) => retry.run(session).await,
+        Command::Pause(pause) => pause.run(session).await,
+        Command::Resume(resume) => resume.run(session).await,
+        Command::Abort(abort) => abort.run(session).await,
         Command::Task(task) => task.run(session).await,
         Command::Reprove(reprove) => reprove.run(session).await,
+        Command::Destroy(destroy) => destroy.run(session).await,
         Command::Get(get) => get.run(session).await,
         Command::Evidence(evidence) => evidence.run(session).await,
         Command::Keys(keys) => keys.run(session).await,

@@ -1,6 +1,11 @@
 //! Where things lie on this machine. The environment is read here and nowhere else.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::app::AppError;
 
 /// What the environment says.
 #[derive(Debug, Clone, Default)]
@@ -52,5 +57,31 @@ impl Environment {
     #[must_use]
     pub fn user(&self) -> String {
         self.user.clone().unwrap_or_else(|| "unknown".to_owned())
+    }
+}
+
+/// What `remint.yaml` in a state folder says. It holds no secret.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    /// Where the store is when it is not in the state folder.
+    pub store: Option<String>,
+}
+
+impl Configuration {
+    /// Reads the file; without one everything is as it comes.
+    ///
+    /// # Errors
+    /// It cannot be read or understood.
+    pub fn read(state: &Path) -> Result<Self, AppError> {
+        let path = state.join("remint.yaml");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => serde_yaml::from_str(&text).map_err(|_| AppError::Config {
+                path,
+                why: "write one line, `store: postgres://USER@HOST/DATABASE?password_file=PATH`".to_owned(),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(AppError::Read { path, source }),
+        }
     }
 }

@@ -188,8 +188,12 @@ pub async fn play(options: &Options, kinds: Arc<dyn Kinds>, say: &(dyn Fn(&str) 
 }
 
 async fn open(options: &Options, context: &Context, kinds: Arc<dyn Kinds>) -> Result<App, DemoError> {
-    let places =
-        Places { state: options.folder.join("state"), kek: options.folder.join("state/kek"), same_folder: true };
+    let places = Places {
+        state: options.folder.join("state"),
+        kek: options.folder.join("state/kek"),
+        same_folder: true,
+        store: None,
+    };
     drop(App::init(&places, context, Arc::clone(&kinds)).await?);
     let settings = EngineSettings {
         poll: Duration::from_millis(20),

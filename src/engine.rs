@@ -15,7 +15,7 @@ use std::time::Duration;
 use remint_contract::{HostRules, Kinds, Name, Ref, ResetId};
 use remint_core::estate::Estate;
 use remint_core::machine::Illegal;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use crate::context::Context;
 use crate::engine::host::HostSettings;
@@ -23,23 +23,34 @@ use crate::escrow::{Escrow, EscrowError, NoRandomness};
 use crate::store::{Store, StoreError};
 
 mod alone;
+mod barrier;
+mod bell;
 pub mod close;
 pub mod conduct;
 mod conductor;
+mod deadline;
+pub mod destroy;
 pub mod effect;
+pub mod escalate;
+pub mod eta;
 pub mod host;
 pub mod lease;
 pub mod listing;
 mod look;
 mod outcome;
+pub mod parked;
+pub mod pause;
 pub mod progress;
 mod purge;
+mod quiet;
 pub mod reconcile;
 pub mod record;
 pub mod reproof;
 pub mod reset;
 pub mod run;
 pub mod step;
+mod takeover;
+mod work;
 
 pub use progress::Progress;
 
@@ -53,6 +64,11 @@ pub struct Engine {
     pub context: Context,
     pub settings: EngineSettings,
     pub progress: broadcast::Sender<Progress>,
+    /// What all hosts of this process may use of the systems.
+    buckets: Arc<host::Buckets>,
+    bells: Arc<bell::Bells>,
+    /// Somebody owns something else now, or a plan was revised: whoever runs looks at what it owns.
+    pub(crate) changed: Arc<Notify>,
     /// The resets that this process carries out now.
     running: Arc<Mutex<BTreeSet<ResetId>>>,
 }
@@ -137,6 +153,8 @@ pub enum EngineError {
     Expired { id: ResetId, asked: String },
     #[error("reset {id} is approved for the plan {approved}, but its plan is {plan}")]
     OtherPlan { id: ResetId, approved: String, plan: String },
+    #[error("the plan of reset {0} was revised meanwhile; it goes on with the new one")]
+    Revised(ResetId),
     #[error("reset {0} waits for approval: remint approve {0}")]
     Unapproved(ResetId),
     #[error("reset {0} is being carried out by another process")]
@@ -169,7 +187,26 @@ impl Engine {
         settings: EngineSettings,
     ) -> Self {
         let (progress, _) = broadcast::channel(4096);
-        Self { store, escrow, kinds, rules, context, settings, progress, running: Arc::default() }
+        let buckets = Arc::new(host::Buckets::new(
+            Arc::clone(&store),
+            context.clone(),
+            settings.holder.clone(),
+            settings.host,
+            progress.clone(),
+        ));
+        Self {
+            buckets,
+            bells: Arc::default(),
+            store,
+            escrow,
+            kinds,
+            rules,
+            context,
+            settings,
+            progress,
+            changed: Arc::default(),
+            running: Arc::default(),
+        }
     }
 
     /// Everything that tells what is going on; a slow watcher misses some, and never holds the engine.
@@ -181,7 +218,14 @@ impl Engine {
     /// A host over an estate.
     #[must_use]
     pub fn host(&self, estate: Arc<Estate>) -> host::Host {
-        host::Host::new(estate, Arc::clone(&self.kinds), self.rules.clone(), self.context.clone(), self.settings.host)
+        host::Host::new(
+            estate,
+            Arc::clone(&self.kinds),
+            self.rules.clone(),
+            self.context.clone(),
+            self.settings.host,
+            Arc::clone(&self.buckets),
+        )
     }
 
     /// Tells whoever watches.

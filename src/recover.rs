@@ -166,8 +166,10 @@ async fn void(engine: &Engine, gap: &Gap, change: &mut Change) -> Result<Vec<Voi
     for mut reset in engine.resets().await? {
         let words = match reset.status {
             ResetStatus::Rejected => continue,
-            ResetStatus::Running | ResetStatus::Resting => {
+            ResetStatus::Running | ResetStatus::Resting | ResetStatus::Paused => {
                 reset.approval = None;
+                reset.revision = None;
+                reset.standstill = None;
                 reset.status = ResetStatus::Requested;
                 // Whoever approves it decides today, not an hour after the first request.
                 reset.requested_at = now;
@@ -178,6 +180,7 @@ async fn void(engine: &Engine, gap: &Gap, change: &mut Change) -> Result<Vec<Voi
             ResetStatus::Requested => "it was not approved, and waits for that still",
             ResetStatus::Provisional => "it is settled; its re-proofs stay due",
             ResetStatus::Complete => "it was complete, and stays so",
+            ResetStatus::Aborted => "it was aborted, and stays so",
         };
         let mut body = body_of(gap);
         body["words"] = json!(words);

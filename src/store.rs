@@ -11,15 +11,28 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 pub mod dump;
+pub mod postgres;
 pub mod readonly;
 pub mod sqlite;
+mod wake;
+pub mod whole;
 
-/// One durable transaction. The fence is looked at first; deletes come before puts and unseals before seals, so that a
+pub use wake::{Bell, Wake, Woken};
+pub use whole::{Contents, Whole};
+
+/// Kinds whose puts whoever watches the store is told of.
+pub const WATCHED: [&str; 1] = ["reset"];
+
+/// One durable transaction. The fence is looked at first, then what is expected; deletes come before puts and unseals before seals, so that a
 /// change can replace what it takes away.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
     /// Refused when the lease has moved on: a worker that lost its lease records nothing.
     pub fence: Option<Fence>,
+    /// Records that must have exactly these revisions when the change is written, 0 for a record that is not there; else it
+    /// is refused with [`StoreError::Stale`]. A back end looks at them in the transaction of the change, under a lock that
+    /// keeps each of them until it is over: `FOR SHARE` where rows are locked one by one.
+    pub expects: Vec<(Key, u64)>,
     pub puts: Vec<Put>,
     pub deletes: Vec<Key>,
     /// Sealed values to keep. The same one again is fine; another one under its id is [`StoreError::Exists`].
@@ -114,6 +127,8 @@ pub enum StoreError {
     Locked(String),
     #[error("{path} was written by a newer remint (schema {found}, this one knows {known}); use that version")]
     Newer { path: String, found: u32, known: u32 },
+    #[error("the store {0} is in use by another remint; stop it first")]
+    InUse(String),
     #[error("an entry `{kind}` cannot be recorded, so nothing was")]
     Unrecordable {
         kind: String,
@@ -158,6 +173,26 @@ pub trait Store: Send + Sync {
         until: Timestamp,
     ) -> Result<Option<Fence>, StoreError>;
     async fn release(&self, fence: &Fence) -> Result<(), StoreError>;
+    /// Takes those of the leases that are free at `now`, as [`Store::lease`] would, and passes over the others: how a
+    /// worker finds what nobody works on.
+    async fn claim(
+        &self,
+        names: &[String],
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Fence>, StoreError> {
+        let mut claimed = Vec::new();
+        for name in names {
+            claimed.extend(self.lease(name, holder, now, until).await?);
+        }
+        Ok(claimed)
+    }
+    /// Says when a record of a kind in [`WATCHED`] was put, by whichever process, from now on.
+    async fn watch(&self) -> Result<Box<dyn Wake>, StoreError> {
+        // Never told: whoever polls loses time, nothing else.
+        Ok(Bell::default().watch())
+    }
 
     /// Entries that have no place in the tree yet, in commit order.
     async fn unsequenced(&self, limit: usize) -> Result<Vec<Stored>, StoreError>;

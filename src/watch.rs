@@ -1,6 +1,6 @@
 //! The live display of a running reset: one line a wave, the steps as they pass, what parked, and announced outages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -28,6 +28,13 @@ pub struct Board {
     states: BTreeMap<usize, (String, State)>,
     wave: Option<(usize, usize)>,
     outages: BTreeMap<usize, bool>,
+    /// When it will be done, in words.
+    eta: Option<String>,
+    late: bool,
+    /// Why it stands still, in words.
+    stands: Option<String>,
+    /// Systems whose circuit is open.
+    silent: BTreeSet<String>,
     /// As it stands on the terminal.
     drawn: String,
 }
@@ -97,6 +104,36 @@ impl Board {
                 self.outages.insert(*cut, *began);
                 Some(format!("announced outage of cut {} {}", cut + 1, if *began { "begins" } else { "ended" }))
             }
+            Progress::Eta { reset, done, deadline, late, .. } if reset == id => {
+                let before = self.late;
+                self.late = *late;
+                self.eta = Some(match deadline {
+                    Some(deadline) if *late => format!("done about {done:.0}, after the deadline {deadline:.0}"),
+                    Some(deadline) => format!("done about {done:.0}, before the deadline {deadline:.0}"),
+                    None => format!("done about {done:.0}"),
+                });
+                (before != *late).then(|| {
+                    if *late {
+                        "the deadline will be missed".to_owned()
+                    } else {
+                        "the deadline will be kept".to_owned()
+                    }
+                })
+            }
+            Progress::Standstill { reset, word, reason, .. } if reset == id => {
+                self.stands = (word != "resumed").then(|| format!("{word}: {reason}"));
+                Some(format!("the reset is {word}: {reason}"))
+            }
+            Progress::Circuit { system, until: Some(until), .. } => {
+                self.silent.insert(system.name.to_string());
+                Some(format!(
+                    "{system} does not answer: its circuit is open, and one call tries it again after {until}"
+                ))
+            }
+            Progress::Circuit { system, until: None, .. } => {
+                self.silent.remove(system.name.as_str());
+                Some(format!("{system} answers again"))
+            }
             _ => None,
         }
     }
@@ -117,10 +154,25 @@ impl Board {
             self.states.len()
         );
         let _ = writeln!(text, "  {:<13} {}", "now", self.steps());
+        if let Some(stands) = &self.stands {
+            let _ = writeln!(text, "  {:<13} {stands}", "STANDS STILL");
+        }
+        if let Some(eta) = &self.eta {
+            let _ = writeln!(text, "  {:<13} {eta}", if self.late { "TOO LATE" } else { "forecast" });
+        }
         let cuts: Vec<String> =
             self.outages.iter().filter(|(_, began)| **began).map(|(cut, _)| format!("cut {}", cut + 1)).collect();
         if !cuts.is_empty() {
             let _ = writeln!(text, "  {:<13} announced, by name, in the plan: {}", "OUTAGE", cuts.join(", "));
+        }
+        if !self.silent.is_empty() {
+            let names: Vec<&str> = self.silent.iter().map(String::as_str).collect();
+            let _ = writeln!(
+                text,
+                "  {:<13} {} (nothing is sent until one try gets an answer)",
+                "NO ANSWER",
+                listed(&names)
+            );
         }
         let dark: Vec<&str> = self.names(|state| matches!(state, State::Dark { .. }));
         if !dark.is_empty() {

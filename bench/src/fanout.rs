@@ -6,6 +6,7 @@
 //! dropped, and another engine goes on over the same store. A run that leaves one credential wrong in the town is an
 //! error, whatever its time.
 
+pub(crate) mod contain;
 mod counted;
 mod ideal;
 mod rates;

@@ -36,8 +36,12 @@ fn run(arguments: &[String]) -> Outcome<()> {
         #[cfg(feature = "engine")]
         Some((name, rest)) if name == "fanout" => fanout::run(rest),
         #[cfg(feature = "engine")]
+        Some((name, rest)) if name == "contain" => fanout::contain::run(rest),
+        #[cfg(feature = "engine")]
         Some((name, rest)) if name == "postgres" => postgres::run(rest),
-        Some((name, _)) => Err(format!("there is no benchmark `{name}`; there are: fanout, graph, postgres").into()),
-        None => Err("name a benchmark: fanout, graph, postgres".into()),
+        Some((name, _)) => {
+            Err(format!("there is no benchmark `{name}`; there are: contain, fanout, graph, postgres").into())
+        }
+        None => Err("name a benchmark: contain, fanout, graph, postgres".into()),
     }
 }

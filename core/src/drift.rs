@@ -28,6 +28,14 @@ pub fn drift(member: &Member, estate: &Estate, kinds: &dyn Kinds) -> Option<Stri
     if let Some(workload) = now.symmetric_difference(&planned).find(|workload| workload.name.as_str() != "remint") {
         return Some(format!("its consumers were changed ({workload})"));
     }
+    if credential.class != member.class {
+        return Some("its class was changed".to_owned());
+    }
+    let planned: BTreeSet<_> = member.verifiers.iter().chain(&member.dirty_verifiers).collect();
+    let now: BTreeSet<_> = credential.verified_by.iter().collect();
+    if let Some(workload) = now.symmetric_difference(&planned).next() {
+        return Some(format!("its verifiers were changed ({workload})"));
+    }
     let system = estate.systems.get(&credential.issued_by.system)?;
     let endpoints = kinds
         .kind(&system.connector)

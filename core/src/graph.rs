@@ -27,13 +27,16 @@ pub use reach::{Reach, reach};
 /// A node, by number.
 pub type NodeId = u32;
 
+/// A map with a hash that is fast for short keys; like the standard one it is seeded anew in every process.
+pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 /// The graph of an estate. `label` is empty for a graph made from bare edges.
 #[derive(Debug, Clone, Default)]
 pub struct Graph {
     pub edges: Csr,
     label: Vec<Node>,
-    documents: HashMap<Ref, NodeId>,
-    places: HashMap<Location, NodeId>,
+    documents: Map<Ref, NodeId>,
+    places: Map<Location, NodeId>,
 }
 
 impl Graph {

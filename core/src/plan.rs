@@ -8,8 +8,8 @@ use remint_contract::{ConfirmGrade, Location, ProofGrade, Ref, Strategy};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::estate::{Destination, UnlockVerb};
-use crate::step::{Path, Step};
+use crate::estate::{CredentialClass, Destination, UnlockVerb};
+use crate::step::{Course, Path, Step};
 
 mod access;
 mod cut;
@@ -20,12 +20,14 @@ mod make;
 mod members;
 mod render;
 mod request;
+mod revise;
 mod rows;
 mod waves;
 
 pub use make::{plan, plan_with};
 pub use render::{reach_to_json, render_plan, render_reach, to_json};
 pub use request::{Refusal, Request, Selector, SelectorError};
+pub use revise::{Turn, revise};
 pub use rows::Rows;
 
 /// The plan of a reset. [`Plan::digest`] pins the leaves and the limits; ETA, waves and observed ids are outside it.
@@ -33,6 +35,9 @@ pub use rows::Rows;
 pub struct Plan {
     /// Merkle root over one leaf per member, and one of limits.
     pub digest: Digest,
+    /// The plan that this one revises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Digest>,
     /// The active estate it was made from.
     pub estate: Digest,
     /// Where the attacker started.
@@ -166,11 +171,65 @@ pub struct Member {
     pub outage: Option<Duration>,
     /// A wait after confirm; zero in an incident.
     pub hold: Duration,
+    /// How long nobody may use the old value after every consumer was seen on the new one, and what happens when somebody
+    /// does: the source is named either way. `None`: nobody looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<Quiet>,
     /// How long consumers may take.
     pub confirm_within: Duration,
+    #[serde(default, skip_serializing_if = "CredentialClass::is_authenticator")]
+    pub class: CredentialClass,
+    /// Verifiers that must be seen to trust the new version before it is used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verifiers: Vec<Ref>,
+    /// Verifiers that are dirty: they neither count nor block.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dirty_verifiers: Vec<Ref>,
+}
+
+/// A time in which the old value must not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quiet {
+    pub lasts: Duration,
+    /// What a use of it comes to at the deadline.
+    pub at_deadline: AtDeadline,
+}
+
+/// Who decides when a quiet time ends in noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AtDeadline {
+    /// The incident did: it is revoked.
+    Revoke,
+    /// The credential's owner does: it is parked.
+    Park,
 }
 
 impl Member {
+    /// Which table of steps it has.
+    #[must_use]
+    pub const fn course(&self) -> Course {
+        match (self.strategy, self.class) {
+            (Strategy::Manual, _) => Course::Manual,
+            (_, CredentialClass::Encryption) => Course::Rewrap,
+            (Strategy::DualTrust, _) | (_, CredentialClass::VerifierPair) => Course::Trust,
+            (Strategy::Ephemeral, _) => Course::Lease,
+            (Strategy::Overlap | Strategy::Alternate | Strategy::InPlace | Strategy::Reissue, _) => Course::Replace,
+        }
+    }
+
+    /// Its steps in order.
+    #[must_use]
+    pub const fn steps(&self) -> &'static [Step] {
+        self.course().steps(self.path)
+    }
+
+    /// The step after `step`.
+    #[must_use]
+    pub fn after(&self, step: Step) -> Option<Step> {
+        self.course().after(self.path, step)
+    }
+
     /// Everywhere the value is written, sooner or later.
     pub fn places(&self) -> impl Iterator<Item = &Destination> {
         let late = self.late.iter().map(|late| &late.destination);

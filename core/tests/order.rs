@@ -9,6 +9,7 @@ mod order {
     mod held_back;
     mod members;
     mod refusals;
+    mod revise;
     mod rows;
     mod selector;
     mod small;

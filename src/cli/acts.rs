@@ -1,7 +1,7 @@
 //! What people say of a reset: `approve`, `reject`, `clean`, `decide`, `retry`, `task`, `reprove`.
 
 use clap::{Args, Subcommand, ValueEnum};
-use remint_contract::{HostRules, ResetId};
+use remint_contract::{HostRules, ResetId, VersionId};
 use serde_json::json;
 
 use crate::app::{App, refs};
@@ -137,6 +137,31 @@ impl Decide {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Destroy {
+    /// The reset that stopped it, as `remint get resets` names it
+    reset: String,
+    /// The encryption key: Credential/NAME
+    credential: String,
+    /// The stopped version, word for word
+    #[arg(long)]
+    version: String,
+    /// Why
+    #[arg(long)]
+    reason: String,
+}
+
+impl Destroy {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = open(session).await?;
+        let (id, credential) = (ResetId(self.reset), refs(&[self.credential])?.remove(0));
+        let (version, by) = (VersionId(self.version), session.environment.user());
+        app.engine.destroy(&id, &credential, &version, &by, &self.reason).await?;
+        say(&format!("Destroyed: {version} of {credential}, on your word. Nothing was encrypted under it."));
+        Ok(Exit::Done)
+    }
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Retry {
     reset: String,
     /// Only this credential
@@ -151,7 +176,9 @@ impl Retry {
         let app = open(session).await?;
         let id = ResetId(self.reset);
         let only = refs(&self.only.into_iter().collect::<Vec<_>>())?;
-        let moved = app.engine.retry(&id, only.first()).await?;
+        let mut moved = app.engine.retry(&id, only.first()).await?;
+        // What an aborted reset left half done goes forward, whether it was parked or not.
+        moved = moved.max(app.engine.forward(&id, only.first()).await?);
         say(&counted(moved, "parked rotation tries again", "parked rotations try again"));
         carry_on(session, &app, &id, &self.carry).await
     }

@@ -72,7 +72,7 @@ impl Init {
         if !self.single_operator {
             return Err(AppError::Governance.into());
         }
-        let places = session.places();
+        let places = session.places()?;
         let (app, new) = App::init_anchored(
             &places,
             session.global.anchor.clone(),

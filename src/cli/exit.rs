@@ -46,10 +46,15 @@ impl Failure {
 impl From<AppError> for Failure {
     fn from(error: AppError) -> Self {
         let exit = match &error {
-            AppError::Problems(_) | AppError::Empty(_) | AppError::Read { .. } => Exit::Usage,
-            AppError::NotInitialised(_) | AppError::Governance | AppError::Kek(_) => Exit::Refused,
+            AppError::Problems(_)
+            | AppError::Empty(_)
+            | AppError::Read { .. }
+            | AppError::Address(_)
+            | AppError::Config { .. } => Exit::Usage,
+            AppError::NotInitialised(_) | AppError::Governance | AppError::Kek(_) | AppError::Behind(_) => {
+                Exit::Refused
+            }
             AppError::Store(error) => of_store(error),
-            AppError::Behind(_) => Exit::Refused,
             AppError::Engine(error) => of(error),
             AppError::Key(_) | AppError::Anchor(_) | AppError::Sequencer(_) | AppError::History(_) => Exit::Failed,
         };
@@ -96,6 +101,7 @@ fn of(error: &EngineError) -> Exit {
         | EngineError::Unapproved(_)
         | EngineError::Busy(_)
         | EngineError::Lost(_)
+        | EngineError::Revised(_)
         | EngineError::Refused(_) => Exit::Refused,
         EngineError::NoReset(_) | EngineError::NoRecord { .. } => Exit::Usage,
         EngineError::Store(error) => of_store(error),
@@ -115,7 +121,11 @@ pub(crate) fn of_reset<'a>(status: ResetStatus, rotations: impl IntoIterator<Ite
     match status {
         ResetStatus::Complete => return Exit::Done,
         ResetStatus::Requested | ResetStatus::Rejected => return Exit::Refused,
-        ResetStatus::Running | ResetStatus::Resting | ResetStatus::Provisional => {}
+        ResetStatus::Running
+        | ResetStatus::Resting
+        | ResetStatus::Provisional
+        | ResetStatus::Paused
+        | ResetStatus::Aborted => {}
     }
     let mut parked = 0;
     let mut unreachable = 0;

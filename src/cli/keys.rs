@@ -62,7 +62,7 @@ impl Keys {
 }
 
 async fn list(session: &Session, app: &App) -> Result<(), Failure> {
-    let places = session.places();
+    let places = session.places()?;
     let kek = app.engine.escrow.kek();
     let needs = needs(&*app.engine.store, &app.folder).await?;
     let newest = kek.generations().max();
@@ -111,7 +111,7 @@ async fn list(session: &Session, app: &App) -> Result<(), Failure> {
 }
 
 async fn rotate(session: &Session, app: &App, anew: bool) -> Result<(), Failure> {
-    let places = session.places();
+    let places = session.places()?;
     let kek = app.engine.escrow.kek();
     let above = needs(&*app.engine.store, &app.folder).await?.newest();
     let generation = edit::add_generation(&places.kek, kek, above, &SystemRandomness).map_err(KeysError::from)?;
@@ -146,7 +146,7 @@ async fn wrapped(session: &Session, app: &App) -> Result<Exit, Failure> {
 }
 
 async fn add_recipient(session: &Session, app: &App, file: &std::path::Path) -> Result<Exit, Failure> {
-    let places = session.places();
+    let places = session.places()?;
     let kek = app.engine.escrow.kek();
     let public = edit::recovery_file(file, kek, &places.state, &SystemRandomness).map_err(KeysError::from)?;
     if edit::add_recipient(&places.kek, kek, &public).map_err(KeysError::from)? {
@@ -168,7 +168,7 @@ async fn add_recipient(session: &Session, app: &App, file: &std::path::Path) -> 
 }
 
 async fn let_go(session: &Session, app: &App, generation: u64, words: Option<String>) -> Result<Exit, Failure> {
-    let places = session.places();
+    let places = session.places()?;
     let meant = format!("destroy-generation-{generation}");
     let said = match words {
         Some(words) => words,
@@ -195,7 +195,7 @@ async fn let_go(session: &Session, app: &App, generation: u64, words: Option<Str
 
 /// Wraps anew with the key as it is now, which this command may just have changed.
 async fn exchange(session: &Session, app: &App) -> Result<Rewrapped, Failure> {
-    let kek = session.places().keys().map_err(KeysError::from)?;
+    let kek = session.places()?.keys().map_err(KeysError::from)?;
     let escrow = Escrow::new(kek, Box::new(SystemRandomness));
     let done = rewrap(&*app.engine.store, &escrow, &app.folder, &session.context).await?;
     app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;

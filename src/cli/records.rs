@@ -1,5 +1,7 @@
 //! `get`: what is recorded, as tables and as JSON.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, ValueEnum};
 use remint_contract::{HostRules, ResetId};
 use remint_core::machine::State;
@@ -9,6 +11,7 @@ use crate::app::App;
 use crate::cli::output::{data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
+use crate::engine::eta::Eta;
 use crate::engine::record::{ResetStatus, RotationRecord};
 
 #[derive(Debug, Args)]
@@ -23,6 +26,8 @@ pub(super) struct Get {
 enum What {
     Resets,
     Rotations,
+    /// What rests without being settled, and what moves it on
+    Parked,
     Credentials,
     Tasks,
     Exceptions,
@@ -63,6 +68,16 @@ impl Get {
                     data(&rotation_table(&shown));
                     let open = shown.iter().find_map(|one| one.next_action.as_deref());
                     next(open.unwrap_or("nothing: no rotation is open"));
+                }
+            }
+            What::Parked => {
+                let parked = app.engine.parked(id.as_ref()).await?;
+                if session.json() {
+                    json(&parked)?;
+                } else {
+                    data(&crate::cli::parked::text(&parked));
+                    let first = parked.first().and_then(|one| one.commands.first());
+                    next(first.map_or("nothing: nothing is parked", String::as_str));
                 }
             }
             What::Credentials => credentials(session, &app).await?,
@@ -119,9 +134,16 @@ async fn resets(session: &Session, app: &App) -> Result<(), Failure> {
         next("remint plan --from REF, and then remint reset --from REF --reason …");
         return Ok(());
     }
+    let mut etas = BTreeMap::new();
+    for reset in resets.iter().filter(|reset| reset.status == ResetStatus::Running) {
+        if let Some(eta) = app.engine.eta(&reset.id).await? {
+            etas.insert(reset.id.clone(), eta);
+        }
+    }
     let rows = resets.iter().map(|reset| {
         let from = reset.plan.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let due = reset.reproofs.first().map_or_else(String::new, ToString::to_string);
+        let done = etas.get(&reset.id).map_or_else(String::new, forecast);
         [
             reset.id.to_string(),
             format!("{:?}", reset.status).to_lowercase(),
@@ -129,10 +151,15 @@ async fn resets(session: &Session, app: &App) -> Result<(), Failure> {
             reset.plan.members.len().to_string(),
             reset.reason.clone(),
             due,
+            done,
         ]
     });
-    data(&table(["reset", "status", "from", "credentials", "reason", "re-proof due"], rows));
+    data(&table(["reset", "status", "from", "credentials", "reason", "re-proof due", "done about"], rows));
     Ok(())
+}
+
+fn forecast(eta: &Eta) -> String {
+    format!("{:.0}{}", eta.done, if eta.late() { ", after its deadline" } else { "" })
 }
 
 async fn credentials(session: &Session, app: &App) -> Result<(), Failure> {
@@ -159,12 +186,25 @@ pub(super) async fn rotations(app: &App, id: Option<&ResetId>) -> Result<Vec<Sho
     for reset in app.engine.resets().await? {
         if id.is_none_or(|id| *id == reset.id) {
             let mut these: Vec<Shown> = app.engine.rotations(&reset.id).await?.iter().map(show).collect();
+            let missing = app.engine.not_contained(&reset).await?;
+            for one in &mut these {
+                if let Some(why) = &mut one.reason
+                    && missing.iter().any(|credential| credential.to_string() == one.credential)
+                {
+                    *why = format!("not contained: {why}");
+                }
+            }
             match reset.status {
                 ResetStatus::Requested => {
                     let answer = format!("remint approve {id}, or remint reject {id} --reason …", id = reset.id);
                     for one in &mut these {
                         one.next_action = Some(answer.clone());
                     }
+                }
+                ResetStatus::Paused => {
+                    let answer = format!("paused: remint resume {id} --reason …", id = reset.id);
+                    let waits = |one: &&mut Shown| one.state != "settled" && one.reason.is_none();
+                    these.iter_mut().filter(waits).for_each(|one| one.next_action = Some(answer.clone()));
                 }
                 // It never runs, so nothing moves these on.
                 ResetStatus::Rejected => these.iter_mut().for_each(|one| one.next_action = None),
@@ -214,6 +254,10 @@ fn next_action(record: &RotationRecord) -> Option<String> {
         }
         State::Dark { .. } => Some("rebuild or cut off what reads it, then remint clean NODE --reason …".to_owned()),
         State::Settled { last: false } => Some(format!("remint reprove {reset}")),
+        State::Queued { behind } => {
+            Some(format!("remint get rotations --reset {behind}: it goes on when that one is done with it"))
+        }
+        State::Joined { with } => Some(format!("remint get rotations --reset {with}: its evidence counts here")),
         State::Settled { last: true } | State::Superseded { .. } => None,
     }
 }

@@ -219,6 +219,11 @@ async fn summary(app: &App, reset: &Record) -> Result<(), Failure> {
     let id = &reset.id;
     let shown = rotations(app, Some(id)).await?;
     data(&crate::cli::records::rotation_table(&shown));
+    let missing = app.engine.not_contained(reset).await?;
+    if !missing.is_empty() {
+        let names = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        say(&format!("NOT CONTAINED, the old value may still be in use: {names}"));
+    }
     let findings = app.engine.findings(Some(id)).await?;
     let undecided: Vec<_> = findings.iter().filter(|finding| finding.decision.is_none()).collect();
     for finding in undecided.iter().take(SHOWN) {
@@ -236,6 +241,12 @@ async fn summary(app: &App, reset: &Record) -> Result<(), Failure> {
             say(&format!("Reset {id} is settled provisionally: every old value was refused."));
             let due = reset.reproofs.first().map_or_else(String::new, |due| format!(" at {due}"));
             next(&format!("remint reprove {id}{due} (a daemon does it by itself)"));
+        }
+        ResetStatus::Paused | ResetStatus::Aborted => {
+            let word = if reset.status == ResetStatus::Paused { "paused" } else { "aborted" };
+            let reason = reset.standstill.as_ref().map_or("", |standstill| standstill.reason.as_str());
+            say(&format!("Reset {id} is {word}: {reason}"));
+            next(&format!("remint get parked --reset {id}"));
         }
         _ => {
             let open = shown.iter().filter(|one| one.state != "settled").count();

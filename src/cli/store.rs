@@ -1,14 +1,15 @@
-//! `store backup|restore|check|recover`.
+//! `store backup|restore|check|recover|copy`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use remint_contract::{HostRules, Ref};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::app::{AppError, refs};
+use crate::app::copy::{CopyError, copy};
+use crate::app::{AppError, Places, refs};
 use crate::check::{Checked, check};
 use crate::cli::estate::asked;
 use crate::cli::output::{data, json, next, say, table};
@@ -36,6 +37,15 @@ pub(super) enum Store {
         #[arg(long)]
         yes: bool,
     },
+    /// Carry everything to another back end, and check the tree's root there
+    Copy(Copy),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Copy {
+    /// The empty store: postgres://USER@HOST/DATABASE?password_file=PATH, or a state folder
+    #[arg(long, value_name = "URL|FOLDER")]
+    to: String,
 }
 
 impl Store {
@@ -45,12 +55,13 @@ impl Store {
             Self::Restore { file } => restore(session, &file).await,
             Self::Check => look(session).await,
             Self::Recover { without, yes } => begin_anew(session, &without, yes).await,
+            Self::Copy(copy) => copy.run(session).await,
         }
     }
 }
 
 async fn backup(session: &Session, file: &Path) -> Result<Exit, Failure> {
-    let places = session.places();
+    let places = session.places()?;
     if !places.state.join("remint.db").is_file() {
         return Err(AppError::NotInitialised(places.state).into());
     }
@@ -70,7 +81,7 @@ async fn backup(session: &Session, file: &Path) -> Result<Exit, Failure> {
 }
 
 async fn restore(session: &Session, file: &Path) -> Result<Exit, Failure> {
-    let places = session.places();
+    let places = session.places()?;
     // The file is looked at before anything is made.
     dump::check(file)?;
     if matches!(Keeping::of(&places.kek), Keeping::File(_)) {
@@ -197,6 +208,42 @@ impl From<BackupError> for Failure {
             BackupError::Store(error) => error.into(),
             BackupError::There(_) | BackupError::Format { .. } => Self::new(Exit::Usage, error),
             BackupError::Io { .. } => Self::new(Exit::Failed, error),
+        }
+    }
+}
+
+impl Copy {
+    async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let to = self.to;
+        let from = session.places()?;
+        let target = if to.contains("://") {
+            Places { store: Some(to.parse().map_err(AppError::from)?), ..from.clone() }
+        } else {
+            Places { state: to.clone().into(), store: None, ..from.clone() }
+        };
+        let copied = copy(&from, &target).await?;
+        if session.json() {
+            json(&copied)?;
+            return Ok(Exit::Done);
+        }
+        say(&format!(
+            "Copied, and read again: {} records, {} sealed values, {} entries, {} of them under the same signed root.",
+            copied.records, copied.sealed, copied.entries, copied.tree
+        ));
+        say("Never start the old one again: two that go on from here would fork the evidence.");
+        next(&match target.store {
+            Some(_) => format!("write `store: {to}` into {}/remint.yaml, then start the daemons", from.state.display()),
+            None => format!("start the daemon with --state {to}"),
+        });
+        Ok(Exit::Done)
+    }
+}
+
+impl From<CopyError> for Failure {
+    fn from(error: CopyError) -> Self {
+        match error {
+            CopyError::App(error) => error.into(),
+            error => Self::new(Exit::Failed, error),
         }
     }
 }

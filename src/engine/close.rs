@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use remint_contract::{Material, OperationId, Ref, ResetId, Target, Verb};
-use remint_core::estate::Estate;
+use remint_core::estate::{CredentialClass, Estate};
 use remint_core::machine::{Rotation, State};
 use remint_evidence_format::ledger::Ledger;
 use serde_json::{Value, json};
 
 use crate::engine::host::{Ask, Host};
-use crate::engine::record::{Finding, Reset, ResetStatus, entry, kind, put, read};
+use crate::engine::parked::unreachable;
+use crate::engine::record::{Again, Finding, Reset, ResetStatus, entry, kind, put, read};
 use crate::engine::run::Run;
 use crate::engine::step::Tried;
 use crate::engine::{Engine, EngineError};
@@ -42,8 +45,16 @@ impl Engine {
                 reset.reproofs = self.settings.reproofs.iter().map(|after| now + *after).collect();
             }
             reset.status = ResetStatus::Provisional;
+            (reset.standstill, reset.again) = (None, None);
         } else {
-            reset.status = ResetStatus::Resting;
+            let stands = matches!(reset.status, ResetStatus::Paused | ResetStatus::Aborted);
+            if !stands {
+                reset.status = ResetStatus::Resting;
+            }
+            reset.again = (!stands && rotations.iter().any(unreachable)).then(|| put_off(reset.again.as_ref(), now));
+            if reset.status == ResetStatus::Aborted {
+                change.deletes = Self::released(&reset, rotations);
+            }
         }
         *run.reset.lock().unwrap_or_else(PoisonError::into_inner) = reset.clone();
         change.puts.push(put(kind::RESET, run.id.0.clone(), &run.id.0, &reset, Rule::Revision(revision))?);
@@ -126,7 +137,9 @@ impl Engine {
             if !swept {
                 // What cannot be carried out now stays undone, and the next run tries again.
                 let killed = self.kill(&host, &estate, &finding).await.is_ok();
-                if !killed || !self.gone(&host, &estate, &finding).await.unwrap_or(false) {
+                // An encryption key is stopped and stays listed.
+                let stopped = encrypts(&estate, &finding.system);
+                if !killed || !stopped && !self.gone(&host, &estate, &finding).await.unwrap_or(false) {
                     continue;
                 }
             }
@@ -151,6 +164,15 @@ impl Engine {
         let actor = manager(host, estate, finding).await;
         let operation = self.context.operation()?;
         let ask = |verb| Ask { system: &finding.system, verb, operation: &operation, actor: actor.clone() };
+        // Somebody's data may lie under a key that nobody here knows: it is stopped, and never destroyed.
+        if encrypts(estate, &finding.system) {
+            host.call(ask(Verb::Disable), |connector, call| {
+                let (target, version) = (target.clone(), finding.version.clone());
+                async move { connector.disable(&call, &target, &version).await }
+            })
+            .await?;
+            return Ok(());
+        }
         host.call(ask(Verb::Revoke), |connector, call| {
             let (target, version) = (target.clone(), finding.version.clone());
             async move { connector.revoke(&call, &target, &version).await }
@@ -211,6 +233,16 @@ async fn manager(host: &Host, estate: &Estate, finding: &Finding) -> Option<Arc<
     host.material(by).await.ok()
 }
 
+/// The next automatic try of what could not be reached: ever later.
+fn put_off(before: Option<&Again>, now: Timestamp) -> Again {
+    let times = before.map_or(0, |again| again.times + 1);
+    Again { at: now + FIRST.saturating_mul(1 << times.min(16)).min(LONGEST), times }
+}
+
+/// The first wait before what could not be reached is tried again; doubled each time.
+const FIRST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_hours(1);
+
 /// A finding that still keeps a reset from being complete.
 fn undone(finding: &Finding) -> bool {
     finding.decision.as_ref().is_none_or(|decision| !decision.done)
@@ -238,4 +270,10 @@ impl Reproved {
             Tried::Unclear(why) => self.unclear.push((credential, why.clone())),
         }
     }
+}
+
+/// True when keys that data are encrypted under are issued there.
+fn encrypts(estate: &Estate, system: &Ref) -> bool {
+    let mut there = estate.credentials.values().filter(|credential| credential.issued_by.system == *system);
+    there.any(|credential| credential.class == CredentialClass::Encryption)
 }

@@ -9,7 +9,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use remint_contract::ResetId;
+use remint_contract::{ResetId, Strategy};
 use remint_core::estate::Estate;
 use remint_core::step::Step;
 
@@ -17,6 +17,7 @@ use crate::engine::conductor::Conductor;
 use crate::engine::lease::Lease;
 use crate::engine::record::{IntentRecord, Reset, ResetStatus, kind, read};
 use crate::engine::run::Run;
+use crate::engine::step::own_switch;
 use crate::engine::{Engine, EngineError};
 
 impl Engine {
@@ -32,7 +33,15 @@ impl Engine {
             }
             return Ok(reset);
         }
-        self.under(id, |lease| self.go_on(id, lease)).await
+        loop {
+            // What waits for another reset may find the way free.
+            self.claim(id).await?;
+            self.inherit(id).await?;
+            match self.under(id, |lease| self.go_on(id, lease)).await {
+                Err(EngineError::Revised(_)) => {}
+                done => return done,
+            }
+        }
     }
 
     /// From what the store says under the lease: whoever held it before may have finished meanwhile.
@@ -57,6 +66,8 @@ impl Engine {
             self.settings.clone(),
             lease,
         ));
+        // Before the rotations: one that is taken over after this is refused its next change.
+        let owners = self.owners().await?;
         let rotations = self.rotations(&id).await?.into_iter().map(|record| record.rotation).collect::<Vec<_>>();
         for record in self.store.list(kind::INTENT, Some(&id.0)).await? {
             let intent: IntentRecord = read(record)?;
@@ -66,6 +77,12 @@ impl Engine {
         for (member, rotation) in reset.plan.members.iter().zip(&rotations) {
             if let Some(new) = &rotation.facts.new {
                 run.news.lock().unwrap_or_else(PoisonError::into_inner).insert(member.credential.clone(), new.clone());
+                // Where the old value of what Remint acts through is dead, or about to be, only the new one is good.
+                let killed = [Step::Reload, Step::Disable, Step::Revoke];
+                let gone = killed.iter().any(|step| rotation.facts.ended.contains(step));
+                if gone || member.strategy == Strategy::InPlace {
+                    own_switch(&run, member, Some(new)).await?;
+                }
             }
         }
         for (index, rotation) in
@@ -74,7 +91,13 @@ impl Engine {
             tracing::trace!(index, state = %rotation.state, "dead already");
             run.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
         }
-        let mut conductor = Conductor::new(self.clone(), Arc::clone(&run), rotations);
+        {
+            let mut owned = run.owned.lock().unwrap_or_else(PoisonError::into_inner);
+            let mine = owners.into_iter().filter(|(_, (owner, _))| owner.reset == id);
+            owned.extend(mine.map(|(credential, (_, revision))| (credential, revision)));
+        }
+        let elsewhere = self.settled_elsewhere(&rotations, &reset).await?;
+        let mut conductor = Conductor::new(self.clone(), Arc::clone(&run), rotations, &elsewhere);
         conductor.start().await?;
         conductor.finish().await?;
         conductor.held_back().await?;
@@ -90,7 +113,11 @@ fn may_go_on(reset: &Reset) -> Result<bool, EngineError> {
     match reset.status {
         ResetStatus::Requested => return Err(EngineError::Unapproved(id.clone())),
         ResetStatus::Complete | ResetStatus::Rejected => return Ok(false),
-        ResetStatus::Running | ResetStatus::Resting | ResetStatus::Provisional => {}
+        ResetStatus::Running
+        | ResetStatus::Resting
+        | ResetStatus::Provisional
+        | ResetStatus::Paused
+        | ResetStatus::Aborted => {}
     }
     let digest = reset.plan.digest.to_string();
     match &reset.approval {

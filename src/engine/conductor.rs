@@ -2,20 +2,29 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use remint_contract::ErrorKind;
 use remint_core::drift::drift;
 use remint_core::machine::{Effect, Event, Reason, Rotation, State};
 use remint_core::step::{Path, Step};
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinSet};
 
+use crate::engine::barrier::Barrier;
+use crate::engine::deadline::Clock;
 use crate::engine::effect::{Stop, Task};
-use crate::engine::outcome::{record, told};
-use crate::engine::record::entry;
+use crate::engine::host::TRIES;
+use crate::engine::outcome::record;
+use crate::engine::record::{entry, kind};
 use crate::engine::run::Run;
+use crate::engine::work::{Bound, Worked, work};
 use crate::engine::{Engine, EngineError, Progress, step};
-use crate::store::Change;
+use crate::store::{Change, StoreError};
+
+mod hear;
+mod wave;
+mod way;
 
 /// The members as they move.
 pub(super) struct Conductor {
@@ -29,36 +38,60 @@ pub(super) struct Conductor {
     /// Member → its wave.
     wave: Vec<usize>,
     open: usize,
-    moving: JoinSet<(usize, Result<Rotation, EngineError>)>,
+    moving: JoinSet<Moved>,
     /// Members that wait for steps of others.
     held: BTreeSet<usize>,
+    /// Members that begin nothing because the reset stands still.
+    stopped: BTreeSet<usize>,
+    /// Rung when somebody said something of the reset.
+    bell: Arc<Notify>,
+    heard: u64,
+    clock: Clock,
     /// Cuts whose outage was announced.
     out: BTreeSet<usize>,
     /// How often a step's answer was lost in this run.
     lost: HashMap<(usize, Step), u32>,
+    /// Keeps new values back until everything in scope is stopped.
+    barrier: Barrier,
+    /// Contained members that had their first try at being stopped, and failed: the others come first.
+    behind: BTreeSet<usize>,
+    /// Those of them that wait for the first tries of the others.
+    late: Vec<(usize, Step)>,
     /// Findings of this reset that a person decided.
     decided: BTreeSet<String>,
+    /// Tasks of this reset that a person did.
+    attested: BTreeSet<String>,
+    bound: Arc<Bound>,
 }
 
 impl Conductor {
-    pub(super) fn new(engine: Engine, run: Arc<Run>, rotations: Vec<Rotation>) -> Self {
+    /// `elsewhere`: members that another reset took over and settled.
+    pub(super) fn new(engine: Engine, run: Arc<Run>, rotations: Vec<Rotation>, elsewhere: &BTreeSet<usize>) -> Self {
         let plan = run.reset.lock().unwrap_or_else(PoisonError::into_inner).plan.clone();
         let mut before: HashMap<(usize, Step), usize> = HashMap::new();
         let mut after: HashMap<(usize, Step), Vec<(usize, Step)>> = HashMap::new();
         for precedence in &plan.precedences {
             let (member, step) = precedence.before;
-            if rotations[member].facts.ended.contains(&step) || !run.members[member].path.steps().contains(&step) {
+            // What another reset took over and settled is dead by its hand.
+            if elsewhere.contains(&member) {
+                continue;
+            }
+            if rotations[member].facts.ended.contains(&step) || !run.members[member].steps().contains(&step) {
                 continue;
             }
             *before.entry(precedence.after).or_default() += 1;
             after.entry(precedence.before).or_default().push(precedence.after);
         }
+        let barrier = Barrier::new(&run.members, &plan.precedences, &rotations);
         let mut wave = vec![0; rotations.len()];
         for (number, members) in plan.waves.iter().enumerate() {
             for &member in members {
                 wave[member] = number;
             }
         }
+        let bell = engine.bell(&run.id);
+        let bound = Arc::new(Bound::of(&plan));
+        let clock = Clock::new(plan, run.context.clock.now());
         Self {
             engine,
             run,
@@ -69,14 +102,24 @@ impl Conductor {
             open: 0,
             moving: JoinSet::new(),
             held: BTreeSet::new(),
+            stopped: BTreeSet::new(),
+            bell,
+            heard: 0,
+            clock,
             out: BTreeSet::new(),
             lost: HashMap::new(),
+            barrier,
+            behind: BTreeSet::new(),
+            late: Vec::new(),
             decided: BTreeSet::new(),
+            attested: BTreeSet::new(),
+            bound,
         }
     }
 
     /// Starts the first wave; goes on with everything that was under way.
     pub(super) async fn start(&mut self) -> Result<(), EngineError> {
+        self.heard = self.engine.rung(&self.run.id).await?;
         // What the plan says and the estate that is active now does not: only that leaf parks.
         let active = self.engine.active_estate().await?;
         for index in 0..self.rotations.len() {
@@ -88,6 +131,8 @@ impl Conductor {
         }
         let findings = self.engine.findings(Some(&self.run.id)).await?;
         self.decided = findings.into_iter().filter(|found| found.decision.is_some()).map(|found| found.id).collect();
+        let tasks = self.engine.tasks(Some(&self.run.id)).await?;
+        self.attested = tasks.into_iter().filter(|task| task.attested.is_some()).map(|task| task.id).collect();
         for index in 0..self.rotations.len() {
             self.announce(index);
         }
@@ -100,6 +145,10 @@ impl Conductor {
     }
 
     async fn resume(&mut self, index: usize) -> Result<(), EngineError> {
+        if !self.rotations[index].state.rests() && !self.goes_on(index) {
+            self.stopped.insert(index);
+            return Ok(());
+        }
         match self.rotations[index].state.clone() {
             State::Waiting { step } => self.wait(index, step),
             State::Doing { step } => {
@@ -108,26 +157,33 @@ impl Conductor {
             }
             State::Unknown { step } => self.again(index, step).await,
             State::Dark { .. } if self.run.clean(&self.run.members[index]) => self.apply(index, Event::Cleaned).await,
-            State::Parked { reason, .. } if self.answered(index, &reason) => self.apply(index, Event::Retry).await,
+            State::Parked { step, reason } if self.answered(index, step, &reason) => {
+                self.apply(index, Event::Retry).await
+            }
             State::Planned
             | State::Parked { .. }
             | State::Dark { .. }
             | State::Settled { .. }
             | State::Superseded { .. }
+            | State::Queued { .. }
+            | State::Joined { .. }
             | State::RolledBack => Ok(()),
         }
     }
 
     /// True when people said what a parked member waited for.
-    fn answered(&self, index: usize, reason: &Reason) -> bool {
+    fn answered(&self, index: usize, step: Step, reason: &Reason) -> bool {
         let member = &self.run.members[index];
         match reason {
-            Reason::Foreign { versions } => self.run.document(&member.credential).is_ok_and(|document| {
-                let system = document.issued_by.system.to_string();
-                versions
-                    .iter()
-                    .all(|version| self.decided.contains(&step::finding_id(&self.run.id.0, &system, version)))
-            }),
+            Reason::Task { .. } => self.attested.contains(&step::task_id(&self.run.id, index, step)),
+            Reason::Foreign { versions } | Reason::Full { versions, .. } => {
+                self.run.document(&member.credential).is_ok_and(|document| {
+                    let system = document.issued_by.system.to_string();
+                    versions
+                        .iter()
+                        .all(|version| self.decided.contains(&step::finding_id(&self.run.id.0, &system, version)))
+                })
+            }
             _ => false,
         }
     }
@@ -144,44 +200,62 @@ impl Conductor {
         self.apply(index, Event::Failed { reason: Reason::Unclear { what } }).await
     }
 
-    async fn open_wave(&mut self, number: usize) -> Result<(), EngineError> {
-        self.open = number;
-        let of = self.waves();
-        let at = self.run.context.clock.now();
-        self.engine.tell(Progress::Wave { reset: self.run.id.clone(), number, of, at });
-        for index in 0..self.rotations.len() {
-            let urgent = self.run.members[index].path == Path::Contain;
-            let mine = self.wave[index] == number || (number == 0 && urgent);
-            if mine && matches!(self.rotations[index].state, State::Planned) {
-                self.apply(index, Event::Start).await?;
-            }
-        }
-        Ok(())
-    }
-
-    fn waves(&self) -> usize {
-        self.wave.iter().max().map_or(0, |last| last + 1)
-    }
-
     /// Moves on until everything rests, or waits for something that rests.
     pub(super) async fn finish(&mut self) -> Result<(), EngineError> {
+        let changed = Arc::clone(&self.engine.changed);
+        let mut woken = Box::pin(changed.notified());
         loop {
-            while let Some(joined) = self.moving.join_next().await {
-                let (index, result) =
-                    joined.map_err(|error| EngineError::Refused(format!("a step failed: {error}")))?;
-                let rotation = result?;
-                self.moved(index, rotation).await?;
+            while !self.moving.is_empty() {
+                let bell = Arc::clone(&self.bell);
+                tokio::select! {
+                    biased;
+                    Some(joined) = self.moving.join_next() => self.joined(joined).await?,
+                    () = &mut woken => {
+                        woken = Box::pin(changed.notified());
+                        self.look().await?;
+                    }
+                    () = bell.notified() => self.heed().await?,
+                    () = tokio::time::sleep(LISTEN) => self.listen().await?,
+                }
             }
-            if self.open + 1 >= self.waves() || self.over_budget() {
+            if self.barrier.give_up() {
+                self.opened()?;
+                continue;
+            }
+            // Somebody may have spoken while the last step ended.
+            self.listen().await?;
+            if !self.moving.is_empty() {
+                continue;
+            }
+            if self.open + 1 >= self.waves() || self.over_budget() || self.stands_still() {
                 return Ok(());
             }
             self.open_wave(self.open + 1).await?;
         }
     }
 
+    async fn joined(&mut self, joined: Result<Moved, JoinError>) -> Result<(), EngineError> {
+        let Moved { index, took, result } =
+            joined.map_err(|error| EngineError::Refused(format!("a step failed: {error}")))?;
+        match result {
+            Ok(Worked::Moved(rotation)) => {
+                let before = &self.rotations[index].facts.ended;
+                self.clock.took(rotation.facts.ended.difference(before).copied(), took);
+                self.moved(index, rotation).await?;
+                self.clock.tell(&self.engine, &self.run, &self.rotations).await
+            }
+            Ok(Worked::Behind(step)) => self.fall_behind(index, step),
+            Err(error) if taken(&error) => self.taken(index).await,
+            Err(error) => Err(error),
+        }
+    }
+
     /// Settled members whose held-back places may be written by now get them, and what reads there is reloaded.
     pub(super) async fn held_back(&mut self) -> Result<(), EngineError> {
         for index in 0..self.rotations.len() {
+            if self.stands_still() {
+                return Ok(());
+            }
             let member = &self.run.members[index];
             let missing = |rotation: &Rotation| {
                 self.run.places(member).iter().any(|place| !rotation.facts.delivered.contains(&place.at))
@@ -219,17 +293,6 @@ impl Conductor {
         Ok(())
     }
 
-    /// True when more members are parked than the plan allows before the next wave.
-    fn over_budget(&self) -> bool {
-        let budget = self.run.reset.lock().unwrap_or_else(PoisonError::into_inner).plan.limits.failure_budget;
-        // A stranger at an issuer, or a person's task, says nothing against the plan: only what failed does.
-        let failed = |rotation: &&Rotation| match &rotation.state {
-            State::Parked { reason, .. } => !matches!(reason, Reason::Foreign { .. } | Reason::Task { .. }),
-            _ => false,
-        };
-        self.rotations.iter().filter(failed).count() > budget
-    }
-
     /// A step's outcome is durable: follow its effects, and let go who waited for it.
     async fn moved(&mut self, index: usize, rotation: Rotation) -> Result<(), EngineError> {
         let ended: Vec<Step> = rotation.facts.ended.difference(&self.rotations[index].facts.ended).copied().collect();
@@ -249,10 +312,17 @@ impl Conductor {
                 }
             }
         }
+        if let State::Dark { since } = self.rotations[index].state {
+            self.engine.alarm_dark(&self.run.id, &self.run.members[index].credential, since);
+        }
         self.announce(index);
+        if self.barrier.moved(index, &self.rotations[index]) {
+            self.opened()?;
+        }
         match self.rotations[index].state.clone() {
             State::Waiting { step } => self.wait(index, step)?,
             State::Doing { step } => self.spawn(index, step),
+            State::Unknown { .. } if !self.goes_on(index) => drop(self.stopped.insert(index)),
             State::Unknown { step } => self.again(index, step).await?,
             _ => {}
         }
@@ -261,10 +331,14 @@ impl Conductor {
 
     /// Begins the step when nothing must come before it any more.
     fn wait(&mut self, index: usize, step: Step) -> Result<(), EngineError> {
+        if !self.goes_on(index) {
+            self.stopped.insert(index);
+            return Ok(());
+        }
         let member = &self.run.members[index];
         // On the rolling path the old value lives on meanwhile; on the contain path this is what `dark` is.
         let awaits = step == Step::Mint && member.dark && !self.run.clean(member);
-        if !awaits && self.before.get(&(index, step)).copied().unwrap_or(0) == 0 {
+        if !awaits && !self.barrier.holds(index, step) && self.before.get(&(index, step)).copied().unwrap_or(0) == 0 {
             self.clear(index, step)
         } else {
             self.held.insert(index);
@@ -284,13 +358,21 @@ impl Conductor {
     fn spawn(&mut self, index: usize, step: Step) {
         self.tell(index);
         let (run, rotation) = (Arc::clone(&self.run), self.rotations[index].clone());
+        let (engine, bound) = (self.engine.clone(), Arc::clone(&self.bound));
         let lost = self.lost.get(&(index, step)).copied().unwrap_or_default();
         let wait = self.engine.settings.host.backoff * lost;
+        let hasty = run.members[index].path == Path::Contain
+            && matches!(step, Step::Capture | Step::Disable)
+            && !self.behind.contains(&index);
         self.moving.spawn(async move {
             if !wait.is_zero() {
                 run.context.clock.sleep(wait).await;
             }
-            (index, work(run, index, rotation, step).await)
+            let began = run.context.clock.now();
+            let work = work(engine, Arc::clone(&run), bound, index, rotation, step, hasty);
+            let result = if hasty { TRIES.scope(1, work).await } else { work.await };
+            let took = run.context.clock.now().duration_since(began).unsigned_abs();
+            Moved { index, took, result }
         });
     }
 
@@ -308,9 +390,15 @@ impl Conductor {
             let body = json!({ "event": event.name(), "state": next.state.to_string() });
             change.entries.push(entry("rotation.moved", now, Some(&self.run.id), Some(&member.credential), &body));
         }
-        self.run.commit(change).await?;
+        match self.run.commit_of(index, change).await {
+            Err(error) if taken(&error) => return self.taken(index).await,
+            done => done?,
+        }
         self.rotations[index] = next;
         self.tell(index);
+        if self.barrier.moved(index, &self.rotations[index]) {
+            self.opened()?;
+        }
         for effect in effects {
             match effect {
                 Effect::Await(step) => self.wait(index, step)?,
@@ -353,33 +441,17 @@ impl Conductor {
     }
 }
 
-/// One step of one member, from its effects to the durable outcome.
-async fn work(run: Arc<Run>, index: usize, rotation: Rotation, step: Step) -> Result<Rotation, EngineError> {
-    let mut task = Task::new(Arc::clone(&run), index, rotation.facts.clone());
-    let event = match step::perform(&mut task, step).await {
-        Ok(facts) => Event::Done { facts },
-        Err(Stop::Park(reason)) => Event::Failed { reason },
-        Err(Stop::Failed { kind: ErrorKind::Unreachable | ErrorKind::Throttled, what }) => {
-            Event::Failed { reason: Reason::Unreachable { what } }
-        }
-        Err(Stop::Failed { what, .. }) => Event::Failed { reason: Reason::Failed { what } },
-        Err(Stop::Destroyed { change }) => Event::Destroyed { change },
-        Err(Stop::Lost) => Event::Lost,
-        Err(Stop::Spoiled) => Event::Spoiled,
-        Err(Stop::Broken(error)) => return Err(error),
-    };
-    if matches!(event, Event::Done { .. }) {
-        task.close_rest();
-    }
-    // What is confirmed depends on who is clean by now; the machine judges by the member it is given.
-    let mut member = run.members[index].clone();
-    member.consumers = run.consumers(&member);
-    let (next, _) = rotation.on(&member, &event)?;
-    let mut change = std::mem::take(&mut task.pending);
-    change.puts.push(record(&run, index, &next)?);
-    let (word, body) = told(&run, step, &event, &next);
-    let now = run.context.clock.now();
-    change.entries.push(entry(word, now, Some(&run.id), Some(&member.credential), &body));
-    run.commit(change).await?;
-    Ok(next)
+/// What became of one member's way through its next steps.
+struct Moved {
+    index: usize,
+    took: Duration,
+    result: Result<Worked, EngineError>,
 }
+
+/// The store refused a change because the member's owner row had moved on.
+fn taken(error: &EngineError) -> bool {
+    matches!(error, EngineError::Store(StoreError::Stale { kind: kind::OWNER, .. }))
+}
+
+/// How often a run looks whether somebody spoke at another replica.
+const LISTEN: Duration = Duration::from_secs(2);

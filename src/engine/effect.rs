@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use remint_contract::{
     Call, Connector, CredentialId, Error, ErrorKind, Intent, Material, MintRequest, OperationId, Recovered, Ref, Retry,
-    SecretValue, Verb, VersionId,
+    SecretValue, Strategy, Verb, VersionId,
 };
 use remint_core::machine::{Facts, Reason, Version};
 use remint_core::plan::Member;
@@ -16,6 +16,7 @@ use crate::engine::EngineError;
 use crate::engine::host::{Ask, changes};
 use crate::engine::record::{IntentOutcome, IntentRecord, entry, kind, put};
 use crate::engine::run::Run;
+use crate::engine::takeover::GIVEN_UP;
 use crate::store::{Change, Key, Rule};
 
 /// One member of a running reset, with what its next commit will carry.
@@ -136,7 +137,7 @@ impl Task {
     ///
     /// # Errors
     /// [`Stop::Broken`] when the lease cannot be had for so long: nothing was sent.
-    async fn send<T, F, Fut>(&self, ask: Ask<'_>, make: F) -> Result<Result<T, Error>, Stop>
+    pub(crate) async fn send<T, F, Fut>(&self, ask: Ask<'_>, make: F) -> Result<Result<T, Error>, Stop>
     where
         F: Fn(Arc<dyn Connector>, Call) -> Fut,
         Fut: Future<Output = Result<T, Error>>,
@@ -207,7 +208,7 @@ impl Task {
     /// Writes what is pending.
     pub async fn flush(&mut self) -> Result<(), Stop> {
         let change = std::mem::take(&mut self.pending);
-        self.run.commit(change).await.map_err(Stop::Broken)
+        self.run.commit_of(self.index, change).await.map_err(Stop::Broken)
     }
 
     fn keep(&mut self, intent: &IntentRecord) -> Result<(), Stop> {
@@ -234,7 +235,11 @@ impl Task {
     pub fn close_rest(&mut self) {
         let rest = {
             let mut intents = self.run.intents.lock().unwrap_or_else(PoisonError::into_inner);
-            intents.remove(&self.member().credential).unwrap_or_default()
+            let all = intents.remove(&self.member().credential).unwrap_or_default();
+            // What is to be killed stays until its version is known.
+            let (kept, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|intent| intent.about == GIVEN_UP);
+            intents.insert(self.member().credential.clone(), kept);
+            rest
         };
         for intent in rest {
             self.close(&intent, "effect.done", Some("the step ended without doing it again"));
@@ -283,19 +288,26 @@ impl Task {
                 verb: intent.verb,
                 target: document.issued_by.target.clone(),
                 version: intent.version.clone(),
-                mint: request(&intent, proposed),
+                mint: request(&intent, proposed.clone()),
             };
             let actor = run.minter(document).await?;
             let ask =
                 Ask { system: &intent.system, verb: Verb::Recover, operation: &intent.operation, actor: actor.clone() };
-            let answer = run
-                .host
-                .call(ask, |connector, call| {
-                    let question = question.clone();
-                    async move { connector.recover(&call, &question).await }
-                })
-                .await
-                .map_err(|error| Stop::Park(Reason::Unclear { what: chain(&error) }))?;
+            let mut answer = self.recover(&ask, &question).await;
+            // What Remint acts through may have died of the very mint: then the value that it proposed is the one to ask with.
+            if let (Err(error), true, Some(proposed)) = (&answer, self.member().remint_acts, &proposed)
+                && error.kind == ErrorKind::Denied
+                && self.member().strategy == Strategy::InPlace
+            {
+                let old = self.facts.old.as_ref().and_then(|old| old.username.clone());
+                let proposed = Arc::new(Material { username: old, secret: proposed.clone() });
+                let again = Ask { actor: Some(Arc::clone(&proposed)), ..ask };
+                answer = self.recover(&again, &question).await;
+                if answer.is_ok() {
+                    run.host.switch(&self.credential(), proposed);
+                }
+            }
+            let answer = answer.map_err(|error| Stop::Park(Reason::Unclear { what: chain(&error) }))?;
             match answer {
                 // Done, with nothing that tells what was made: the issuer says it again to the same operation.
                 Recovered::NotDone | Recovered::Done(None) => {}
@@ -330,6 +342,19 @@ impl Task {
             }
         }
         if self.pending.puts.is_empty() && self.pending.deletes.is_empty() { Ok(()) } else { self.flush().await }
+    }
+}
+
+impl Task {
+    async fn recover(&self, ask: &Ask<'_>, question: &Intent) -> Result<Recovered, Error> {
+        let ask = Ask { actor: ask.actor.clone(), ..*ask };
+        self.run
+            .host
+            .call(ask, |connector, call| {
+                let question = question.clone();
+                async move { connector.recover(&call, &question).await }
+            })
+            .await
     }
 }
 

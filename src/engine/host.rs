@@ -1,19 +1,31 @@
 //! The host around every connector: opens it, hands it the credential to act with, keeps the system's budget, gives up
 //! in time, and tries again where the error's class allows it. Connectors contain none of this.
+//!
+//! A [`budget`] is shared by all replicas through the store; a [`bucket`] is this process's slice of it, used at a [`pace`];
+//! a [`circuit`] keeps everybody from a system that does not answer.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use remint_contract::{
     Call, Connector, Error, ErrorKind, HostRules, Kinds, Location, Material, OperationId, Ref, Retry, Verb,
 };
-use remint_core::estate::{Destination, Estate};
-use tokio::sync::Semaphore;
+use remint_core::estate::{Budget, Destination, Estate};
 
 use crate::context::Context;
+use crate::engine::host::bucket::{Bucket, Turn};
+use crate::store::StoreError;
+
+mod bucket;
+mod buckets;
+mod budget;
+mod circuit;
+mod pace;
+
+pub use buckets::Buckets;
+pub use pace::Held;
 
 /// Opened systems of one estate.
 pub struct Host {
@@ -22,6 +34,7 @@ pub struct Host {
     rules: HostRules,
     context: Context,
     settings: HostSettings,
+    buckets: Arc<Buckets>,
     open: Mutex<HashMap<Ref, Arc<Opened>>>,
     /// What Remint acts with, by credential. Replaced when a rotation switches it.
     actors: Mutex<HashMap<Ref, Arc<Material>>>,
@@ -34,27 +47,32 @@ pub struct HostSettings {
     pub call_timeout: Duration,
     /// Tries of one call, the first included, where the error's class allows another.
     pub tries: u32,
-    /// The first wait between tries; doubled each time.
+    /// The first wait between tries, and of a circuit that opens; doubled each time.
     pub backoff: Duration,
+    /// So many failures in a row open the circuit of a system.
+    pub failures: u32,
+    /// How often the shared budgets are looked at while they are used.
+    pub look: Duration,
+    /// How long a slice of a budget outlasts the longest call: so long others wait for what a dead replica had.
+    pub slice: Duration,
 }
 
 impl Default for HostSettings {
     fn default() -> Self {
-        Self { call_timeout: Duration::from_secs(30), tries: 6, backoff: Duration::from_millis(50) }
+        Self {
+            call_timeout: Duration::from_secs(30),
+            tries: 6,
+            backoff: Duration::from_millis(50),
+            failures: 5,
+            look: Duration::from_secs(1),
+            slice: Duration::from_secs(30),
+        }
     }
 }
 
 struct Opened {
     connector: Arc<dyn Connector>,
-    slots: Semaphore,
-    pace: Mutex<Pace>,
-    per_second: Option<u32>,
-}
-
-/// When the next call may start: spaced by the budget, and never before a `Retry-After` has passed.
-struct Pace {
-    next: Timestamp,
-    quiet: Timestamp,
+    bucket: Arc<Bucket>,
 }
 
 /// What a caller of a system asks for.
@@ -66,6 +84,12 @@ pub struct Ask<'a> {
     pub actor: Option<Arc<Material>>,
 }
 
+tokio::task_local! {
+    /// How often a call of this task is tried, where that is less than the host would: what is contained gets one try
+    /// before anything gets a second one.
+    pub(crate) static TRIES: u32;
+}
+
 impl Host {
     #[must_use]
     pub fn new(
@@ -74,6 +98,7 @@ impl Host {
         rules: HostRules,
         context: Context,
         settings: HostSettings,
+        buckets: Arc<Buckets>,
     ) -> Self {
         Self {
             estate,
@@ -81,6 +106,7 @@ impl Host {
             rules,
             context,
             settings,
+            buckets,
             open: Mutex::new(HashMap::new()),
             actors: Mutex::new(HashMap::new()),
         }
@@ -105,9 +131,7 @@ impl Host {
             .ok_or_else(|| invalid(format!("no connector of kind {}", document.connector)))?;
         let opened = Arc::new(Opened {
             connector: kind.open(&document.settings, &self.rules)?,
-            slots: Semaphore::new(document.budget.concurrency.max(1) as usize),
-            pace: Mutex::new(Pace { next: Timestamp::UNIX_EPOCH, quiet: Timestamp::UNIX_EPOCH }),
-            per_second: document.budget.per_second,
+            bucket: self.buckets.calls(system, document.budget),
         });
         open.insert(system.clone(), Arc::clone(&opened));
         Ok(opened)
@@ -115,8 +139,8 @@ impl Host {
 
     /// Makes one call of a verb: within the budget, with a deadline, tried again where the class of its error allows.
     ///
-    /// Guarantees: `Unclear` is tried again only for verbs that change nothing; a `Retry-After` holds every call to the
-    /// system; a denied actor is read again from its source of truth once.
+    /// Guarantees: `Unclear` is tried again only for verbs that change nothing; a `Retry-After` or an open circuit holds
+    /// every call to the system, of all replicas; a denied actor is read again from its source of truth once.
     pub async fn call<T, F, Fut>(&self, ask: Ask<'_>, make: F) -> Result<T, Error>
     where
         F: Fn(Arc<dyn Connector>, Call) -> Fut,
@@ -129,13 +153,19 @@ impl Host {
         };
         let mut refreshed = ask.actor.is_some();
         let mut wait = self.settings.backoff;
+        let tries = TRIES.try_with(|tries| *tries).unwrap_or(u32::MAX).min(self.settings.tries);
         for attempt in 1.. {
-            let answer = self.once(&opened, &ask, actor.clone(), &make).await;
+            // Who is refused a turn is told at once: others have tried, and failed.
+            let turn = opened.bucket.turn().await.map_err(|error| {
+                let refused = Error::new(ErrorKind::Unreachable, ask.verb, "no call can be made").because(error);
+                refused.with("system", ask.system.to_string())
+            })?;
+            let answer = self.once(&opened, turn, &ask, actor.clone(), &make).await;
             let Err(error) = answer else { return answer };
             let repeatable = match error.retry() {
                 Retry::After(asked) => {
                     if let Some(asked) = asked {
-                        self.hold(&opened, asked);
+                        opened.bucket.hush(asked).await;
                         wait = wait.max(asked);
                     }
                     true
@@ -152,7 +182,7 @@ impl Host {
                 }
                 Retry::Never => false,
             };
-            if !repeatable || attempt >= self.settings.tries {
+            if !repeatable || attempt >= tries {
                 return Err(error.with("system", ask.system.to_string()));
             }
             self.context.clock.sleep(wait).await;
@@ -164,6 +194,7 @@ impl Host {
     async fn once<T, F, Fut>(
         &self,
         opened: &Opened,
+        turn: Turn,
         ask: &Ask<'_>,
         actor: Option<Arc<Material>>,
         make: &F,
@@ -172,50 +203,25 @@ impl Host {
         F: Fn(Arc<dyn Connector>, Call) -> Fut,
         Fut: Future<Output = Result<T, Error>>,
     {
-        let _slot = opened
-            .slots
-            .acquire()
-            .await
-            .map_err(|_| Error::new(ErrorKind::Unreachable, ask.verb, "the daemon is stopping"))?;
-        self.pace(opened).await;
         let deadline = self.context.clock.now() + self.settings.call_timeout;
         let call = Call { operation: ask.operation.clone(), deadline, actor };
-        match tokio::time::timeout(self.settings.call_timeout, make(Arc::clone(&opened.connector), call)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Error::new(
-                if changes(ask.verb) { ErrorKind::Unclear } else { ErrorKind::Unreachable },
-                ask.verb,
-                "no answer in time",
-            )),
-        }
+        let answer =
+            match tokio::time::timeout(self.settings.call_timeout, make(Arc::clone(&opened.connector), call)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(Error::new(
+                    if changes(ask.verb) { ErrorKind::Unclear } else { ErrorKind::Unreachable },
+                    ask.verb,
+                    "no answer in time",
+                )),
+            };
+        note(opened, &turn, ask.verb, answer.as_ref().err()).await;
+        answer
     }
 
-    /// Waits for this call's turn.
-    async fn pace(&self, opened: &Opened) {
-        let mut turn = {
-            let mut pace = opened.pace.lock().unwrap_or_else(PoisonError::into_inner);
-            let turn = pace.next.max(self.context.clock.now());
-            if let Some(per_second) = opened.per_second {
-                pace.next = turn + Duration::from_secs(1) / per_second.max(1);
-            }
-            turn
-        };
-        loop {
-            // Who waited for a turn may find that the system asked for quiet meanwhile.
-            turn = turn.max(opened.pace.lock().unwrap_or_else(PoisonError::into_inner).quiet);
-            let now = self.context.clock.now();
-            if turn <= now {
-                return;
-            }
-            self.context.clock.sleep(turn.duration_since(now).unsigned_abs()).await;
-        }
-    }
-
-    /// No call to the system starts before this has passed.
-    fn hold(&self, opened: &Opened, wait: Duration) {
-        let until = self.context.clock.now() + wait;
-        let mut pace = opened.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        pace.quiet = pace.quiet.max(until);
+    /// Leave to restart workloads of a system, for as long as it is held.
+    pub async fn restarts(&self, system: &Ref, count: u32) -> Result<Held, StoreError> {
+        let budget = self.estate.systems.get(system).map_or_else(Budget::default, |system| system.budget);
+        self.buckets.restarts(system, budget, count).await
     }
 
     /// What Remint acts with at a system; `None` when it needs nothing.
@@ -280,6 +286,19 @@ impl Host {
         }
         let secret = secret.ok_or_else(|| absent(&place.at, "the secret"))?;
         Ok(Material { username, secret })
+    }
+}
+
+/// What an answer says about the system. An endpoint that does not answer a probe says nothing about the others; an
+/// answer that was lost neither, but a circuit stays open for it.
+async fn note(opened: &Opened, turn: &Turn, verb: Verb, error: Option<&Error>) {
+    match error.map(|error| error.kind) {
+        Some(ErrorKind::Unreachable | ErrorKind::Throttled) if verb != Verb::Probe || turn.trying() => {
+            opened.bucket.failed(turn).await;
+        }
+        Some(ErrorKind::Unclear) if turn.trying() => opened.bucket.failed(turn).await,
+        Some(ErrorKind::Unreachable | ErrorKind::Throttled | ErrorKind::Unclear) => {}
+        _ => opened.bucket.answered(turn).await,
     }
 }
 

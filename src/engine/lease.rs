@@ -56,6 +56,17 @@ impl EngineSettings {
 }
 
 impl Engine {
+    /// Of these resets, those that nobody else works on; from now on this process does.
+    pub(crate) async fn claim_due(&self, resets: &[ResetId]) -> Result<Vec<ResetId>, EngineError> {
+        let names: Vec<String> = resets.iter().map(|id| format!("reset/{id}")).collect();
+        let now = self.context.clock.now();
+        let (at, until) = (now - self.settings.grace(), now + self.settings.lease_lasts());
+        let claimed = self.store.claim(&names, &self.settings.holder, at, until).await?;
+        let held =
+            |id: &&ResetId| claimed.iter().any(|fence| fence.lease.strip_prefix("reset/") == Some(id.0.as_str()));
+        Ok(resets.iter().filter(held).cloned().collect())
+    }
+
     /// Does work on a reset under its lease.
     ///
     /// # Errors
@@ -174,6 +185,16 @@ impl Lease {
         if !open && let Err(error) = self.engine.store.release(&self.fence).await {
             tracing::warn!(lease = self.fence.lease, error = &error as &dyn std::error::Error, "it runs out by itself");
         }
+    }
+
+    /// Who watches the engine that holds this.
+    pub(crate) fn watchers(&self) -> tokio::sync::broadcast::Sender<crate::engine::Progress> {
+        self.engine.progress.clone()
+    }
+
+    /// True while something that was sent is not answered.
+    pub(crate) fn in_flight(&self) -> bool {
+        !self.flights.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     fn until(&self) -> Timestamp {

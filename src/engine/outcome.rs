@@ -62,6 +62,10 @@ fn established(facts: &Done) -> serde_json::Value {
             json!({ "undecided": undecided.iter().map(|version| version.0.clone()).collect::<Vec<_>>() })
         }
         Done::Promoted { places } => json!({ "places": places.iter().map(ToString::to_string).collect::<Vec<_>>() }),
+        Done::Propagated { verifiers, endpoints } => {
+            json!({ "trusted": verifiers.iter().map(ToString::to_string).chain(endpoints.iter().cloned()).collect::<Vec<_>>() })
+        }
+        Done::Rewrapped { left } => json!({ "left": left }),
         Done::Plain { .. } => json!({}),
     }
 }

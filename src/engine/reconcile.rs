@@ -27,8 +27,8 @@ use serde_json::{Value, json};
 
 use crate::engine::host::{Ask, Host};
 use crate::engine::record::{
-    Approval, Finding, IntentOutcome, IntentRecord, Reset, ResetStatus, RotationRecord, TaskRecord, entry, kind, put,
-    read,
+    Approval, Finding, IntentOutcome, IntentRecord, Reset, ResetStatus, RotationRecord, TaskRecord, Urgency, entry,
+    kind, put, read,
 };
 use crate::engine::reset::plan_hash;
 use crate::engine::step::finding_id;
@@ -123,7 +123,7 @@ impl Engine {
                 self.found(&own, system, None, live, &mut sheet)?;
             }
         }
-        self.finish(gap, by, &estate, sheet).await
+        self.settle_sheet(gap, by, &estate, sheet).await
     }
 
     /// The active estate, with what resets that are not over were planned from.
@@ -390,7 +390,13 @@ impl Engine {
 
     /// Commits it all. What belongs to no reset is kept under one of its own, without members: decisions, tasks, re-proof and
     /// bundle are those of every reset.
-    async fn finish(&self, gap: &Value, by: &str, estate: &Estate, sheet: Sheet) -> Result<Reconciled, EngineError> {
+    async fn settle_sheet(
+        &self,
+        gap: &Value,
+        by: &str,
+        estate: &Estate,
+        sheet: Sheet,
+    ) -> Result<Reconciled, EngineError> {
         let Sheet { mut change, mut seen, own, own_entries } = sheet;
         let now = self.context.clock.now();
         if !own_entries.is_empty() {
@@ -408,6 +414,11 @@ impl Engine {
                 status: ResetStatus::Resting,
                 cleaned: BTreeSet::new(),
                 reproofs: Vec::new(),
+                urgency: Urgency::default(),
+                exposed_at: None,
+                revision: None,
+                standstill: None,
+                again: None,
             };
             change.puts.push(put(kind::ESTATE, estate.digest().to_string(), "", estate, Rule::Upsert)?);
             change.puts.push(put(kind::RESET, own.0.clone(), &own.0, &reset, Rule::Insert)?);
@@ -442,6 +453,7 @@ fn unheld(version: &Option<Version>, gone: &[String]) -> Option<Version> {
 /// A plan that replaces nothing.
 fn empty(estate: &Estate) -> Plan {
     let mut plan = Plan {
+        parent: None,
         digest: Digest::of(b""),
         estate: estate.digest(),
         from: Vec::new(),

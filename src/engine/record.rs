@@ -6,10 +6,12 @@ use jiff::Timestamp;
 use remint_contract::{CredentialId, OperationId, Ref, ResetId, Verb, VersionId};
 use remint_core::machine::{Rotation, Version};
 use remint_core::plan::Plan;
+use remint_core::step::Path;
 use remint_evidence_format::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::engine::pause::Standstill;
 use crate::store::{Key, Put, Record, Rule, StoreError};
 
 /// One reset: what was asked, what was approved, and where it stands.
@@ -22,12 +24,35 @@ pub struct Reset {
     pub requested_at: Timestamp,
     pub approval: Option<Approval>,
     pub status: ResetStatus,
+    /// Who gives way to whom.
+    #[serde(default)]
+    pub urgency: Urgency,
+    /// Since when the attacker may have what he has; a value that was minted later is none of his.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposed_at: Option<Timestamp>,
+    /// A plan that would take the place of this one, and waits for approval; until then this one goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
     /// Dirty nodes that were attested or probed clean since.
     #[serde(default)]
     pub cleaned: BTreeSet<Ref>,
     /// When the old values are tried again; what is due is taken from the front.
     #[serde(default)]
     pub reproofs: Vec<Timestamp>,
+    /// Why it stands still, when it is paused or aborted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standstill: Option<Standstill>,
+    /// When the daemon tries again what could not be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<Again>,
+}
+
+/// The next automatic try.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    pub at: Timestamp,
+    /// How often it was put off already.
+    pub times: u32,
 }
 
 /// Who said yes to exactly this plan.
@@ -41,6 +66,37 @@ pub struct Approval {
     pub grade: String,
 }
 
+/// How urgent a reset is: a more urgent one takes over what a less urgent one has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Urgency {
+    /// A drill, or by schedule.
+    Scheduled,
+    #[default]
+    Incident,
+    /// An incident in which something is stopped before it is replaced.
+    Contain,
+}
+
+impl Urgency {
+    /// Of an incident with this plan.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        let contains = plan.members.iter().any(|member| member.path == Path::Contain);
+        if contains { Self::Contain } else { Self::Incident }
+    }
+}
+
+/// A revised plan that waits for approval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Its parent is the plan that it would replace.
+    pub plan: Plan,
+    pub reason: String,
+    pub by: String,
+    pub at: Timestamp,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResetStatus {
@@ -49,6 +105,10 @@ pub enum ResetStatus {
     Rejected,
     /// Under way, or interrupted while it was.
     Running,
+    /// Somebody said so: no further step begins.
+    Paused,
+    /// Stopped for good; what is half done is to be finished.
+    Aborted,
     /// Nothing more happens without a person: something is parked, dark or undecided.
     Resting,
     /// Everything settled; re-proofs are due.
@@ -163,6 +223,12 @@ pub mod kind {
     pub const OWNER: &str = "owner";
     pub const ESTATE: &str = "estate";
     pub const EXCEPTION: &str = "exception";
+    /// Rung whenever something was said of a reset.
+    pub const SIGNAL: &str = "signal";
+    /// When a running reset will be done, as far as can be told.
+    pub const ETA: &str = "eta";
+    /// What all replicas share of a system's budget.
+    pub const BUDGET: &str = "budget";
 }
 
 impl Finding {
@@ -183,7 +249,13 @@ impl RotationRecord {
     /// Sorted by reset, then by place.
     #[must_use]
     pub fn key(&self) -> Key {
-        Key { kind: kind::ROTATION, id: format!("{}/{:06}", self.reset, self.index) }
+        Self::key_of(&self.reset, self.index)
+    }
+
+    /// The key of a member's record.
+    #[must_use]
+    pub fn key_of(reset: &ResetId, index: usize) -> Key {
+        Key { kind: kind::ROTATION, id: format!("{reset}/{index:06}") }
     }
 }
 

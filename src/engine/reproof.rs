@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use remint_contract::ResetId;
 use remint_core::machine::{Event, State};
+use remint_evidence_format::ledger::{CLOSED, Ledger};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::engine::close::Reproved;
 use crate::engine::lease::Lease;
 use crate::engine::outcome::{graded, record};
-use crate::engine::record::{Reset, ResetStatus, entry, kind, put};
+use crate::engine::record::{Reset, ResetStatus, RotationRecord, entry, kind, put};
 use crate::engine::run::Run;
 use crate::engine::step::{Tried, try_old};
 use crate::engine::{Engine, EngineError};
-use crate::store::{Change, Key, Rule};
+use crate::store::{Change, Rule};
 
 impl Engine {
     /// Tries every old value of a provisionally settled reset once at every endpoint, and takes one due re-proof off the
@@ -31,19 +33,28 @@ impl Engine {
         if reset.status != ResetStatus::Provisional {
             return Err(EngineError::Refused(format!("reset {id} is not provisionally settled: {:?}", reset.status)));
         }
-        self.under(id, |lease| self.try_again(id, lease)).await
+        self.under(id, |lease| self.try_again(id, lease, false)).await
+    }
+
+    /// The same, when one is due by now: another replica may have made it a moment ago.
+    ///
+    /// # Errors
+    /// As for a re-proof by hand.
+    pub async fn reprove_due(&self, id: &ResetId) -> Result<(Reset, Reproved), EngineError> {
+        self.under(id, |lease| self.try_again(id, lease, true)).await
     }
 
     /// Under the lease, and from what the store says under it: another process may just have done the same.
-    async fn try_again(&self, id: &ResetId, lease: Arc<Lease>) -> Result<(Reset, Reproved), EngineError> {
+    async fn try_again(&self, id: &ResetId, lease: Arc<Lease>, due: bool) -> Result<(Reset, Reproved), EngineError> {
         let mut reset = self.reset(id).await?;
-        if reset.status != ResetStatus::Provisional {
+        let now = self.context.clock.now();
+        let early = due && reset.reproofs.first().is_some_and(|due| *due > now);
+        if reset.status != ResetStatus::Provisional || early {
             return Ok((reset, Reproved::default()));
         }
-        let now = self.context.clock.now();
         let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
         let host = Arc::new(self.host(Arc::clone(&estate)));
-        let run = Run::new(
+        let run = Arc::new(Run::new(
             reset.clone(),
             estate,
             host,
@@ -52,25 +63,18 @@ impl Engine {
             self.context.clone(),
             self.settings.clone(),
             lease,
-        );
+        ));
+        let records = self.rotations(id).await?;
+        if records.iter().all(|known| is_final(&known.rotation.state)) {
+            // Interrupted between the last proof and the closing entry.
+            return Ok((self.finish(&run, reset, &records).await?, Reproved::default()));
+        }
         let last = reset.reproofs.len() <= 1;
         let mut outcome = Reproved::default();
         let mut change = Change::default();
-        let records = self.rotations(id).await?;
-        let mut tried = Vec::new();
-        for known in &records {
-            let member = &run.members[known.index];
-            let value = match &known.rotation.facts.old {
-                Some(old) => run.material(old).await?,
-                None => None,
-            };
-            let answer = match value {
-                Some(value) => try_old(&run, member, &value).await,
-                // Nothing to try: what the issuer listed at the sweep stands.
-                None => Tried::Refused,
-            };
-            outcome.file(known.credential.clone(), &answer);
-            tried.push(answer);
+        let tried = try_all(&run, &records).await?;
+        for (known, answer) in records.iter().zip(&tried) {
+            outcome.file(known.credential.clone(), answer);
         }
         let all = outcome.alive.is_empty() && outcome.unclear.is_empty();
         for (known, answer) in records.iter().zip(&tried) {
@@ -79,7 +83,8 @@ impl Engine {
                 Tried::Accepted(endpoints) => Event::Resurrected { endpoints: endpoints.clone() },
                 Tried::Refused | Tried::Unclear(_) => continue,
             };
-            if !matches!(known.rotation.state, State::Settled { .. }) {
+            // What another reset settled, that one proves again.
+            if !matches!(known.rotation.state, State::Settled { last: false }) {
                 continue;
             }
             let (next, _) = known.rotation.on(&run.members[known.index], &event)?;
@@ -97,26 +102,77 @@ impl Engine {
                 }
             };
             change.entries.push(entry(word, now, Some(id), Some(&known.credential), &body));
-            if all && last {
-                for version in [&next.facts.old, &next.facts.new].into_iter().flatten() {
-                    change.unseals.extend(version.sealed.clone());
-                }
-                change.deletes.push(Key { kind: kind::OWNER, id: known.credential.to_string() });
-            }
         }
         if all {
             reset.reproofs.drain(..reset.reproofs.len().min(1));
-            if last {
-                reset.status = ResetStatus::Complete;
-            }
         } else if !outcome.alive.is_empty() {
             reset.status = ResetStatus::Resting;
         }
         change.puts.push(put(kind::RESET, id.0.clone(), &id.0, &reset, Rule::Upsert)?);
         run.commit(change).await?;
-        if reset.status == ResetStatus::Complete {
-            self.closing(&reset).await?;
+        if all && last {
+            let records = self.rotations(id).await?;
+            reset = self.finish(&run, reset, &records).await?;
         }
         Ok((reset, outcome))
     }
+
+    /// Closes the entries, forgets the escrow and lets the credentials go, in one change: a reset is complete exactly when
+    /// its last entry is there.
+    async fn finish(&self, run: &Run, mut reset: Reset, records: &[RotationRecord]) -> Result<Reset, EngineError> {
+        let id = reset.id.clone();
+        let entries = self.store.entries_of(&id).await?;
+        let ledger = Ledger::of(&id.0, entries.iter().map(|entry| entry.bytes.as_slice()))?;
+        let mut change = Change::default();
+        // What another reset took over is its own.
+        let settled = |known: &&RotationRecord| matches!(known.rotation.state, State::Settled { .. });
+        for known in records.iter().filter(settled) {
+            let facts = &known.rotation.facts;
+            for version in facts.old.iter().chain(&facts.new).chain(&facts.also) {
+                change.unseals.extend(version.sealed.clone());
+            }
+        }
+        change.deletes.extend(self.owned_by(&id).await?);
+        reset.status = ResetStatus::Complete;
+        change.puts.push(put(kind::RESET, id.0.clone(), &id.0, &reset, Rule::Upsert)?);
+        if !ledger.is_closed() {
+            let body = serde_json::Value::Object(ledger.closing());
+            change.entries.push(entry(CLOSED, self.context.clock.now(), Some(&id), None, &body));
+        }
+        run.commit(change).await?;
+        Ok(reset)
+    }
+}
+
+/// Nothing is due for it any more.
+const fn is_final(state: &State) -> bool {
+    matches!(state, State::Settled { last: true } | State::Superseded { .. })
+}
+
+/// Tries every old value, as many at a time as the budgets of their systems allow; the answers in the order of the records.
+async fn try_all(run: &Arc<Run>, records: &[RotationRecord]) -> Result<Vec<Tried>, EngineError> {
+    let mut trying = JoinSet::new();
+    for (at, known) in records.iter().enumerate() {
+        let (run, index, old) = (Arc::clone(run), known.index, known.rotation.facts.old.clone());
+        // What another reset settled, that one tries.
+        let provisional = matches!(known.rotation.state, State::Settled { last: false });
+        trying.spawn(async move {
+            let value = match &old {
+                Some(old) if provisional => run.material(old).await?,
+                _ => None,
+            };
+            let answer = match value {
+                Some(value) => try_old(&run, &run.members[index], &value).await,
+                // Nothing to try: what the issuer listed at the sweep stands.
+                None => Tried::Refused,
+            };
+            Ok::<_, EngineError>((at, answer))
+        });
+    }
+    let mut tried = vec![Tried::Refused; records.len()];
+    while let Some(joined) = trying.join_next().await {
+        let (at, answer) = joined.map_err(|error| EngineError::Refused(format!("a try failed: {error}")))??;
+        tried[at] = answer;
+    }
+    Ok(tried)
 }

@@ -12,7 +12,7 @@ use remint_core::plan::Plan;
 use serde_json::json;
 
 use crate::engine::record::{
-    Approval, Attestation, Decision, DecisionWord, Finding, Owner, Reset, ResetStatus, RotationRecord, TaskRecord,
+    Approval, Attestation, Decision, DecisionWord, Finding, Reset, ResetStatus, RotationRecord, TaskRecord, Urgency,
     entry, kind, put, read,
 };
 use crate::engine::{Engine, EngineError};
@@ -39,11 +39,26 @@ pub struct Request {
 }
 
 impl Engine {
-    /// Records a request: the reset, its rotations, and who owns what, or nothing at all.
+    /// Records a request for an incident: the reset and its rotations, or nothing at all; then what is free is its own.
     ///
     /// # Errors
-    /// Asked for already, expired, or a credential is owned by another reset.
+    /// Asked for already, or expired.
     pub async fn request(&self, request: Request) -> Result<Reset, EngineError> {
+        let urgency = Urgency::of(&request.plan);
+        self.request_as(request, urgency, None).await
+    }
+
+    /// As [`Engine::request`], by how urgent it is and since when the attacker may have what he has. What another reset
+    /// owns is settled when this one is approved: taken over, joined, or waited for.
+    ///
+    /// # Errors
+    /// Asked for already, or expired.
+    pub async fn request_as(
+        &self,
+        request: Request,
+        urgency: Urgency,
+        exposed_at: Option<Timestamp>,
+    ) -> Result<Reset, EngineError> {
         let now = self.context.clock.now();
         if now.duration_since(request.at).unsigned_abs() > NOT_AFTER {
             return Err(EngineError::Expired { id: request.id, asked: request.at.to_string() });
@@ -56,8 +71,13 @@ impl Engine {
             requested_at: request.at,
             approval: None,
             status: ResetStatus::Requested,
+            urgency,
+            exposed_at,
+            revision: None,
             cleaned: BTreeSet::new(),
             reproofs: Vec::new(),
+            standstill: None,
+            again: None,
         };
         let scope = reset.id.0.clone();
         let mut change = Change::default();
@@ -72,8 +92,6 @@ impl Engine {
                 since: now,
             };
             change.puts.push(put(kind::ROTATION, record.key().id, &scope, &record, Rule::Insert)?);
-            let owner = Owner { reset: reset.id.clone() };
-            change.puts.push(put(kind::OWNER, member.credential.to_string(), &scope, &owner, Rule::Insert)?);
         }
         for (number, task) in reset.plan.tasks.iter().enumerate() {
             let id = format!("{}-t{number}", reset.id);
@@ -114,22 +132,13 @@ impl Engine {
             change.entries.push(entry("exception.granted", now, Some(&reset.id), Some(credential), &body));
         }
         match self.store.commit(change).await {
-            Ok(_) => Ok(reset),
+            Ok(_) => {
+                self.claim(&reset.id).await?;
+                Ok(reset)
+            }
             Err(StoreError::Exists { kind: kind::RESET, .. }) => Err(EngineError::Twice(reset.id)),
-            Err(StoreError::Exists { kind: kind::OWNER, id }) => Err(self.owned(&id).await?),
             Err(error) => Err(error.into()),
         }
-    }
-
-    async fn owned(&self, credential: &str) -> Result<EngineError, EngineError> {
-        let key = Key { kind: kind::OWNER, id: credential.to_owned() };
-        let owner: Option<Owner> = self.store.get(&key).await?.map(read).transpose()?;
-        let credential =
-            credential.parse().map_err(|_| EngineError::Refused(format!("{credential} is owned by another reset")))?;
-        Ok(EngineError::Owned {
-            credential,
-            reset: owner.map_or_else(|| ResetId("unknown".into()), |owner| owner.reset),
-        })
     }
 
     /// Says yes to exactly the plan that stands in the reset. One that waited too long is over, and frees what it owned.
@@ -141,7 +150,10 @@ impl Engine {
             self.reject(id, by, "expired").await?;
             return Err(EngineError::Expired { id: id.clone(), asked: known.requested_at.to_string() });
         }
-        self.change_reset(id, STARTED, |reset| {
+        if known.status != ResetStatus::Requested && known.revision.is_some() {
+            return self.approve_revision(id, by).await;
+        }
+        let approved = self.change_reset(id, STARTED, |reset| {
             if reset.status != ResetStatus::Requested {
                 return Err(EngineError::Refused(format!("reset {id} does not wait for approval")));
             }
@@ -151,15 +163,14 @@ impl Engine {
             reset.status = ResetStatus::Running;
             Ok(json!({ "approved-by": by, "plan": digest, "grade": "recorded", PLAN_SHA256: plan_hash(&reset.plan) }))
         })
-        .await
+        .await?;
+        self.claim(id).await?;
+        Ok(approved)
     }
 
     /// Says no; the credentials have no owner any more.
     pub async fn reject(&self, id: &ResetId, by: &str, reason: &str) -> Result<Reset, EngineError> {
-        let known = self.reset(id).await?;
-        let freed =
-            known.plan.members.iter().map(|member| Key { kind: kind::OWNER, id: member.credential.to_string() });
-        let freed = freed.collect();
+        let freed = self.owned_by(id).await?;
         self.change_reset_and(id, "reset.rejected", freed, |reset| {
             if reset.status != ResetStatus::Requested {
                 return Err(EngineError::Refused(format!(
@@ -174,7 +185,7 @@ impl Engine {
 
     /// A dirty node is clean again, on somebody's word: what waited in the dark may go on.
     pub async fn clean(&self, id: &ResetId, node: &Ref, by: &str, reason: &str) -> Result<Reset, EngineError> {
-        self.change_reset(id, "node.cleaned", |reset| {
+        let cleaned = self.change_reset(id, "node.cleaned", |reset| {
             if !reset.plan.dirty.contains(node) {
                 let dirty = crate::engine::names(&reset.plan.dirty);
                 return Err(EngineError::Refused(format!(
@@ -183,8 +194,10 @@ impl Engine {
             }
             reset.cleaned.insert(node.clone());
             Ok(json!({ "node": node.to_string(), "by": by, "reason": reason, "grade": "attested" }))
-        })
-        .await
+        });
+        let reset = cleaned.await?;
+        self.ring(id).await?;
+        Ok(reset)
     }
 
     /// A person's word on a finding. What it asks for is done when the reset goes on.
@@ -243,12 +256,20 @@ impl Engine {
 
     /// Lets parked members try again: all of a reset, or one credential.
     pub async fn retry(&self, id: &ResetId, only: Option<&Ref>) -> Result<usize, EngineError> {
+        self.retry_some(id, |record| only.is_none_or(|only| *only == record.credential)).await
+    }
+
+    /// Lets those try again that could not be reached.
+    pub async fn retry_unreachable(&self, id: &ResetId) -> Result<usize, EngineError> {
+        self.retry_some(id, |record| crate::engine::parked::unreachable(&record.rotation)).await
+    }
+
+    async fn retry_some(&self, id: &ResetId, wanted: impl Fn(&RotationRecord) -> bool) -> Result<usize, EngineError> {
         let reset = self.reset(id).await?;
         let mut change = Change::default();
         let mut moved = 0;
         for record in self.rotations(id).await? {
-            let wanted = only.is_none_or(|only| *only == record.credential);
-            if !wanted || !matches!(record.rotation.state, State::Parked { .. } | State::RolledBack) {
+            if !wanted(&record) || !matches!(record.rotation.state, State::Parked { .. } | State::RolledBack) {
                 continue;
             }
             let (rotation, _) = record.rotation.on(&reset.plan.members[record.index], &Event::Retry)?;
@@ -265,8 +286,9 @@ impl Engine {
     }
 
     /// A resting reset has something to do again. When a run writes it at the same time, what that run wrote counts.
-    async fn wake(&self, id: &ResetId) -> Result<(), EngineError> {
+    pub(super) async fn wake(&self, id: &ResetId) -> Result<(), EngineError> {
         let key = Key { kind: kind::RESET, id: id.0.clone() };
+        self.ring(id).await?;
         loop {
             let Some(record) = self.store.get(&key).await? else { return Ok(()) };
             let revision = record.revision;
@@ -283,7 +305,7 @@ impl Engine {
         }
     }
 
-    async fn change_reset(
+    pub(crate) async fn change_reset(
         &self,
         id: &ResetId,
         word: &str,

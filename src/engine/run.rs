@@ -1,22 +1,25 @@
 //! What the steps of one running reset share: the plan, the estate it was made from, the values in memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use remint_contract::{CredentialId, Error, Location, Material, OperationId, Ref, SecretValue, Target, Verb};
-use remint_core::estate::{Credential, Destination, Estate, System};
+use remint_contract::{
+    CredentialId, Error, ErrorKind, Location, Material, OperationId, Ref, SecretValue, Target, Verb, VersionId,
+};
+use remint_core::estate::{Credential, Destination, Estate, System, Tier};
 use remint_core::machine::Version;
 use remint_core::plan::{Member, Node};
+use tokio::sync::broadcast;
 
 use crate::context::Context;
-use crate::engine::host::{Ask, Host};
+use crate::engine::host::{Ask, Held, Host};
 use crate::engine::lease::Lease;
 use crate::engine::listing::Listing;
-use crate::engine::record::{IntentRecord, Reset};
-use crate::engine::{EngineError, EngineSettings};
+use crate::engine::record::{IntentRecord, Reset, kind};
+use crate::engine::{EngineError, EngineSettings, Progress};
 use crate::escrow::Escrow;
-use crate::store::{Change, Fence, Store, StoreError};
+use crate::store::{Change, Fence, Key, Store, StoreError};
 
 /// One running reset.
 pub struct Run {
@@ -29,9 +32,13 @@ pub struct Run {
     pub context: Context,
     pub settings: EngineSettings,
     pub fence: Fence,
+    /// Who watches.
+    progress: broadcast::Sender<Progress>,
     /// What [`Run::fence`] is of: looked at before every effect.
     pub lease: Arc<Lease>,
     pub id: remint_contract::ResetId,
+    /// The owner rows of the credentials that this reset owns, by their revisions: who moved one on owns it now.
+    pub owned: Mutex<HashMap<CredentialId, u64>>,
     /// Intents that were not closed when the run began, or whose answer was lost since.
     pub intents: Mutex<HashMap<CredentialId, Vec<IntentRecord>>>,
     /// Values opened in this run, by the id they are sealed under.
@@ -46,6 +53,10 @@ pub struct Run {
     checked: Mutex<BTreeSet<Ref>>,
     places: Mutex<HashMap<Location, Arc<tokio::sync::Mutex<()>>>>,
     sweeps: Mutex<HashMap<Ref, Arc<Sweep>>>,
+    /// Leave to restart workloads, by member: from reload until they are confirmed.
+    restarting: Mutex<HashMap<usize, Vec<Held>>>,
+    /// Somebody wants every member back between two steps.
+    pub yields: AtomicBool,
     /// Documents of stores that hold more than one member.
     shared: HashSet<Location>,
 }
@@ -96,7 +107,9 @@ impl Run {
             context,
             settings,
             fence: lease.fence.clone(),
+            progress: lease.watchers(),
             lease,
+            owned: Mutex::default(),
             intents: Mutex::default(),
             values: Mutex::default(),
             news: Mutex::default(),
@@ -105,7 +118,29 @@ impl Run {
             checked: Mutex::default(),
             places: Mutex::default(),
             sweeps: Mutex::default(),
+            restarting: Mutex::default(),
+            yields: AtomicBool::new(false),
         }
+    }
+
+    /// Tells whoever watches.
+    pub fn tell(&self, progress: Progress) {
+        // Nobody watching is not a failure.
+        let _ = self.progress.send(progress);
+    }
+
+    /// Writes one change of one member: refused by the store, wherever this runs, once another reset owns the credential or
+    /// the plan was revised.
+    pub async fn commit_of(&self, index: usize, mut change: Change) -> Result<(), EngineError> {
+        change.expects.extend(self.expected(index));
+        self.commit(change).await
+    }
+
+    /// The owner row of a member, as this run knows it.
+    pub fn expected(&self, index: usize) -> Option<(Key, u64)> {
+        let credential = &self.members.get(index)?.credential;
+        let revision = *self.owned.lock().unwrap_or_else(PoisonError::into_inner).get(credential)?;
+        Some((Key { kind: kind::OWNER, id: credential.to_string() }, revision))
     }
 
     /// Writes one change under this run's lease.
@@ -123,6 +158,13 @@ impl Run {
     /// The credential's document.
     pub fn document(&self, credential: &Ref) -> Result<&Credential, EngineError> {
         self.estate.credentials.get(credential).ok_or_else(|| EngineError::Gone(credential.clone()))
+    }
+
+    /// The tier of a member's identity.
+    pub fn tier(&self, member: &Member) -> Tier {
+        let document = self.estate.credentials.get(&member.credential);
+        let identity = document.and_then(|document| self.estate.identities.get(&document.identity));
+        identity.map_or(Tier::Standard, |identity| identity.tier)
     }
 
     /// The issuing system's document.
@@ -218,6 +260,38 @@ impl Run {
         consumers
     }
 
+    /// Who must be seen to trust the new version now.
+    pub fn verifiers(&self, member: &Member) -> Vec<Ref> {
+        let mut verifiers = member.verifiers.clone();
+        if self.clean(member) {
+            verifiers.extend(member.dirty_verifiers.iter().cloned());
+        }
+        verifiers
+    }
+
+    /// Which version a value is, by the issuer's word; `None` when the issuer cannot say or does not accept it.
+    pub async fn which(&self, credential: &Credential, value: &Material) -> Result<Option<VersionId>, Error> {
+        let system = &credential.issued_by.system;
+        if !self.host.connector(system)?.describe().verbs.contains(&Verb::Verify) {
+            return Ok(None);
+        }
+        let operation = OperationId("verify".into());
+        let ask = Ask { system, verb: Verb::Verify, operation: &operation, actor: None };
+        let target = &credential.issued_by.target;
+        let verified = self
+            .host
+            .call(ask, |connector, call| {
+                let (target, value) = (target.clone(), value.clone());
+                async move { connector.verify(&call, &target, &value).await }
+            })
+            .await;
+        match verified {
+            Ok(verified) => Ok(Some(verified.version)),
+            Err(error) if error.kind == ErrorKind::Denied => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// May the actor do at this system what a rotation needs? Asked once in a run.
     pub async fn rights(&self, system: &Ref, actor: Option<Arc<Material>>) -> Result<(), Error> {
         if self.checked.lock().unwrap_or_else(PoisonError::into_inner).contains(system) {
@@ -238,6 +312,32 @@ impl Run {
     /// True when another credential of the plan lies in the same document of a store.
     pub fn shared(&self, place: &Location) -> bool {
         self.shared.contains(&place.whole())
+    }
+
+    /// Waits for leave to restart a member's workloads. Systems are asked in one order, so that no two wait for each other.
+    pub async fn restart_allowed(&self, index: usize) -> Result<(), EngineError> {
+        if self.restarting.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&index) {
+            return Ok(());
+        }
+        let mut systems: BTreeMap<&Ref, u32> = BTreeMap::new();
+        let consumers = self.consumers(&self.members[index]);
+        for consumer in consumers.iter().filter(|consumer| !crate::engine::is_remint(consumer)) {
+            let Some(workload) = self.estate.workloads.get(consumer) else { continue };
+            if let Some(runs_on) = workload.runs_on.as_ref().filter(|_| workload.reload.how != "none") {
+                *systems.entry(&runs_on.system).or_default() += 1;
+            }
+        }
+        let mut held = Vec::new();
+        for (system, count) in systems {
+            held.push(self.host.restarts(system, count).await?);
+        }
+        self.restarting.lock().unwrap_or_else(PoisonError::into_inner).insert(index, held);
+        Ok(())
+    }
+
+    /// The member's workloads are confirmed, or waited for no more.
+    pub fn restarted(&self, index: usize) {
+        self.restarting.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
     }
 
     /// Everything alive at an issuer, from an enumeration that began after this was asked.

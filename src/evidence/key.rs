@@ -1,4 +1,5 @@
-//! The key that signs checkpoints and bundles: a file of the state folder, sealed under the key-encryption key.
+//! The key that signs checkpoints and bundles, sealed under the key-encryption key: a file of the state folder, or, where
+//! several replicas share it, a sealed value of the store.
 //!
 //! ```text
 //! remint-evidence-key-v1
@@ -19,7 +20,7 @@ use remint_evidence_format::note::SigningKey;
 use zeroize::Zeroizing;
 
 use crate::escrow::{Escrow, EscrowError, NoRandomness, Randomness};
-use crate::store::Sealed;
+use crate::store::{Change, Sealed, Store, StoreError};
 
 /// Why there is no key to sign with.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,12 @@ pub enum KeyError {
         #[source]
         source: EscrowError,
     },
+    #[error("the signing key in the store does not open")]
+    Stored(#[source] EscrowError),
+    #[error("the signing key in the store is none; restore the store, a new key would not continue the evidence")]
+    Garbled,
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("the signing key could not be sealed")]
     Seal(#[source] EscrowError),
     #[error("could not make a signing key")]
@@ -105,7 +112,7 @@ pub fn succeed(
 /// # Errors
 /// The file cannot be read.
 pub fn generation(folder: &Path) -> Result<Option<u64>, KeyError> {
-    Ok(sealed(folder)?.map(|sealed| sealed.generation))
+    Ok(sealed_in(folder)?.map(|sealed| sealed.generation))
 }
 
 /// Wraps the signing key for the recipients of today. True when it was not wrapped so before.
@@ -113,14 +120,40 @@ pub fn generation(folder: &Path) -> Result<Option<u64>, KeyError> {
 /// # Errors
 /// The file cannot be read, opened or written.
 pub fn rewrap(folder: &Path, escrow: &Escrow) -> Result<bool, KeyError> {
-    let path = folder.join(FILE);
-    let Some(before) = sealed(folder)?.filter(|sealed| !escrow.is_current(sealed)) else { return Ok(false) };
-    let after = escrow.rewrap(&before).map_err(|source| KeyError::Open { path: path.clone(), source })?;
-    write(folder, &path, &text_of(&after)).map_err(|source| KeyError::Io { verb: "write", path, source })?;
+    let Some(before) = sealed_in(folder)?.filter(|sealed| !escrow.is_current(sealed)) else { return Ok(false) };
+    let after = escrow.rewrap(&before).map_err(|source| KeyError::Open { path: folder.join(FILE), source })?;
+    lay_in(folder, &after)?;
     Ok(true)
 }
 
-fn sealed(folder: &Path) -> Result<Option<Sealed>, KeyError> {
+/// Opens the signing key that replicas share, or makes one called `name`: it lies sealed in the store. Of several that
+/// make one at once the first wins, and the others take that.
+///
+/// # Errors
+/// The store fails, or the key cannot be opened with this escrow.
+pub async fn open_or_create_in(
+    store: &dyn Store,
+    name: &str,
+    escrow: &Escrow,
+    randomness: &dyn Randomness,
+) -> Result<SigningKey, KeyError> {
+    if store.sealed(ID).await?.is_none() {
+        let (_, sealed) = make(name, escrow, randomness)?;
+        match store.commit(Change { seals: vec![sealed], ..Change::default() }).await {
+            Ok(_) | Err(StoreError::Exists { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let sealed = store.sealed(ID).await?.ok_or(KeyError::Garbled)?;
+    let opened = escrow.open(&sealed).map_err(KeyError::Stored)?;
+    opened.expose_str().and_then(|text| SigningKey::parse(text).ok()).ok_or(KeyError::Garbled)
+}
+
+/// The sealed key of a state folder, for a copy; `None` when there is none.
+///
+/// # Errors
+/// The file cannot be read, or is no key.
+pub fn sealed_in(folder: &Path) -> Result<Option<Sealed>, KeyError> {
     let path = folder.join(FILE);
     match std::fs::read_to_string(&path) {
         Ok(text) => parse(&text).map(Some).ok_or(KeyError::Format(path)),
@@ -129,8 +162,13 @@ fn sealed(folder: &Path) -> Result<Option<Sealed>, KeyError> {
     }
 }
 
-fn text_of(sealed: &Sealed) -> String {
-    format!("{FORMAT}\ngeneration {}\nsealed {}\n", sealed.generation, STANDARD.encode(&sealed.bytes))
+/// Lays a sealed key into a state folder, for a copy.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn lay_in(folder: &Path, sealed: &Sealed) -> Result<(), KeyError> {
+    let path = folder.join(FILE);
+    write(folder, &path, &text(sealed)).map_err(|source| KeyError::Io { verb: "write", path, source })
 }
 
 fn open(path: &Path, text: &str, escrow: &Escrow) -> Result<SigningKey, KeyError> {
@@ -141,14 +179,22 @@ fn open(path: &Path, text: &str, escrow: &Escrow) -> Result<SigningKey, KeyError
 }
 
 fn create(folder: &Path, name: &str, escrow: &Escrow, randomness: &dyn Randomness) -> Result<SigningKey, KeyError> {
+    let (key, sealed) = make(name, escrow, randomness)?;
+    lay_in(folder, &sealed)?;
+    Ok(key)
+}
+
+fn make(name: &str, escrow: &Escrow, randomness: &dyn Randomness) -> Result<(SigningKey, Sealed), KeyError> {
     let mut seed = Zeroizing::new([0; 32]);
     randomness.fill(seed.as_mut()).map_err(KeyError::Randomness)?;
     let key = SigningKey::from_seed(name, seed).map_err(|source| KeyError::Name { name: name.to_owned(), source })?;
     let secret = SecretValue::from(key.to_text().as_str());
     let sealed = escrow.seal(ID, SCOPE, &secret, None).map_err(KeyError::Seal)?;
-    let path = folder.join(FILE);
-    write(folder, &path, &text_of(&sealed)).map_err(|source| KeyError::Io { verb: "write", path, source })?;
-    Ok(key)
+    Ok((key, sealed))
+}
+
+fn text(sealed: &Sealed) -> String {
+    format!("{FORMAT}\ngeneration {}\nsealed {}\n", sealed.generation, STANDARD.encode(&sealed.bytes))
 }
 
 /// Under another name first, so that a crash leaves no half of a key.
@@ -172,5 +218,5 @@ fn parse(text: &str) -> Option<Sealed> {
 const FILE: &str = "evidence.key";
 const FORMAT: &str = "remint-evidence-key-v1";
 /// What the sealed key is bound to.
-const ID: &str = "evidence-key";
+pub(crate) const ID: &str = "evidence-key";
 const SCOPE: &str = "";

@@ -6,7 +6,8 @@
 //! ```text
 //! POST /v1/resets                      ask for a reset; approve it in the same breath
 //! GET  /v1/resets[/{id}[/rotations]]   how they stand
-//! POST /v1/resets/{id}/approve|reject|retry
+//! POST /v1/resets/{id}/approve|reject|retry|pause|resume|abort
+//! GET  /v1/resets/{id}/parked          what rests, and what moves it on
 //! POST /v1/nodes/clean                 a dirty node was rebuilt
 //! GET  /v1/findings                    POST /v1/findings/{id}/decide
 //! GET  /v1/tasks                       POST /v1/tasks/{id}/attest
@@ -61,6 +62,10 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/resets/{id}/approve", post(resets::approve))
         .route("/v1/resets/{id}/reject", post(resets::reject))
         .route("/v1/resets/{id}/retry", post(resets::retry))
+        .route("/v1/resets/{id}/pause", post(resets::pause))
+        .route("/v1/resets/{id}/resume", post(resets::resume))
+        .route("/v1/resets/{id}/abort", post(resets::abort))
+        .route("/v1/resets/{id}/parked", get(resets::parked))
         .route("/v1/nodes/clean", post(resets::clean))
         .route("/v1/findings", get(findings::list))
         .route("/v1/findings/{id}/decide", post(findings::decide))

@@ -16,16 +16,19 @@ use tokio::sync::Notify;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::app::App;
-use crate::engine::record::{Finding, ResetStatus};
+use crate::engine::record::{Finding, ResetStatus, kind};
 use crate::engine::{Engine, EngineError};
 use crate::serve::supervisor::seat::{Job, Seat};
 use crate::serve::{GRACE, Stopping, causes};
-use crate::store::StoreError;
+use crate::store::{Bell, StoreError, Wake, Woken};
 
 mod seat;
 
 /// How often work is begun that met another change each time.
 const TRIES: usize = 5;
+
+/// How often what is dark is told again.
+const DARK: Duration = Duration::from_mins(15);
 
 /// Where resets are put that somebody acted on.
 #[derive(Debug, Default)]
@@ -88,7 +91,10 @@ impl Supervisor {
         let mut seats = BTreeMap::new();
         for reset in app.engine.resets().await? {
             let mut seat = Seat::of(&reset);
-            if matches!(reset.status, ResetStatus::Running | ResetStatus::Resting) {
+            if matches!(
+                reset.status,
+                ResetStatus::Running | ResetStatus::Resting | ResetStatus::Paused | ResetStatus::Aborted
+            ) {
                 tracing::info!(reset = %reset.id, status = ?reset.status, "going on with what is not over");
                 seat.asked = true;
             }
@@ -104,17 +110,26 @@ impl Supervisor {
         let mut stopped = std::pin::pin!(stopping.stopped());
         let desk = Arc::clone(&self.desk);
         let clock = Arc::clone(&self.app.engine.context.clock);
+        let mut told = told(&self.app).await;
+        let mut alarmed = clock.now();
         loop {
+            if clock.now().duration_since(alarmed).unsigned_abs() >= DARK {
+                alarmed = clock.now();
+                if let Err(error) = self.app.engine.alarm_all_dark().await {
+                    tracing::error!(error = causes(&error), "what is dark cannot be read");
+                }
+            }
             for id in self.desk.take() {
                 self.seated(&id).await;
                 if let Some(seat) = self.seats.get_mut(&id) {
                     seat.act();
                 }
             }
-            self.begin();
+            self.begin().await;
             tokio::select! {
                 () = &mut stopped => break,
                 () = desk.bell.notified() => {}
+                woken = told.next() => self.woken(woken).await,
                 Some(joined) = self.tasks.join_next_with_id() => self.ended(joined).await,
                 () = clock.sleep(self.every) => {}
             }
@@ -122,20 +137,54 @@ impl Supervisor {
         self.finish().await;
     }
 
-    /// Starts whatever is due and not running.
-    fn begin(&mut self) {
+    /// Another process, or this one, wrote a reset: it is looked at now, not when its time comes.
+    async fn woken(&mut self, woken: Woken) {
+        match woken {
+            Woken::Put { kind: record, id } if record == kind::RESET => self.seated(&ResetId(id)).await,
+            Woken::Put { .. } => {}
+            Woken::Anything => match self.app.engine.resets().await {
+                Ok(resets) => {
+                    for reset in resets {
+                        self.seated(&reset.id).await;
+                    }
+                }
+                Err(error) => tracing::error!(error = causes(&error), "the resets cannot be read"),
+            },
+        }
+    }
+
+    /// Starts whatever is due, not running, and not another replica's.
+    async fn begin(&mut self) {
         let now = self.app.engine.context.clock.now();
-        for (id, seat) in &mut self.seats {
-            let Some(job) = seat.due(now) else { continue };
+        let due: Vec<(ResetId, Job)> =
+            self.seats.iter().filter_map(|(id, seat)| Some((id.clone(), seat.due(now)?))).collect();
+        if due.is_empty() {
+            return;
+        }
+        let names: Vec<ResetId> = due.iter().map(|(id, _)| id.clone()).collect();
+        let claimed = self.app.engine.claim_due(&names).await.unwrap_or_else(|error| {
+            tracing::error!(error = causes(&error), "what is due cannot be claimed; it is tried again");
+            Vec::new()
+        });
+        for (id, job) in due {
+            let Some(seat) = self.seats.get_mut(&id) else { continue };
+            if !claimed.contains(&id) {
+                seat.elsewhere(now + self.app.engine.settings.lease / 3);
+                continue;
+            }
             seat.start();
             let (engine, reset) = (self.app.engine.clone(), id.clone());
             let task = self.tasks.spawn(async move {
                 match job {
                     Job::Carry => carry(&engine, &reset).await,
+                    Job::Again => {
+                        engine.retry_unreachable(&reset).await?;
+                        carry(&engine, &reset).await
+                    }
                     Job::Reprove => reprove(&engine, &reset).await,
                 }
             });
-            self.names.insert(task.id(), id.clone());
+            self.names.insert(task.id(), id);
         }
     }
 
@@ -144,6 +193,17 @@ impl Supervisor {
         let Some(id) = self.names.remove(&task) else { return };
         let failed = match joined {
             Ok((_, Ok(()))) => None,
+            Ok((_, Err(EngineError::Busy(_) | EngineError::Lost(_)))) => {
+                // Another process has it. That is no failure: this one looks again when a lease could be over.
+                let settings = &self.app.engine.settings;
+                let then = self.app.engine.context.clock.now() + settings.lease_lasts() / 3;
+                if let Some(seat) = self.seats.get_mut(&id) {
+                    seat.wait(then);
+                }
+                tracing::debug!(reset = %id, %then, "another process carries it on");
+                self.seated(&id).await;
+                return;
+            }
             Ok((_, Err(error))) => Some(causes(&error)),
             Err(error) => Some(causes(&error)),
         };
@@ -158,6 +218,18 @@ impl Supervisor {
             }
         }
         self.seated(&id).await;
+        // Whoever waits for it may find the way free.
+        match self.app.engine.let_go(&id).await {
+            Ok(waiting) => {
+                for other in waiting {
+                    self.seated(&other).await;
+                    if let Some(seat) = self.seats.get_mut(&other) {
+                        seat.act();
+                    }
+                }
+            }
+            Err(error) => tracing::error!(reset = %id, error = causes(&error), "who waits for it cannot be read"),
+        }
     }
 
     /// Takes in how a reset stands, and says so when that is new.
@@ -192,6 +264,17 @@ impl Supervisor {
                 tracing::warn!(%reset, "given up at its last durable step; the next start goes on from there");
             }
             self.tasks.shutdown().await;
+        }
+    }
+}
+
+/// What other processes write. Without it they are noticed at the next start, and by who asks.
+async fn told(app: &App) -> Box<dyn Wake> {
+    match app.engine.store.watch().await {
+        Ok(told) => told,
+        Err(error) => {
+            tracing::error!(error = causes(&error), "what other replicas write is not noticed");
+            Bell::default().watch()
         }
     }
 }
@@ -231,7 +314,7 @@ fn undone(findings: &[Finding]) -> usize {
 }
 
 async fn reprove(engine: &Engine, id: &ResetId) -> Result<(), EngineError> {
-    let (_, outcome) = engine.reprove(id).await?;
+    let (_, outcome) = engine.reprove_due(id).await?;
     for credential in &outcome.alive {
         tracing::error!(reset = %id, %credential, "an old value that was dead is accepted again: the reset is open");
     }

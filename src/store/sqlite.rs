@@ -26,7 +26,7 @@ use self::folder::Folder;
 use self::pool::Pool;
 use self::writer::{Work, Writer, Writing};
 use crate::store::dump::Line;
-use crate::store::{Change, Committed, Fence, Key, Record, Sealed, Store, StoreError};
+use crate::store::{Bell, Change, Committed, Contents, Fence, Key, Record, Sealed, Store, StoreError, Wake, Whole};
 
 mod change;
 mod dump;
@@ -37,6 +37,7 @@ mod pool;
 mod read;
 mod schema;
 mod sequence;
+mod whole;
 mod writer;
 
 /// The embedded store.
@@ -44,6 +45,7 @@ pub struct SqliteStore {
     // Order of fields is order of dropping: the writer ends before the lock on the folder is let go.
     writer: Writer,
     reads: Reads,
+    bell: Bell,
     _folder: Option<Folder>,
 }
 
@@ -66,7 +68,7 @@ impl SqliteStore {
         let file = folder.database()?;
         let connection = schema::open(&file)?;
         let reads = Reads::Pool(Pool::new(file));
-        Ok(Self { writer: Writer::start(connection)?, reads, _folder: Some(folder) })
+        Ok(Self { writer: Writer::start(connection)?, reads, bell: Bell::default(), _folder: Some(folder) })
     }
 
     /// A store that ends with the process: for tests.
@@ -74,7 +76,12 @@ impl SqliteStore {
     /// # Errors
     /// SQLite refuses.
     pub fn open_in_memory() -> Result<Self, StoreError> {
-        Ok(Self { writer: Writer::start(schema::open_in_memory()?)?, reads: Reads::Writer, _folder: None })
+        Ok(Self {
+            writer: Writer::start(schema::open_in_memory()?)?,
+            reads: Reads::Writer,
+            bell: Bell::default(),
+            _folder: None,
+        })
     }
 
     async fn read<T, F>(&self, ask: F) -> Result<T, StoreError>
@@ -107,7 +114,10 @@ where
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, change: Change) -> Result<Committed, StoreError> {
-        self.writer.run(change::Prepared::new(change)?).await
+        let told = Bell::of(&change);
+        let committed = self.writer.run(change::Prepared::new(change)?).await?;
+        self.bell.ring(told);
+        Ok(committed)
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
@@ -137,6 +147,10 @@ impl Store for SqliteStore {
 
     async fn release(&self, fence: &Fence) -> Result<(), StoreError> {
         self.writer.run(lease::Release(fence.clone())).await
+    }
+
+    async fn watch(&self) -> Result<Box<dyn Wake>, StoreError> {
+        Ok(self.bell.watch())
     }
 
     async fn unsequenced(&self, limit: usize) -> Result<Vec<Stored>, StoreError> {
@@ -198,6 +212,17 @@ pub async fn dump_beside(folder: &Path, lines: mpsc::Sender<Line>) -> Result<(),
 fn picture(connection: &Connection, sealed: bool, lines: &mpsc::Sender<Line>) -> Result<(), StoreError> {
     let transaction = connection.unchecked_transaction().map_err(broken("could not be read"))?;
     dump::dump(&transaction, sealed, lines)
+}
+
+#[async_trait]
+impl Whole for SqliteStore {
+    async fn contents(&self) -> Result<Contents, StoreError> {
+        self.read(whole::contents).await
+    }
+
+    async fn fill(&self, contents: Contents) -> Result<(), StoreError> {
+        self.writer.run(whole::Fill(contents)).await
+    }
 }
 
 /// The store's word for a failure of SQLite.

@@ -19,7 +19,7 @@ async fn met(rig: &Rig, engine: &Engine) -> (ResetId, String, Material) {
     assert_eq!(record.rotation.state, State::Parked { step: Step::Sweep, reason });
     let findings = engine.findings(Some(&reset.id)).await.unwrap();
     assert_eq!(findings.len(), 1);
-    assert_eq!((&findings[0].version, findings[0].label.as_str()), (&version, "app0 by intruder"));
+    assert_eq!((&findings[0].version, findings[0].label.as_str()), (&version, "app0 by intruder (not ours)"));
     assert!(rig.issuer.accepts(&key), "it was deleted by itself");
     (reset.id, findings[0].id.clone(), key)
 }

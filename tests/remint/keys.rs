@@ -133,7 +133,7 @@ impl Safe {
 
     async fn destroy(&self, generation: u64) -> Result<(), KeysError> {
         let kek = Kek::load(&self.primary(), &self.state(), false).unwrap();
-        let places = remint::app::Places { state: self.state(), kek: self.primary(), same_folder: false };
+        let places = remint::app::Places { state: self.state(), kek: self.primary(), same_folder: false, store: None };
         destroy(&*self.store, &places, &kek, generation, "tester", &self.context).await
     }
 

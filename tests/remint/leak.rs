@@ -91,8 +91,12 @@ struct Run {
 impl Run {
     fn new(stage: &cast::Estate) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let places =
-            Places { state: folder.path().join("state"), kek: folder.path().join("keys/kek"), same_folder: false };
+        let places = Places {
+            state: folder.path().join("state"),
+            kek: folder.path().join("keys/kek"),
+            same_folder: false,
+            store: None,
+        };
         let mut seen = Seen::default();
         seen.add("documents", stage.documents.as_bytes());
         Self { places, seen, _folder: folder }

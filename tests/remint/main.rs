@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 mod backup;
+mod budget;
 mod cli;
 mod confirm;
+mod contain;
 mod crash;
 mod dark;
 mod engine;
 mod escrow;
+mod every;
 mod evidence;
 mod foreign;
 mod harden;
@@ -17,10 +20,14 @@ mod lies;
 mod owner;
 mod postgres;
 mod recover;
+mod replicas;
 mod rig;
 mod rights;
 mod serve;
 mod sim;
+mod sorts;
+mod standstill;
 mod store;
+mod strategies;
 mod tidy;
 mod whole;

@@ -25,24 +25,18 @@ fn request(rig: &Rig, engine: &Engine) -> Request {
 }
 
 #[tokio::test]
-async fn a_credential_has_one_owner_until_its_reset_is_complete() {
+async fn a_credential_has_one_owner_and_what_is_proven_dead_gives_way_to_the_next() {
     let rig = Rig::start(1).await;
     let engine = rig.engine();
     let first = rig.reset(&engine, rig.plan()).await;
-    let refused = engine.request(request(&rig, &engine)).await.unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        format!(
-            "Credential/app0 is owned by reset {}, which is not complete; wait for it, or finish it with `remint get \
-             rotations` and its next actions",
-            first.id
-        )
-    );
-    assert_eq!(engine.resets().await.unwrap().len(), 1, "nothing of the second was recorded");
-    engine.reprove(&first.id).await.unwrap();
     let old = [rig.value(0)];
     let second = rig.reset(&engine, rig.plan()).await;
     assert_settled(&rig, &engine, &second, &old, "a second reset").await;
+    // The first one still has its old value proven dead again, and lets go only what is its own.
+    let (done, outcome) = engine.reprove(&first.id).await.unwrap();
+    assert_eq!((done.status, outcome.refused.len()), (ResetStatus::Complete, 1));
+    let owner = engine.store.get(&Key { kind: "owner", id: "Credential/app0".to_owned() }).await.unwrap();
+    assert_eq!(owner.map(|row| row.scope), Some(second.id.0));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 mod bank;
 mod client;
-mod server;
+pub(crate) mod server;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -36,7 +36,12 @@ impl Site {
     }
 
     fn places(&self) -> Places {
-        Places { state: self.rig.folder.path().to_owned(), kek: self.keys.path().join("kek"), same_folder: false }
+        Places {
+            state: self.rig.folder.path().to_owned(),
+            kek: self.keys.path().join("kek"),
+            same_folder: false,
+            store: None,
+        }
     }
 
     fn anchor(&self) -> PathBuf {

@@ -1,20 +1,20 @@
 //! A small estate of fake services with an engine over it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::sorts::Sort;
 use remint::context::Context;
 use remint::engine::record::{Reset, ResetStatus, kind};
 use remint::engine::reset::Request;
-use remint::engine::{Engine, EngineSettings};
+use remint::engine::{Engine, EngineError, EngineSettings};
 use remint::escrow::{Escrow, Kek, SystemRandomness};
 use remint::store::Store;
 use remint::store::sqlite::SqliteStore;
 use remint_contract::{
-    Capabilities, Clock, ConfirmGrade, Connector, ConnectorKind, Error, HostRules, Kinds, MadeBy, Material, ProofGrade,
-    Ref, ResetId, SettingProblem, Slots, TestClock,
+    Capabilities, Clock, ConfirmGrade, Connector, ConnectorKind, Error, HostRules, Kinds, MadeBy, Material, Ref,
+    ResetId, SecretValue, SettingProblem, Slots, TestClock,
 };
 use remint_core::digest::Digest;
 use remint_core::estate::{Estate, SourceFile, load};
@@ -22,9 +22,7 @@ use remint_core::plan::{Cut, Limits, Member, Plan, Precedence, Row};
 use remint_core::step::{Path, Step};
 use remint_evidence_format::ledger::Ledger;
 use remint_fake::FakeKind;
-use remint_fake::world::{
-    Holding, Host, HostSpec, Issuer, IssuerSpec, Store as FakeStore, StoreSpec, TargetSpec, WorkloadSpec, World,
-};
+use remint_fake::world::{Host, HostSpec, Issuer, IssuerSpec, Store as FakeStore, StoreSpec, TargetSpec, World};
 
 /// The fake kind and no other. A system is opened once for all engines of a rig: building an HTTP client takes longer
 /// than a whole rotation.
@@ -63,9 +61,14 @@ impl Kinds for OnlyFake {
     }
 }
 
+/// What lies under an encryption key at first.
+pub(crate) const THINGS: u64 = 10;
+
 /// What the world of a rig is like.
 #[derive(Clone)]
 pub(crate) struct Shape {
+    /// What the credentials are.
+    pub(crate) sort: Sort,
     /// Credentials, each with its place and its workload.
     pub(crate) count: usize,
     pub(crate) made_by: MadeBy,
@@ -84,6 +87,7 @@ pub(crate) struct Shape {
 impl Default for Shape {
     fn default() -> Self {
         Self {
+            sort: Sort::Login,
             count: 1,
             made_by: MadeBy::Remint,
             slots: Slots::Many,
@@ -99,6 +103,7 @@ impl Default for Shape {
 
 /// An issuer, a store and a workload for each of `count` credentials; `root` is what Remint acts with.
 pub(crate) struct Rig {
+    pub(crate) sort: Sort,
     pub(crate) world: World,
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) store: Arc<FakeStore>,
@@ -106,6 +111,8 @@ pub(crate) struct Rig {
     pub(crate) estate: Estate,
     pub(crate) folder: tempfile::TempDir,
     keys: tempfile::TempDir,
+    /// Tasks that the person behind this rig has done.
+    by_hand: Mutex<BTreeSet<String>>,
     kinds: Arc<OnlyFake>,
     pub(crate) settings: EngineSettings,
 }
@@ -126,7 +133,7 @@ impl Rig {
         spec.endpoints = shape.endpoints;
         spec.latency = shape.latency;
         for index in 0..shape.count {
-            spec = spec.with(TargetSpec::new(&format!("app{index}")));
+            spec = spec.with(shape.sort.target(&format!("app{index}")));
         }
         let issuer = world.issuer(spec).await.unwrap();
         let mut spec = StoreSpec::new("shelf").open();
@@ -134,13 +141,24 @@ impl Rig {
         let store = world.store(spec).await.unwrap();
         let (_, root) = issuer.seed("root").unwrap();
         store.put("keep/root", &[("secret", &root.secret)]).unwrap();
-        let mut workloads = Vec::new();
+        let (mut workloads, mut trusted) = (Vec::new(), String::new());
         for index in 0..shape.count {
             let (_, material) = issuer.seed(&format!("app{index}")).unwrap();
-            let path = format!("apps/{index}");
-            store.put(&path, &[("secret", &material.secret)]).unwrap();
-            workloads
-                .push(WorkloadSpec { name: format!("w{index}"), holds: vec![Holding::new("shelf", &path, "bank")] });
+            let username = material.username.clone().map(SecretValue::from);
+            let mut fields = vec![("secret", &material.secret)];
+            fields.extend(username.as_ref().map(|name| ("username", name)));
+            if shape.sort != Sort::Lease {
+                store.put(&format!("apps/{index}"), &fields).unwrap();
+            }
+            trusted.push_str(&material.username.map(|name| format!("{name}\n")).unwrap_or_default());
+            if shape.sort == Sort::EncryptionKey {
+                issuer.encrypt(&format!("app{index}"), THINGS).unwrap();
+            }
+            workloads.extend(shape.sort.workloads(index));
+        }
+        if shape.sort == Sort::Trusted {
+            store.put("trust/all", &[("keys", &SecretValue::from(trusted))]).unwrap();
+            issuer.trusts(&store, "trust/all", "keys");
         }
         let host =
             world.workloads(HostSpec { name: "floor".to_owned(), latency: Duration::ZERO, workloads }).await.unwrap();
@@ -155,6 +173,7 @@ impl Rig {
         };
         settings.host.backoff = Duration::from_millis(1);
         Self {
+            sort: shape.sort,
             world,
             issuer,
             store,
@@ -162,6 +181,7 @@ impl Rig {
             estate,
             folder: state_folder(),
             keys: state_folder(),
+            by_hand: Mutex::default(),
             kinds: Arc::default(),
             settings,
         }
@@ -172,9 +192,15 @@ impl Rig {
         self.folder = state_folder();
     }
 
-    /// What readers see at a credential's place.
+    /// What readers see at a credential's place, or a lease that a consumer fetches now.
     pub(crate) fn value(&self, index: usize) -> Material {
-        Material::of(self.store.value(&format!("apps/{index}"), "secret").unwrap())
+        if self.sort == Sort::Lease {
+            let living = self.issuer.live_versions(&format!("app{index}"));
+            return self.issuer.open_session(&living.last().unwrap().version).unwrap();
+        }
+        let path = format!("apps/{index}");
+        let username = self.store.value(&path, "username").map(|name| name.expose_str().unwrap().to_owned());
+        Material { username, secret: self.store.value(&path, "secret").unwrap() }
     }
 
     /// An engine over the state folder: a new process, as far as it knows.
@@ -222,14 +248,19 @@ impl Rig {
                 remint_acts: false,
                 cut: None,
                 least_confirm: ConfirmGrade::RolledOut,
-                least_proof: ProofGrade::Refused,
+                least_proof: self.sort.proof(),
                 outage: None,
                 hold: Duration::ZERO,
+                quiet: None,
                 confirm_within: Duration::from_secs(1),
+                class: credential.class,
+                verifiers: credential.verified_by.iter().cloned().collect(),
+                dirty_verifiers: Vec::new(),
             })
             .collect();
         Plan {
             digest: Digest::of(b"by hand"),
+            parent: None,
             estate: self.estate.digest(),
             from: Vec::new(),
             reached: Vec::new(),
@@ -300,7 +331,39 @@ impl Rig {
     /// A whole reset.
     pub(crate) async fn reset(&self, engine: &Engine, plan: Plan) -> Reset {
         let id = self.approved(engine, plan).await;
-        engine.run(&id).await.unwrap()
+        self.drive(engine, &id).await.unwrap()
+    }
+
+    /// Runs a reset, and does what it asks a person for, until it asks for nothing more.
+    pub(crate) async fn drive(&self, engine: &Engine, id: &ResetId) -> Result<Reset, EngineError> {
+        loop {
+            let reset = engine.run(id).await?;
+            let open: Vec<_> =
+                engine.tasks(Some(id)).await?.into_iter().filter(|task| task.attested.is_none()).collect();
+            if open.is_empty() {
+                return Ok(reset);
+            }
+            for task in open {
+                // What was done once is not done again, whatever became of the word that it was.
+                let fresh = self.by_hand.lock().unwrap().insert(task.id.clone());
+                if fresh {
+                    self.do_by_hand(task.about.name.as_str(), &task.id);
+                }
+                engine.attest(&task.id, "somebody", "done").await?;
+            }
+        }
+    }
+
+    fn do_by_hand(&self, target: &str, task: &str) {
+        let living = self.issuer.live_versions(target);
+        if task.ends_with("mint") {
+            let (_, material) = self.issuer.plant(target, "by hand", None).unwrap();
+            self.store.put(&format!("apps/{}", &target[3..]), &[("secret", &material.secret)]).unwrap();
+        } else if task.ends_with("disable") {
+            living.iter().for_each(|version| self.issuer.kill(&version.version));
+        } else {
+            living.iter().rev().skip(1).for_each(|version| self.issuer.kill(&version.version));
+        }
     }
 }
 
@@ -310,8 +373,9 @@ pub(crate) fn documents(shape: &Shape, world: &World) -> String {
     let made_by = serde_json::to_string(&shape.made_by).unwrap();
     let slots = serde_json::to_string(&shape.slots).unwrap();
     let Shape { concurrency, staged, propagation_millis, .. } = shape;
+    let issues = shape.sort.issues();
     let mut text = format!(
-        "apiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: bank}}\nspec:\n  fake: {{role: issuer, endpoints: {}, madeBy: {made_by}, slots: {slots}, propagationMillis: {propagation_millis}}}\n  auth: {{credential: root}}\n  budget: {{concurrency: {concurrency}}}\n\
+        "apiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: bank}}\nspec:\n  fake: {{role: issuer, issues: {issues}, endpoints: {}, madeBy: {made_by}, slots: {slots}, propagationMillis: {propagation_millis}}}\n  auth: {{credential: root}}\n  budget: {{concurrency: {concurrency}}}\n\
          ---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: shelf}}\nspec:\n  fake: {{role: store, endpoints: {}, staged: {staged}}}\n  budget: {{concurrency: {concurrency}}}\n\
          ---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: floor}}\nspec:\n  fake: {{role: workloads, endpoints: {}}}\n  budget: {{concurrency: {concurrency}}}\n\
          ---\napiVersion: remint.dev/v1alpha1\nkind: Identity\nmetadata: {{name: apps}}\nspec: {{class: workload, tier: standard, owners: {{business: b, policy: p, execution: e}}}}\n\
@@ -321,12 +385,7 @@ pub(crate) fn documents(shape: &Shape, world: &World) -> String {
         urls("floor"),
     );
     for index in 0..shape.count {
-        write!(
-            text,
-            "---\napiVersion: remint.dev/v1alpha1\nkind: Credential\nmetadata: {{name: app{index}}}\nspec:\n  type: api-key\n  identity: apps\n  issuedBy: {{system: bank, target: app{index}}}\n  deliveredTo: [{{at: \"shelf:apps/{index}#secret\"}}]\n  consumedBy: [w{index}]\n\
-             ---\napiVersion: remint.dev/v1alpha1\nkind: Workload\nmetadata: {{name: w{index}}}\nspec:\n  runsOn: {{system: floor, ref: w{index}}}\n  reload: http\n  confirm: {{how: self-reported, within: 1s}}\n"
-        )
-        .unwrap();
+        text.push_str(&shape.sort.documents(index));
     }
     text
 }
@@ -355,10 +414,12 @@ pub(crate) async fn assert_settled(rig: &Rig, engine: &Engine, reset: &Reset, ol
         assert!(!rig.issuer.accepts(old), "{why}: the old value of app{index} lives");
         assert!(rig.issuer.accepts(&rig.value(index)), "{why}: what lies in the store is not accepted");
         let living = rig.issuer.live_versions(&format!("app{index}"));
+        // An encryption key is only stopped.
+        let living: Vec<_> = living.into_iter().filter(|version| !version.disabled).collect();
         assert_eq!(living.len(), 1, "{why}: {living:?}");
         let record = records.iter().find(|record| record.credential.name.as_str() == format!("app{index}")).unwrap();
         assert_eq!(record.rotation.facts.new.as_ref().unwrap().id.as_ref(), Some(&living[0].version), "{why}");
-        assert_eq!(record.rotation.facts.proof, Some(ProofGrade::Refused), "{why}");
+        assert_eq!(record.rotation.facts.proof, Some(rig.sort.proof()), "{why}");
     }
     let open = engine.store.list(kind::INTENT, Some(&reset.id.0)).await.unwrap();
     assert!(open.is_empty(), "{why}: {open:#?}");

@@ -59,7 +59,12 @@ impl Place {
     }
 
     fn places(&self) -> Places {
-        Places { state: self.rig.folder.path().to_owned(), kek: self.keys.path().join("kek"), same_folder: false }
+        Places {
+            state: self.rig.folder.path().to_owned(),
+            kek: self.keys.path().join("kek"),
+            same_folder: false,
+            store: None,
+        }
     }
 
     fn socket(&self) -> PathBuf {

@@ -4,22 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use remint::store::dump::Line;
-use remint::store::{Change, Fence, Key, Put, Rule, Sealed, Store, StoreError};
+use remint::store::{Change, Fence, Key, Put, Rule, Sealed, Store, StoreError, Woken};
 use remint_contract::ResetId;
 use remint_evidence_format::tree::Hash;
 use remint_evidence_format::{Draft, Stored, entry};
 use serde_json::json;
 
+pub(crate) mod postgres;
 mod sqlite;
 
 /// Every promise of the trait, for a back end that `make` gives a fresh store of.
 pub(crate) async fn suite<S: Store + 'static>(make: impl AsyncFn() -> S) {
     a_change_is_all_or_nothing(make().await).await;
     a_put_holds_to_its_rule(make().await).await;
+    a_change_is_refused_when_what_it_expects_has_changed(make().await).await;
     records_are_listed_oldest_first_and_by_scope(make().await).await;
     a_sealed_value_is_never_replaced_by_another(make().await).await;
     a_lease_has_one_holder_and_its_number_grows(make().await).await;
     a_worker_that_lost_its_lease_records_nothing(make().await).await;
+    a_claim_takes_what_is_free_and_passes_over_the_rest(make().await).await;
+    a_key_that_a_change_names_twice_is_written_in_order(make().await).await;
+    whoever_watches_is_told_of_a_reset(make().await).await;
     entries_are_numbered_and_chained_within_their_reset_under_64_callers(make().await).await;
     a_refused_change_leaves_no_gap_in_its_chain(make().await).await;
     entries_get_their_places_once_and_in_order(make().await).await;
@@ -53,6 +58,23 @@ async fn a_put_holds_to_its_rule(store: impl Store) {
     assert_eq!(store.get(&key("task", "a")).await.unwrap().unwrap().revision, 3);
     store.commit(Change { deletes: vec![key("task", "a")], ..Change::default() }).await.unwrap();
     assert_eq!(store.get(&key("task", "a")).await.unwrap(), None);
+}
+
+async fn a_change_is_refused_when_what_it_expects_has_changed(store: impl Store) {
+    let expecting =
+        |revision| Change { expects: vec![(key("owner", "c"), revision)], ..put("task", "a", Rule::Upsert) };
+    let stale = |answer| matches!(answer, Err(StoreError::Stale { kind: "owner", id }) if id == "c");
+    assert!(stale(store.commit(expecting(1)).await.map(drop)), "it is not there");
+    store.commit(expecting(0)).await.unwrap();
+    store.commit(put("owner", "c", Rule::Insert)).await.unwrap();
+    assert!(stale(store.commit(expecting(0)).await.map(drop)), "it is there");
+    store.commit(expecting(1)).await.unwrap();
+    // A change may write what it expects.
+    let mut own = expecting(1);
+    own.puts.extend(put("owner", "c", Rule::Upsert).puts);
+    store.commit(own).await.unwrap();
+    assert!(stale(store.commit(expecting(1)).await.map(drop)), "it was written since");
+    assert_eq!(store.get(&key("task", "a")).await.unwrap().unwrap().revision, 3, "what was refused wrote nothing");
 }
 
 async fn records_are_listed_oldest_first_and_by_scope(store: impl Store) {
@@ -109,6 +131,41 @@ async fn a_worker_that_lost_its_lease_records_nothing(store: impl Store) {
     store.commit(fenced(&present)).await.unwrap();
     store.release(&present).await.unwrap();
     assert!(matches!(store.commit(fenced(&present)).await, Err(StoreError::Fenced(_))), "let go is lost");
+}
+
+async fn a_claim_takes_what_is_free_and_passes_over_the_rest(store: impl Store) {
+    let names: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let held = store.lease("b", "other", at(0), at(10)).await.unwrap().unwrap();
+    let claimed = store.claim(&names, "me", at(1), at(10)).await.unwrap();
+    assert_eq!(claimed, ["a", "c"].map(|lease| Fence { lease: lease.to_owned(), token: 1 }));
+    assert_eq!(store.claim(&names, "me", at(2), at(10)).await.unwrap(), claimed, "renewed");
+    store.commit(Change { fence: Some(held), ..Change::default() }).await.unwrap();
+    let late = store.claim(&names[1..2], "me", at(10), at(20)).await.unwrap();
+    assert_eq!(late, [Fence { lease: "b".to_owned(), token: 2 }]);
+}
+
+async fn a_key_that_a_change_names_twice_is_written_in_order(store: impl Store) {
+    let mut change = put("task", "a", Rule::Insert);
+    change.puts.extend(put("task", "a", Rule::Revision(1)).puts);
+    change.puts.extend(put("task", "a", Rule::Upsert).puts);
+    change.puts.extend(put("task", "b", Rule::Insert).puts);
+    change.seals = vec![sealed("s", b"one"), sealed("s", b"one")];
+    change.entries.push(draft(Some("r1"), 1));
+    store.commit(change.clone()).await.unwrap();
+    assert_eq!(store.get(&key("task", "a")).await.unwrap().unwrap().revision, 3);
+    change = put("task", "c", Rule::Insert);
+    change.puts.extend(put("task", "c", Rule::Insert).puts);
+    change.entries.push(draft(Some("r1"), 2));
+    assert!(matches!(store.commit(change).await, Err(StoreError::Exists { kind: "task", .. })));
+    assert_eq!(store.get(&key("task", "c")).await.unwrap(), None);
+    assert_eq!(store.unsequenced(9).await.unwrap().len(), 1);
+}
+
+async fn whoever_watches_is_told_of_a_reset(store: impl Store) {
+    let mut told = store.watch().await.unwrap();
+    store.commit(put("task", "a", Rule::Insert)).await.unwrap();
+    store.commit(put("reset", "r1", Rule::Insert)).await.unwrap();
+    assert_eq!(told.next().await, Woken::Put { kind: "reset".to_owned(), id: "r1".to_owned() });
 }
 
 async fn entries_are_numbered_and_chained_within_their_reset_under_64_callers<S: Store + 'static>(store: S) {

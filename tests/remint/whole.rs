@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use remint::context::Context;
-use remint::engine::host::{Ask, Host, HostSettings};
+use remint::engine::host::{Ask, Buckets, Host, HostSettings};
 use remint::registry::Registry;
+use remint::store::sqlite::SqliteStore;
 use remint_contract::{HostRules, Material, OperationId, Ref, Verb, WriteRequest};
 use remint_core::estate::{SourceFile, load};
 
@@ -40,7 +41,10 @@ spec:
     let estate = load(&files, &*kinds).map_err(|problems| panic!("{problems}")).unwrap().estate;
     let place = estate.credentials[&Ref::credential("agent").unwrap()].delivered_to[0].clone();
     let settings = HostSettings::default();
-    let host = Host::new(Arc::new(estate), kinds, HostRules::default(), Context::system(), settings);
+    let store = Arc::new(SqliteStore::open(&folder.path().join("state")).unwrap());
+    let (progress, _) = tokio::sync::broadcast::channel(16);
+    let buckets = Buckets::new(store, Context::system(), "test".to_owned(), settings, progress);
+    let host = Host::new(Arc::new(estate), kinds, HostRules::default(), Context::system(), settings, Arc::new(buckets));
 
     assert_eq!(host.read(&place).await.unwrap(), Material::of("the-old-value".into()));
 

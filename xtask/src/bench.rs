@@ -7,7 +7,8 @@ use crate::child::Signals;
 use crate::postgres::{self, Durability};
 
 /// Benchmarks, and the feature of `remint-bench` that each needs: what only one of them wants is not built for the others.
-const KNOWN: [(&str, Option<&str>); 3] = [("fanout", Some("engine")), ("graph", None), ("postgres", Some("engine"))];
+const KNOWN: [(&str, Option<&str>); 4] =
+    [("contain", Some("engine")), ("fanout", Some("engine")), ("graph", None), ("postgres", Some("engine"))];
 
 /// Runs the benchmark of that name. Its output is the last of this program's, and its exit code this program's.
 pub(crate) fn run(name: &str, arguments: &[String]) -> Outcome<ExitCode> {

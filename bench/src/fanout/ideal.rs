@@ -23,7 +23,7 @@ pub(super) fn critical_path(plan: &Plan) -> u64 {
     let mut number = HashMap::new();
     let mut nodes: Vec<(usize, Step)> = Vec::new();
     for (member, document) in plan.members.iter().enumerate() {
-        for &step in document.path.steps() {
+        for &step in document.steps() {
             number.insert((member, step), nodes.len());
             nodes.push((member, step));
         }

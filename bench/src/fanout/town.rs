@@ -1,7 +1,7 @@
 //! The target: four systems in this process, each an issuer, a store and a host of workloads at once. Every call takes
 //! its latency and is counted and timed by the system itself, never by Remint.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,6 +46,7 @@ struct State {
     /// The fingerprint of what a workload read last, by its name; it reads the place of the same name.
     workloads: HashMap<String, String>,
     minted: u64,
+    failing: HashSet<String>,
     /// What was minted with a version, and dies with it.
     children: HashMap<u64, Vec<(String, u64)>>,
     /// Which version a value is.
@@ -75,6 +76,26 @@ impl Town {
         state.make(name, &secret, None, by);
         state.workloads.insert(name.to_owned(), Material::of(secret.clone()).fingerprint());
         state.places.insert(name.to_owned(), (secret, 1));
+    }
+
+    /// These targets cannot be stopped.
+    pub(super) fn fail(&self, system: usize, names: impl Iterator<Item = String>) {
+        self.systems[system].state().failing.extend(names);
+    }
+
+    /// Old values of working targets that are accepted still.
+    pub(super) fn old_values(&self) -> usize {
+        let living = |state: &State| {
+            let working = state.targets.iter().filter(|(name, _)| !state.failing.contains(*name));
+            let old = |version: &&Version| version.operation.is_none() && !version.disabled;
+            working.map(|(_, versions)| versions.iter().filter(old).count()).sum::<usize>()
+        };
+        self.systems.iter().map(|system| living(&system.state())).sum()
+    }
+
+    /// Values that were ever made.
+    pub(super) fn minted(&self) -> u64 {
+        self.systems.iter().map(|system| system.state().minted).sum()
     }
 
     /// Calls of all systems, and the mean time that one took.
@@ -240,6 +261,9 @@ impl Connector for System {
 
     async fn disable(&self, _call: &Call, target: &Target, version: &VersionId) -> Result<(), Error> {
         self.answer(|state| {
+            if state.failing.contains(&target.name) {
+                return Err(Error::new(ErrorKind::Unreachable, Verb::Disable, "the target does not answer"));
+            }
             if let Some(version) = state.version(target, version) {
                 version.disabled = true;
             }

@@ -138,6 +138,7 @@ impl Make {
                 &format!("w{}", self.dice.below(u32::try_from(workloads).unwrap_or(1))),
             )?]),
             trusted_by: Vec::new(),
+            verified_by: Default::default(),
             unlocks,
             begets: Begets::default(),
             generate: Generate::default(),

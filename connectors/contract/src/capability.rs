@@ -155,6 +155,16 @@ pub struct Capabilities {
     pub consumer: Option<ConsumerCapabilities>,
 }
 
+impl Capabilities {
+    /// True when what is encrypted under a version can be counted and moved, and the version stopped reversibly after.
+    #[must_use]
+    pub fn can_rewrap(&self) -> bool {
+        let verbs = [Verb::ListDerived, Verb::EndDerived, Verb::Disable];
+        verbs.iter().all(|verb| self.verbs.contains(verb))
+            && self.issuer.as_ref().is_some_and(|issuer| issuer.reversible_disable)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssuerCapabilities {
     pub slots: Slots,

@@ -274,17 +274,22 @@ pub trait Connector: Send + Sync {
         Err(Error::unsupported(Verb::Revoke))
     }
 
-    /// What lives of what came from a version.
+    /// What lives of what came from a version. Of an encryption key: what is encrypted under it, each item as large as
+    /// the system counts (a row, a file, a wrapped data key). Of leases: those not younger than the version.
     async fn list_derived(&self, _call: &Call, _target: &Target, _version: &VersionId) -> Result<Vec<Derived>, Error> {
         Err(Error::unsupported(Verb::ListDerived))
     }
 
-    /// Ends what came from a version, and says for each what became of it.
+    /// Ends what came from a version, and says for each what became of it. Of an encryption key: encrypts it under the
+    /// version in use; a call may do a part, and is made again until nothing is listed.
     async fn end_derived(&self, _call: &Call, _target: &Target, _version: &VersionId) -> Result<Vec<Ended>, Error> {
         Err(Error::unsupported(Verb::EndDerived))
     }
 
     /// Tries a value at one endpoint (an index into the declared endpoints). Never retried inside.
+    ///
+    /// Of a signing key the endpoints are its verifiers, and what is shown is something that the value signed. Of a
+    /// certificate (`reissue`) they are the places of its revocation list: `Denied` means that it is on the list.
     async fn probe(
         &self,
         _call: &Call,
@@ -338,7 +343,8 @@ pub trait Connector: Send + Sync {
         Err(Error::unsupported(Verb::Read))
     }
 
-    /// Makes a staged version the one that readers see.
+    /// Makes a staged version the one that readers see. At an issuer of signing or encryption keys `path` is the
+    /// target's name: from now on this version signs or encrypts, and the others only verify or decrypt.
     async fn promote(&self, _call: &Call, _path: &str, _version: &str) -> Result<(), Error> {
         Err(Error::unsupported(Verb::Promote))
     }

@@ -15,6 +15,9 @@ pub enum ErrorKind {
     Denied,
     /// Somebody else changed it, or it exists already.
     Conflict,
+    /// There is no room for another version: a quota or every slot is taken. Nothing was done; waiting does not help,
+    /// what fills it has to go first.
+    Full,
     /// Too many calls; come back later.
     Throttled,
     /// The system does not take this value (rules on length or characters). A new value may help.
@@ -113,6 +116,7 @@ impl Error {
             ErrorKind::Missing
             | ErrorKind::Denied
             | ErrorKind::Conflict
+            | ErrorKind::Full
             | ErrorKind::RefusedValue
             | ErrorKind::Unsupported
             | ErrorKind::Invalid => Retry::Never,

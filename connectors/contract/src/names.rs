@@ -1,7 +1,9 @@
 //! Names, references and locations: how documents, plans and entries point at things.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -23,10 +25,14 @@ pub enum NameError {
     Location(String),
 }
 
-/// A name of a document or namespace: a DNS label with dots allowed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Name(String);
+/// A name of a document or namespace: a DNS label with dots allowed. A copy shares the text: names are copied far more
+/// often than they are made.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Name(Arc<str>);
+
+/// Nearly every reference is in it.
+static DEFAULT: LazyLock<Name> = LazyLock::new(|| Name(DEFAULT_NAMESPACE.into()));
 
 impl Name {
     /// # Errors
@@ -37,8 +43,10 @@ impl Name {
         let bytes = text.as_bytes();
         let inner =
             bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
-        if inner && bytes.len() <= 63 && edge(bytes.first()) && edge(bytes.last()) {
-            Ok(Self(text))
+        if text == DEFAULT_NAMESPACE {
+            Ok(Self::default_namespace())
+        } else if inner && bytes.len() <= 63 && edge(bytes.first()) && edge(bytes.last()) {
+            Ok(Self(text.into()))
         } else {
             Err(NameError::Name(shorten(&text)))
         }
@@ -47,7 +55,7 @@ impl Name {
     /// The namespace of a document that names none.
     #[must_use]
     pub fn default_namespace() -> Self {
-        Self(DEFAULT_NAMESPACE.to_owned())
+        DEFAULT.clone()
     }
 
     #[must_use]
@@ -70,9 +78,22 @@ impl TryFrom<String> for Name {
     }
 }
 
-impl From<Name> for String {
-    fn from(name: Name) -> Self {
-        name.0
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Two references mostly share their namespace, text and all.
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

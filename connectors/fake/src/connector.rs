@@ -1,7 +1,7 @@
 //! How Remint talks to the fake: the kind `fake`, one instance per role.
 //!
 //! Errors: a refused connection is `Unreachable`; a connection that broke after the request began is `Unclear`; 429 is
-//! `Throttled` with its `Retry-After`; 401 and 403 are `Denied`, 404 `Missing`, 405 `Unsupported`, 409 `Conflict`, 412
+//! `Throttled` with its `Retry-After`; 401 and 403 are `Denied`, 404 `Missing`, 405 `Unsupported`, 409 `Conflict` (`Full` when every slot is taken), 412
 //! `Unreachable` (nothing was done), 422 `RefusedValue`, 400 `Invalid`, anything else `Unclear`.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ mod client;
 mod instance;
 mod settings;
 
-pub use settings::{Role, Settings};
+pub use settings::{Issues, Role, Settings};
 
 /// The kind `fake`.
 #[derive(Debug, Clone, Copy, Default)]

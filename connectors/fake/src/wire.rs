@@ -127,6 +127,31 @@ pub(crate) struct Sessions {
     pub(crate) sessions: Vec<String>,
 }
 
+/// `lease`: a value of the generation in use, for whoever asks.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct OfTarget {
+    pub(crate) target: String,
+}
+
+/// The answer to `lease`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Leased {
+    pub(crate) version: String,
+    pub(crate) token: Secret,
+}
+
+/// `revoked`: is this certificate on the list?
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct OfSerial {
+    pub(crate) serial: String,
+}
+
+/// The answer to `revoked`; `None` for a serial that was never issued.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct OnList {
+    pub(crate) listed: Option<bool>,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Rights {
     pub(crate) principal: String,

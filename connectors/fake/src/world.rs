@@ -133,8 +133,12 @@ impl World {
     /// No listener, or a workload names a store or issuer that was not started.
     pub async fn workloads(&mut self, spec: HostSpec) -> Result<Arc<Host>, WorldError> {
         for holding in spec.workloads.iter().flat_map(|workload| &workload.holds) {
-            find(&self.stores, "store", &holding.store)?;
-            find(&self.issuers, "issuer", &holding.issuer)?;
+            if holding.leases.is_none() {
+                find(&self.stores, "store", &holding.store)?;
+            }
+            if !holding.issuer.is_empty() {
+                find(&self.issuers, "issuer", &holding.issuer)?;
+            }
         }
         let (service, listeners) =
             Service::bind(&spec.name, 1, spec.latency, Arc::clone(&self.clock)).await.map_err(WorldError::Listen)?;

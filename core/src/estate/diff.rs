@@ -42,7 +42,7 @@ pub struct EstateDiff {
 }
 
 /// First parts of field paths that carry authority. All fields of a Grant do.
-const AUTHORITY: [&str; 19] = [
+const AUTHORITY: [&str; 20] = [
     "auth",
     "begets",
     "class",
@@ -62,6 +62,7 @@ const AUTHORITY: [&str; 19] = [
     "settings",
     "tier",
     "trusted_by",
+    "verified_by",
 ];
 
 impl Estate {

@@ -61,11 +61,22 @@ pub struct Budget {
     pub concurrency: u32,
     /// Calls per second; `None` is no limit.
     pub per_second: Option<u32>,
+    /// Workloads that it runs and that restart at a time, from reload until they are confirmed (`budget: {restarts: 4}`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u32>,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { concurrency: 8, per_second: None }
+        Self { concurrency: 8, per_second: None, restarts: None }
+    }
+}
+
+impl Budget {
+    /// Workloads that may restart at a time: as many as calls, where nothing is said.
+    #[must_use]
+    pub fn restarts(self) -> u32 {
+        self.restarts.unwrap_or(self.concurrency)
     }
 }
 
@@ -104,15 +115,25 @@ pub struct Identity {
     pub owners: Owners,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CredentialClass {
-    /// Shown to get in. The default, and the only one built yet.
+    /// Shown to get in.
+    #[default]
     Authenticator,
-    /// A signing key with verifiers elsewhere. Refused until built.
+    /// A signing key with verifiers elsewhere: they learn the new one first.
     VerifierPair,
-    /// Encrypts data. Refused until built.
+    /// Encrypts data: they move to the new version before the old one is stopped, and it is never destroyed by a reset.
     Encryption,
+}
+
+impl CredentialClass {
+    /// The default.
+    #[must_use]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    pub const fn is_authenticator(&self) -> bool {
+        matches!(self, Self::Authenticator)
+    }
 }
 
 /// A credential: a set of versions at its issuer.
@@ -129,6 +150,9 @@ pub struct Credential {
     pub consumed_by: BTreeSet<Ref>,
     /// Places that must trust a new version before it is used.
     pub trusted_by: Vec<Location>,
+    /// Workloads that verify it: each must be seen to trust a new version before it is used.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub verified_by: BTreeSet<Ref>,
     pub unlocks: Vec<Unlock>,
     pub begets: Begets,
     pub generate: Generate,
@@ -227,6 +251,9 @@ pub struct Rotation {
     pub strategy: Strategy,
     /// How long the old version is kept after everything is confirmed (`overlap: 10m`); a reset for an incident skips it.
     pub hold: Option<Duration>,
+    /// How long nobody may use the old version after everything is confirmed, before it is revoked (`quiet: 1h`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<Duration>,
     pub max_age: Option<Duration>,
     /// Credentials of one group are cut over together.
     pub group: Option<String>,
@@ -237,7 +264,15 @@ pub struct Rotation {
 
 impl Default for Rotation {
     fn default() -> Self {
-        Self { strategy: Strategy::Overlap, hold: None, max_age: None, group: None, offset: None, outage: None }
+        Self {
+            strategy: Strategy::Overlap,
+            hold: None,
+            quiet: None,
+            max_age: None,
+            group: None,
+            offset: None,
+            outage: None,
+        }
     }
 }
 

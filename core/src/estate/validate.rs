@@ -70,8 +70,11 @@ fn idle(draft: &Draft, report: &mut Reporter<'_>) {
             report.warn(draft.at(name, &["spec"]), Some(name), "no workload reads this credential", hint);
         }
     }
-    let reading: std::collections::BTreeSet<_> =
-        estate.credentials.values().flat_map(|credential| &credential.consumed_by).collect();
+    let reading: std::collections::BTreeSet<_> = estate
+        .credentials
+        .values()
+        .flat_map(|credential| credential.consumed_by.iter().chain(&credential.verified_by))
+        .collect();
     for (name, workload) in &estate.workloads {
         if !reading.contains(name) && workload.reads.is_empty() {
             let hint = "name it under `consumedBy` of what it reads, or give it `reads`";

@@ -51,6 +51,22 @@ pub enum Event {
     Superseded {
         by: ResetId,
     },
+    /// Another reset owns the credential.
+    Queued {
+        behind: ResetId,
+    },
+    /// Another reset's new value is as good as this one's would be.
+    Joined {
+        with: ResetId,
+    },
+    /// Nobody else stands in the way any more.
+    Freed,
+    /// The reset that was joined settled it, with these facts.
+    Vouched {
+        facts: Box<super::Facts>,
+    },
+    /// The plan was revised: the member has another path.
+    Revised,
 }
 
 /// What a finished step established.
@@ -71,6 +87,15 @@ pub enum Done {
     },
     Proved {
         grade: ProofGrade,
+    },
+    /// Who was seen to trust the new version.
+    Propagated {
+        verifiers: BTreeSet<Ref>,
+        endpoints: BTreeSet<String>,
+    },
+    /// How many things are still encrypted under the old version.
+    Rewrapped {
+        left: u64,
     },
     Swept {
         undecided: Vec<VersionId>,
@@ -95,6 +120,8 @@ impl Done {
             Self::Promoted { .. } => step == Step::Promote,
             Self::Confirmed { .. } => step == Step::Confirm,
             Self::Proved { .. } => matches!(step, Step::Prove | Step::FinalProve),
+            Self::Propagated { .. } => step == Step::Propagate,
+            Self::Rewrapped { .. } => step == Step::Rewrap,
             Self::Swept { .. } => matches!(step, Step::Sweep | Step::FinalSweep),
             Self::Contained { .. } => step == Step::Sweep,
             Self::Plain { step: plain } => {
@@ -108,6 +135,9 @@ impl Done {
                             | Step::Disable
                             | Step::Revoke
                             | Step::EndDerived
+                            | Step::Publish
+                            | Step::Activate
+                            | Step::Drain
                     )
             }
         }
@@ -137,6 +167,11 @@ impl Event {
             Self::RolledBack => "rolled-back",
             Self::Recovered { .. } => "recovered",
             Self::Superseded { .. } => "superseded",
+            Self::Queued { .. } => "queued",
+            Self::Joined { .. } => "joined",
+            Self::Freed => "freed",
+            Self::Vouched { .. } => "vouched",
+            Self::Revised => "revised",
         }
     }
 }

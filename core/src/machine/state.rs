@@ -37,6 +37,14 @@ pub enum State {
     Superseded {
         by: ResetId,
     },
+    /// Waits for another reset, which owns the credential.
+    Queued {
+        behind: ResetId,
+    },
+    /// Another reset's evidence will count for this one, too.
+    Joined {
+        with: ResetId,
+    },
     RolledBack,
 }
 
@@ -46,6 +54,12 @@ pub enum State {
 pub enum Reason {
     /// These consumers were not seen on the new version; the old one lives.
     Unconfirmed { workloads: BTreeSet<Ref> },
+    /// These verifiers do not trust the new version yet; the old one is in use.
+    Untrusted { verifiers: Vec<String> },
+    /// Something is still encrypted under the old version; it is not stopped.
+    Encrypted { left: u64 },
+    /// Every slot at the issuer is taken: by these, beside the version in use. Each needs a decision.
+    Full { versions: Vec<VersionId>, held_by: Vec<String> },
     /// The old value was not refused everywhere.
     Alive { endpoints: Vec<String> },
     /// It was refused, but the proof is weaker than asked for.
@@ -62,6 +76,8 @@ pub enum Reason {
     Failed { what: String },
     /// A system could not be reached, or had no time for us: nothing was done.
     Unreachable { what: String },
+    /// The old value was used after every known consumer had moved: an unknown consumer, or an intruder.
+    InUse { sources: BTreeSet<String>, decider: String },
     /// An effect's outcome could not be found out.
     Unclear { what: String },
 }
@@ -79,6 +95,8 @@ impl State {
             Self::Dark { .. } => "dark",
             Self::Settled { .. } => "settled",
             Self::Superseded { .. } => "superseded",
+            Self::Queued { .. } => "queued",
+            Self::Joined { .. } => "joined",
             Self::RolledBack => "rolled-back",
         }
     }
@@ -90,9 +108,13 @@ impl State {
             Self::Waiting { step } | Self::Doing { step } | Self::Unknown { step } | Self::Parked { step, .. } => {
                 Some(*step)
             }
-            Self::Planned | Self::Dark { .. } | Self::Settled { .. } | Self::Superseded { .. } | Self::RolledBack => {
-                None
-            }
+            Self::Planned
+            | Self::Dark { .. }
+            | Self::Settled { .. }
+            | Self::Superseded { .. }
+            | Self::Queued { .. }
+            | Self::Joined { .. }
+            | Self::RolledBack => None,
         }
     }
 
@@ -101,7 +123,13 @@ impl State {
     pub const fn rests(&self) -> bool {
         matches!(
             self,
-            Self::Parked { .. } | Self::Dark { .. } | Self::Settled { .. } | Self::Superseded { .. } | Self::RolledBack
+            Self::Parked { .. }
+                | Self::Dark { .. }
+                | Self::Settled { .. }
+                | Self::Superseded { .. }
+                | Self::Queued { .. }
+                | Self::Joined { .. }
+                | Self::RolledBack
         )
     }
 }
@@ -114,9 +142,10 @@ impl fmt::Display for State {
             Self::Unknown { step } => write!(f, "unknown after {step}"),
             Self::Parked { step, .. } => write!(f, "parked at {step}"),
             Self::Settled { last: false } => f.write_str("settled (provisional)"),
-            Self::Dark { .. } | Self::Planned | Self::Settled { .. } | Self::Superseded { .. } | Self::RolledBack => {
-                f.write_str(self.name())
-            }
+            Self::Superseded { by } => write!(f, "superseded by reset {by}"),
+            Self::Queued { behind } => write!(f, "waiting for reset {behind}"),
+            Self::Joined { with } => write!(f, "joined with reset {with}"),
+            Self::Dark { .. } | Self::Planned | Self::Settled { .. } | Self::RolledBack => f.write_str(self.name()),
         }
     }
 }
@@ -130,6 +159,17 @@ impl fmt::Display for Reason {
             Self::Unconfirmed { workloads } => {
                 write!(f, "not seen on the new version: {}; the old one lives", list(workloads))
             }
+            Self::Untrusted { verifiers } => {
+                write!(f, "the new version is not trusted yet by {}; the old one is in use", list(verifiers))
+            }
+            Self::Encrypted { left } => {
+                write!(f, "{left} things are still encrypted under the old version; it was not stopped")
+            }
+            Self::Full { held_by, .. } => write!(
+                f,
+                "no room for a new version at the issuer: {}; decide each with `remint decide`, then it goes on",
+                list(held_by)
+            ),
             Self::Alive { endpoints } => write!(f, "the old value was not refused at {}", list(endpoints)),
             Self::WeakProof { grade } => write!(f, "the proof is only {grade:?}, weaker than the policy asks"),
             Self::Foreign { versions } => write!(f, "unknown versions at the issuer: {}", list(versions)),
@@ -137,6 +177,11 @@ impl fmt::Display for Reason {
             Self::Rights { change } => write!(f, "the new version's rights differ: {change}"),
             Self::Task { what } => write!(f, "waits for a person: {what}"),
             Self::Failed { what } | Self::Unreachable { what } => write!(f, "{what}"),
+            Self::InUse { sources, decider } => write!(
+                f,
+                "the old value was used after every known consumer had moved, by {}; {decider} decides",
+                list(sources)
+            ),
             Self::Unclear { what } => write!(f, "outcome unknown: {what}"),
         }
     }

@@ -7,8 +7,11 @@ use proptest::prelude::*;
 use remint_contract::{ConfirmGrade, ProofGrade, Ref, ResetId, Strategy, VersionId};
 
 use super::{Done, Effect, Event, Facts, Reason, Rotation, State, Version};
+use crate::estate::CredentialClass;
 use crate::plan::Member;
 use crate::step::{Path, Step};
+
+mod courses;
 
 fn member(path: Path, dark: bool) -> Member {
     Member {
@@ -32,7 +35,11 @@ fn member(path: Path, dark: bool) -> Member {
         least_proof: ProofGrade::Refused,
         outage: None,
         hold: Duration::ZERO,
+        quiet: None,
         confirm_within: Duration::from_mins(1),
+        class: CredentialClass::Authenticator,
+        verifiers: vec!["Workload/v".parse().unwrap()],
+        dirty_verifiers: Vec::new(),
     }
 }
 
@@ -60,13 +67,18 @@ fn done(step: Step, dark: bool) -> Done {
         }
         Step::Promote => Done::Promoted { places: BTreeSet::new() },
         Step::Prove | Step::FinalProve => Done::Proved { grade: ProofGrade::Refused },
+        Step::Propagate => Done::Propagated {
+            verifiers: BTreeSet::from(["Workload/v".parse().unwrap()]),
+            endpoints: BTreeSet::from(["e".into()]),
+        },
+        Step::Rewrap => Done::Rewrapped { left: 0 },
         Step::Sweep if dark => Done::Contained { undecided: Vec::new(), now: now() },
         Step::Sweep | Step::FinalSweep => Done::Swept { undecided: Vec::new() },
         step => Done::Plain { step },
     }
 }
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 20] = [
     Step::Capture,
     Step::Mint,
     Step::Verify,
@@ -82,6 +94,11 @@ const STEPS: [Step; 15] = [
     Step::Sweep,
     Step::FinalProve,
     Step::FinalSweep,
+    Step::Publish,
+    Step::Propagate,
+    Step::Activate,
+    Step::Drain,
+    Step::Rewrap,
 ];
 
 fn all_states() -> Vec<State> {
@@ -91,6 +108,8 @@ fn all_states() -> Vec<State> {
         State::Settled { last: false },
         State::Settled { last: true },
         State::Superseded { by: ResetId("r".into()) },
+        State::Queued { behind: ResetId("r".into()) },
+        State::Joined { with: ResetId("r".into()) },
         State::RolledBack,
     ];
     for step in STEPS {
@@ -124,6 +143,14 @@ fn all_events() -> Vec<Event> {
         Event::RolledBack,
         Event::Recovered { what: "x".into() },
         Event::Superseded { by: ResetId("r".into()) },
+        Event::Queued { behind: ResetId("r".into()) },
+        Event::Joined { with: ResetId("r".into()) },
+        Event::Freed,
+        Event::Vouched { facts: Box::default() },
+        Event::Vouched {
+            facts: Box::new(Facts { new: Some(version()), proof: Some(ProofGrade::Refused), ..Facts::default() }),
+        },
+        Event::Revised,
     ];
     for step in STEPS {
         events.push(Event::Done { facts: done(step, false) });
@@ -132,6 +159,8 @@ fn all_events() -> Vec<Event> {
     events.push(Event::Done { facts: Done::Confirmed { consumers: BTreeMap::new() } });
     events.push(Event::Done { facts: Done::Proved { grade: ProofGrade::Attested } });
     events.push(Event::Done { facts: Done::Swept { undecided: vec![VersionId("f".into())] } });
+    events.push(Event::Done { facts: Done::Propagated { verifiers: BTreeSet::new(), endpoints: BTreeSet::new() } });
+    events.push(Event::Done { facts: Done::Rewrapped { left: 7 } });
     events
 }
 
@@ -218,7 +247,7 @@ fn run(member: &Member) -> (Rotation, Vec<Step>) {
 fn each_path_performs_its_steps_in_order_and_settles() {
     for path in [Path::Rolling, Path::Contain, Path::Cut] {
         let (rotation, performed) = run(&member(path, false));
-        assert_eq!(performed, path.steps());
+        assert_eq!(performed, member(path, false).steps());
         assert_eq!(rotation.state, State::Settled { last: false });
     }
 }
@@ -304,7 +333,7 @@ fn a_retry_repeats_what_the_parked_step_only_looked_at() {
         (Path::Rolling, Step::Mint, failed(), Step::Mint),
     ] {
         let mut rotation = Rotation { state: State::Parked { step, reason }, facts: Facts::default() };
-        rotation.facts.ended.extend(path.steps().iter().take_while(|&&other| other != step));
+        rotation.facts.ended.extend(member(path, false).steps().iter().take_while(|&&other| other != step));
         let (next, _) = rotation.on(&member(path, false), &Event::Retry).unwrap();
         assert_eq!(next.state, State::Waiting { step: again }, "{path} {step}");
         assert!(!next.facts.ended.contains(&again), "{path} {step}");
@@ -321,6 +350,43 @@ fn a_version_that_was_destroyed_is_minted_anew() {
     assert!(matches!(parked.state, State::Parked { reason: Reason::Rights { .. }, .. }));
     assert_eq!(parked.facts.new, None);
     assert_eq!(parked.on(&member, &Event::Retry).unwrap().0.state, State::Waiting { step: Step::Mint });
+}
+
+#[test]
+fn what_turns_to_contain_kills_what_it_minted_and_mints_anew() {
+    let rolling = member(Path::Rolling, false);
+    let mut rotation = Rotation { state: State::Waiting { step: Step::Confirm }, facts: Facts::default() };
+    rotation.facts.old = Some(version());
+    rotation.facts.new = Some(Version { id: Some(VersionId("half".into())), ..version() });
+    let before = rolling.steps().iter().take_while(|step| **step != Step::Confirm);
+    rotation.facts.ended.extend(before.copied());
+    let (next, _) = rotation.on(&member(Path::Contain, false), &Event::Revised).unwrap();
+    assert_eq!(next.state, State::Waiting { step: Step::Disable });
+    assert_eq!(next.facts.also, rotation.facts.new.clone().into_iter().collect::<Vec<_>>());
+    assert_eq!((next.facts.new, next.facts.ended), (None, BTreeSet::from([Step::Capture])));
+}
+
+#[test]
+fn what_was_revoked_is_not_contained_and_what_was_disabled_does_not_roll() {
+    let mut rotation = Rotation { state: State::Waiting { step: Step::Prove }, facts: Facts::default() };
+    rotation.facts.ended.insert(Step::Revoke);
+    assert!(rotation.on(&member(Path::Contain, false), &Event::Revised).is_err());
+    rotation.facts.ended = BTreeSet::from([Step::Capture, Step::Disable]);
+    assert!(rotation.on(&member(Path::Rolling, false), &Event::Revised).is_err());
+    let asked = Rotation { state: State::Unknown { step: Step::Disable }, facts: Facts::default() };
+    assert!(asked.on(&member(Path::Rolling, false), &Event::Revised).is_err());
+}
+
+#[test]
+fn who_takes_over_knows_the_old_value_and_kills_the_half_minted_one_too() {
+    let mut lower = Rotation { state: State::Waiting { step: Step::Deliver }, facts: Facts::default() };
+    lower.facts.old = Some(version());
+    lower.facts.new = Some(Version { id: Some(VersionId("half".into())), ..version() });
+    lower.facts.ended.extend([Step::Capture, Step::Mint, Step::Verify]);
+    let higher = Rotation::over(&lower);
+    assert_eq!((&higher.facts.old, higher.facts.also.len()), (&lower.facts.old, 1));
+    let (next, _) = higher.on(&member(Path::Contain, false), &Event::Start).unwrap();
+    assert_eq!(next.state, State::Waiting { step: Step::Disable }, "it is not captured where the new one may lie");
 }
 
 proptest! {

@@ -1,14 +1,15 @@
 //! Cycles among steps, and how they are ended: by a destination that nobody in the cycle reads, which costs nothing, or
 //! by a cut with an announced outage. Cutting can make new cycles, so it is repeated until none is left.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use remint_contract::Location;
 
 use crate::estate::{Estate, UnlockVerb};
-use crate::graph::{self, Csr, Graph, NodeId};
-use crate::step::{Path, Step};
+use crate::graph::{self, Csr, Graph, Map, NodeId};
+use crate::step::{Course, Path, Step};
 
 use super::draft::Draft;
 use super::rows::{Readers, derive};
@@ -16,9 +17,9 @@ use super::{Cut, Late, Precedence, Refusal, Row, Rows};
 
 /// Per member, which members read which of its places.
 pub(super) fn readers(graph: &Graph, draft: &Draft) -> Readers {
-    let mut by_place: HashMap<NodeId, Vec<usize>> = HashMap::new();
-    let mut by_credential: HashMap<NodeId, Vec<usize>> = HashMap::new();
-    let ours: std::collections::HashSet<NodeId> = draft
+    let mut by_place: Map<NodeId, Vec<usize>> = Map::default();
+    let mut by_credential: Map<NodeId, Vec<usize>> = Map::default();
+    let ours: HashSet<NodeId, foldhash::fast::RandomState> = draft
         .members
         .iter()
         .flat_map(|member| member.destinations.iter().chain(&member.withheld))
@@ -37,11 +38,14 @@ pub(super) fn readers(graph: &Graph, draft: &Draft) -> Readers {
         .iter()
         .zip(&draft.number)
         .map(|(member, id)| {
-            let mut found: Vec<(usize, Location)> = Vec::new();
+            let mut found: Vec<(usize, Arc<Location>)> = Vec::new();
             for destination in member.destinations.iter().chain(&member.withheld) {
                 let place = graph.place(&destination.at).and_then(|place| by_place.get(&place));
-                let readers = place.into_iter().chain(by_credential.get(id)).flatten();
-                found.extend(readers.map(|&reader| (reader, destination.at.whole())));
+                let mut readers = place.into_iter().chain(by_credential.get(id)).flatten().peekable();
+                if readers.peek().is_some() {
+                    let at = Arc::new(destination.at.whole());
+                    found.extend(readers.map(|&reader| (reader, Arc::clone(&at))));
+                }
             }
             found.sort_unstable();
             found.dedup();
@@ -106,7 +110,7 @@ pub(super) fn hold_back(draft: &mut Draft, readers: &Readers) {
         let withheld: BTreeSet<_> = member.withheld.iter().map(|destination| destination.at.whole()).collect();
         member.withheld_after = its_readers
             .iter()
-            .filter(|(_, place)| withheld.contains(place))
+            .filter(|(_, place)| withheld.contains(&**place))
             .map(|(reader, _)| dead[*reader])
             .collect::<BTreeSet<_>>()
             .into_iter()
@@ -114,16 +118,45 @@ pub(super) fn hold_back(draft: &mut Draft, readers: &Readers) {
     }
 }
 
-/// The steps as a graph: each member's own path, and the precedences.
-pub(super) fn step_graph(draft: &Draft, precedences: &[Precedence]) -> Csr {
-    let mut edges = Vec::with_capacity(draft.members.len() * WIDTH as usize + precedences.len());
-    for (index, member) in draft.members.iter().enumerate() {
-        for pair in member.path.steps().windows(2) {
-            edges.push((step_number((index, pair[0])), step_number((index, pair[1])), UnlockVerb::Use));
+/// The steps as a graph: the precedences, and each member's own path through its first step, its last one and those that
+/// a precedence begins or ends at. The others, which are most, lie between two of these and can neither close a cycle nor
+/// wait for anybody.
+pub(super) struct StepGraph {
+    pub(super) edges: Csr,
+    /// A bit per step of each member that is a node.
+    kept: Vec<u32>,
+}
+
+impl StepGraph {
+    pub(super) fn of(draft: &Draft, precedences: &[Precedence]) -> Self {
+        let mut kept = vec![0_u32; draft.members.len()];
+        for (member, step) in precedences.iter().flat_map(|edge| [edge.before, edge.after]) {
+            kept[member] |= bit(step);
         }
+        let mut edges = Vec::with_capacity(2 * draft.members.len() + 2 * precedences.len());
+        for (index, (member, kept)) in draft.members.iter().zip(&mut kept).enumerate() {
+            let steps = member.steps();
+            *kept |= steps.first().copied().map_or(0, bit) | steps.last().copied().map_or(0, bit);
+            let mut last = None;
+            for &step in steps.iter().filter(|&&step| *kept & bit(step) != 0) {
+                let number = step_number((index, step));
+                edges.extend(last.replace(number).map(|last| (last, number, UnlockVerb::Use)));
+            }
+        }
+        edges.extend(
+            precedences.iter().map(|edge| (step_number(edge.before), step_number(edge.after), UnlockVerb::Use)),
+        );
+        let nodes = u32::try_from(draft.members.len()).unwrap_or(u32::MAX / WIDTH) * WIDTH;
+        Self { edges: Csr::new(nodes, edges), kept }
     }
-    edges.extend(precedences.iter().map(|edge| (step_number(edge.before), step_number(edge.after), UnlockVerb::Use)));
-    Csr::new(u32::try_from(draft.members.len()).unwrap_or(u32::MAX / WIDTH) * WIDTH, edges)
+
+    pub(super) fn has(&self, member: usize, step: Step) -> bool {
+        self.kept[member] & bit(step) != 0
+    }
+}
+
+const fn bit(step: Step) -> u32 {
+    1 << step as u16
 }
 
 pub(super) fn step_number((member, step): (usize, Step)) -> u32 {
@@ -135,7 +168,7 @@ fn cycles(draft: &Draft, precedences: &[Precedence]) -> Vec<Vec<usize>> {
     if precedences.is_empty() {
         return Vec::new();
     }
-    graph::cycles(&step_graph(draft, precedences))
+    graph::cycles(&StepGraph::of(draft, precedences).edges)
         .into_iter()
         .map(|component| {
             let members: BTreeSet<usize> = component.iter().map(|step| (step / WIDTH) as usize).collect();
@@ -155,7 +188,7 @@ fn hold_late(estate: &Estate, draft: &mut Draft, cycle: &[usize], readers: &Read
             continue;
         }
         let read: BTreeSet<&Location> =
-            readers[member].iter().filter(|(reader, _)| inside.contains(reader)).map(|(_, place)| place).collect();
+            readers[member].iter().filter(|(reader, _)| inside.contains(reader)).map(|(_, place)| &**place).collect();
         let is_read = |at: &Location| read.contains(&at.whole());
         let some = this.destinations.iter().any(|destination| is_read(&destination.at));
         let rest = this.destinations.iter().any(|destination| !is_read(&destination.at));
@@ -173,7 +206,7 @@ fn hold_late(estate: &Estate, draft: &mut Draft, cycle: &[usize], readers: &Read
             this.destinations.iter().cloned().partition(|destination| is_read(&destination.at));
         let late = late.into_iter().map(|destination| {
             let at = destination.at.whole();
-            let after = readers[member].iter().filter(|(_, place)| *place == at).map(|(reader, _)| *reader).collect();
+            let after = readers[member].iter().filter(|(_, place)| **place == at).map(|(reader, _)| *reader).collect();
             Late { destination, after }
         });
         let late: Vec<_> = late.collect();
@@ -210,7 +243,8 @@ fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) {
         let this = &mut draft.members[member];
         this.cut = Some(unit);
         if this.path == Path::Rolling {
-            this.path = Path::Cut;
+            // What a person makes cannot lie in escrow until the unit is dead: he makes it after.
+            this.path = if this.course() == Course::Manual { Path::Contain } else { Path::Cut };
         }
         // Nothing is written late in a cut: all of it is written after the whole unit is dead.
         let late = std::mem::take(&mut this.late);
@@ -255,8 +289,8 @@ fn names(draft: &Draft, members: &[usize]) -> Vec<remint_contract::Ref> {
     members.iter().map(|&member| draft.members[member].credential.clone()).collect()
 }
 
-/// More than there are steps.
-pub(super) const WIDTH: u32 = 16;
+#[expect(clippy::cast_possible_truncation, reason = "there are some twenty steps")]
+pub(super) const WIDTH: u32 = Step::COUNT as u32;
 /// Until the proofs are in, and for each member its disable, sweep and delivery.
 const OUTAGE_BASE: Duration = Duration::from_secs(30);
 const OUTAGE_PER_MEMBER: Duration = Duration::from_millis(500);

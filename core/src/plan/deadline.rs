@@ -9,7 +9,7 @@ use remint_contract::{Capabilities, Location, Ref};
 use crate::estate::Estate;
 use crate::step::{Path, Step};
 
-use super::cut::{WIDTH, resolve, step_graph, step_number, undo};
+use super::cut::{StepGraph, WIDTH, resolve, step_number, undo};
 use super::draft::Draft;
 use super::rows::Readers;
 use super::{Precedence, Refusal, Request, Rows};
@@ -43,7 +43,7 @@ pub(super) fn meet(
 fn expose(draft: &mut Draft, readers: &Readers, ends: &[Duration], allowed: Duration) {
     for (member, its_readers) in readers.iter().enumerate() {
         let this = &draft.members[member];
-        let last = this.path.steps().last().map(|step| ends[step_number((member, *step)) as usize]);
+        let last = this.steps().last().map(|step| ends[step_number((member, *step)) as usize]);
         if this.dark || this.path == Path::Contain || last.is_none_or(|last| last <= allowed) {
             continue;
         }
@@ -108,26 +108,29 @@ impl Forecast {
             Step::Hold => draft.members[member].hold,
             Step::Reload | Step::Confirm if draft.members[member].consumers.is_empty() => Duration::ZERO,
             Step::Confirm => CONFIRM,
+            Step::Propagate => self.propagation[member],
             Step::Prove | Step::FinalProve => self.propagation[member] + 2 * self.call[member],
             _ => self.call[member],
         }
     }
 
-    /// When each step ends, with nobody waiting for a budget: the critical path.
+    /// When each step that is a node ends, with nobody waiting for a budget: the critical path.
     fn ends(&self, draft: &Draft, precedences: &[Precedence]) -> Vec<Duration> {
-        let graph = step_graph(draft, precedences);
+        let graph = StepGraph::of(draft, precedences);
+        let (own, gap) = self.spans(draft, &graph);
+        let graph = graph.edges;
         let count = graph.len() as usize;
         let mut open = vec![0_u32; count];
         (0..graph.len()).flat_map(|node| graph.targets(node)).for_each(|&target| open[target as usize] += 1);
         let mut ends = vec![Duration::ZERO; count];
         let mut ready: Vec<u32> = (0..graph.len()).filter(|&node| open[node as usize] == 0).collect();
         while let Some(node) = ready.pop() {
-            let member = (node / WIDTH) as usize;
-            let step = draft.members[member].path.steps().iter().find(|step| **step as u32 == node % WIDTH);
-            let end = ends[node as usize] + step.map_or(Duration::ZERO, |step| self.step(draft, member, *step));
+            let end = ends[node as usize] + own[node as usize];
             ends[node as usize] = end;
             for &target in graph.targets(node) {
-                ends[target as usize] = ends[target as usize].max(end);
+                let same_member = target / WIDTH == node / WIDTH;
+                let begin = if same_member { end + gap[node as usize] } else { end };
+                ends[target as usize] = ends[target as usize].max(begin);
                 open[target as usize] -= 1;
                 if open[target as usize] == 0 {
                     ready.push(target);
@@ -137,9 +140,28 @@ impl Forecast {
         ends
     }
 
+    /// How long each node lasts, and how long the steps between it and the next node of its member.
+    fn spans(&self, draft: &Draft, graph: &StepGraph) -> (Vec<Duration>, Vec<Duration>) {
+        let count = graph.edges.len() as usize;
+        let (mut own, mut gap) = (vec![Duration::ZERO; count], vec![Duration::ZERO; count]);
+        for (index, member) in draft.members.iter().enumerate() {
+            let mut node = 0;
+            for &step in member.steps() {
+                let takes = self.step(draft, index, step);
+                if graph.has(index, step) {
+                    node = step_number((index, step)) as usize;
+                    own[node] = takes;
+                } else {
+                    gap[node] += takes;
+                }
+            }
+        }
+        (own, gap)
+    }
+
     fn total(&self, draft: &Draft, ends: &[Duration]) -> Duration {
         let path = (0..draft.members.len())
-            .filter_map(|member| draft.members[member].path.steps().last().map(|step| step_number((member, *step))))
+            .filter_map(|member| draft.members[member].steps().last().map(|step| step_number((member, *step))))
             .map(|step| ends[step as usize])
             .max()
             .unwrap_or_default();

@@ -1,20 +1,21 @@
 //! A plan while it is being made: members with what they reach, before any of it is fixed.
 
-use std::collections::HashMap;
-
 use remint_contract::Ref;
 
-use crate::graph::NodeId;
+use crate::estate::Credential;
+use crate::graph::{Map, NodeId};
 use crate::step::{Path, Step};
 
 use super::access::Access;
 use super::{Cut, Member};
 
 /// Parallel vectors, one item per member.
-pub(super) struct Draft {
+pub(super) struct Draft<'e> {
     pub(super) members: Vec<Member>,
+    /// As the estate has them: looked up once.
+    pub(super) documents: Vec<&'e Credential>,
     pub(super) number: Vec<NodeId>,
-    pub(super) index: HashMap<NodeId, usize>,
+    pub(super) index: Map<NodeId, usize>,
     pub(super) access: Vec<Access>,
     /// The member that it dies with.
     pub(super) parent: Vec<Option<usize>>,
@@ -27,15 +28,19 @@ pub(super) struct Draft {
     pub(super) cuts: Vec<Cut>,
 }
 
-impl Draft {
+impl Draft<'_> {
     /// The step that stops the old value.
     pub(super) fn kill(&self, member: usize) -> Step {
-        if self.members[member].path == Path::Rolling { Step::Revoke } else { Step::Disable }
+        let this = &self.members[member];
+        let kill = if this.path == Path::Rolling { Step::Revoke } else { Step::Disable };
+        this.course().stand_in(this.path, kill)
     }
 
     /// The first step that acts at the issuer.
     pub(super) fn first_act(&self, member: usize) -> Step {
-        if self.members[member].path == Path::Contain { Step::Disable } else { Step::Mint }
+        let this = &self.members[member];
+        let acts = |step: &&Step| matches!(step, Step::Disable | Step::Mint);
+        this.steps().iter().find(acts).copied().unwrap_or(Step::Mint)
     }
 
     /// The end of this step is *dead*. A member of a cut is dead only with its whole unit: until then another member's old

@@ -98,6 +98,8 @@ pub(super) fn root(plan: &Plan) -> Digest {
         })
     };
     leaves.push(Digest::leaf(&limits(&plan.limits)));
+    // An approval of a revision is one of the difference: of this plan as the successor of that one.
+    leaves.extend(plan.parent.iter().map(|parent| Digest::leaf(parent.to_string().as_bytes())));
     Digest::merkle_of(&leaves)
 }
 

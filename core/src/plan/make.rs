@@ -73,6 +73,7 @@ fn make(
     let new_destinations = new_destinations(&draft.members, &request.known_destinations);
     Ok(Plan {
         digest: Digest([0; 32]),
+        parent: None,
         estate: Digest([0; 32]),
         from: request.from.iter().map(reference).collect(),
         reached: reached.found(&graph),

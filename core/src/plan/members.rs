@@ -1,22 +1,22 @@
 //! From what is reached to members, tasks, exceptions and dirty nodes. Every reached credential ends in exactly one of
 //! the first three.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use remint_contract::{Capabilities, ConfirmGrade, Kind, Kinds, MadeBy, ProofGrade, Ref, Slots, Strategy};
+use remint_contract::{Capabilities, ConfirmGrade, Kind, Kinds, MadeBy, ProofGrade, Ref, Slots, Strategy, Verb};
 
 use crate::estate::{Credential, CredentialClass, Estate, Tier};
-use crate::graph::{Graph, NodeId, Reach};
-use crate::step::Path;
+use crate::graph::{Graph, Map, NodeId, Reach};
+use crate::step::{Course, Path};
 
 use super::access::Walker;
 use super::draft::Draft;
-use super::{Member, Node, PlannedTask, Refusal, Request};
+use super::{AtDeadline, Member, Node, PlannedTask, Quiet, Refusal, Request};
 
 /// What [`choose`] found.
-pub(super) struct Chosen {
-    pub(super) draft: Draft,
+pub(super) struct Chosen<'e> {
+    pub(super) draft: Draft<'e>,
     pub(super) tasks: Vec<PlannedTask>,
     pub(super) exceptions: Vec<Ref>,
     pub(super) dirty: BTreeSet<Ref>,
@@ -25,13 +25,20 @@ pub(super) struct Chosen {
 }
 
 /// Sorts what is reached.
-pub(super) fn choose(estate: &Estate, graph: &Graph, reach: &Reach, request: &Request, kinds: &dyn Kinds) -> Chosen {
+pub(super) fn choose<'e>(
+    estate: &'e Estate,
+    graph: &Graph,
+    reach: &Reach,
+    request: &Request,
+    kinds: &dyn Kinds,
+) -> Chosen<'e> {
     let capabilities = describe(estate, kinds);
     let mut walker = Walker::new(graph);
     let mut reached: Vec<NodeId> = reach.order.iter().copied().filter(|&id| graph.credential(id).is_some()).collect();
     reached.sort_unstable();
 
-    let (mut tasks, mut exceptions, mut numbers, mut undying) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut tasks, mut exceptions, mut undying) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut numbers, mut documents) = (Vec::new(), Vec::new());
     for &id in &reached {
         let Some((reference, credential)) = credential(estate, graph, id) else { continue };
         if request.exceptions.contains(reference) {
@@ -42,6 +49,7 @@ pub(super) fn choose(estate: &Estate, graph: &Graph, reach: &Reach, request: &Re
             undying.push(id);
         } else {
             numbers.push(id);
+            documents.push((reference, credential));
         }
     }
 
@@ -49,10 +57,10 @@ pub(super) fn choose(estate: &Estate, graph: &Graph, reach: &Reach, request: &Re
     let foul = Foul::of(graph, &mut walker, &dirty);
     let mut draft = empty_draft(&numbers, &mut walker);
     let mut refusals = Vec::new();
-    for (index, &id) in numbers.iter().enumerate() {
-        let Some((reference, document)) = credential(estate, graph, id) else { continue };
+    for (index, (&id, (reference, document))) in numbers.iter().zip(documents).enumerate() {
         let member = member(estate, graph, request, &capabilities, &dirty, &foul, id, reference, document);
         draft.members.push(member);
+        draft.documents.push(document);
         draft.parent.push(parent(estate, graph, &draft.index, document, index));
         draft.issuer.push(document.issued_by.system.clone());
         draft.acts_at_issuer.push(actor(estate, graph, &draft.index, &document.issued_by.system));
@@ -61,29 +69,30 @@ pub(super) fn choose(estate: &Estate, graph: &Graph, reach: &Reach, request: &Re
             .acts_at_stores
             .push(stores.into_iter().filter_map(|system| actor(estate, graph, &draft.index, system)).collect());
     }
-    mark_actors(estate, graph, &mut draft, &mut refusals);
+    mark_actors(estate, graph, &mut draft, &capabilities, &mut refusals);
     if let Some(refusal) = own_ancestors(&draft) {
         refusals.push(refusal);
     } else {
         contain(estate, &mut draft, request, &foul);
         // Only now it is known who rolls: what is contained needs no promise of two values side by side.
-        refusals.extend(draft.members.iter().filter_map(|member| refuse(estate, member, &capabilities)));
+        let members = draft.members.iter().zip(&draft.documents);
+        refusals.extend(members.filter_map(|(member, document)| refuse(document, member, &capabilities)));
     }
-    find_trust(estate, graph, &mut draft);
+    find_trust(graph, &mut draft);
     let dirty = dirty.iter().filter_map(|&id| document(graph, id)).collect();
     Chosen { draft, tasks, exceptions, dirty, refusals, capabilities }
 }
 
 /// What dirty nodes read and mint, each with who does.
 struct Foul {
-    places: HashMap<NodeId, Vec<NodeId>>,
-    credentials: HashMap<NodeId, Vec<NodeId>>,
-    mints: HashMap<NodeId, Vec<NodeId>>,
+    places: Map<NodeId, Vec<NodeId>>,
+    credentials: Map<NodeId, Vec<NodeId>>,
+    mints: Map<NodeId, Vec<NodeId>>,
 }
 
 impl Foul {
     fn of(graph: &Graph, walker: &mut Walker<'_>, dirty: &BTreeSet<NodeId>) -> Self {
-        let mut foul = Self { places: HashMap::new(), credentials: HashMap::new(), mints: HashMap::new() };
+        let mut foul = Self { places: Map::default(), credentials: Map::default(), mints: Map::default() };
         for &node in dirty {
             // Only a document or place that exists in this graph can be dirty.
             debug_assert!(graph.label(node).is_some());
@@ -116,18 +125,25 @@ fn describe(estate: &Estate, kinds: &dyn Kinds) -> BTreeMap<Ref, Capabilities> {
 fn unhandled(estate: &Estate, credential: &Credential, capabilities: &BTreeMap<Ref, Capabilities>) -> Option<String> {
     let issued = &credential.issued_by;
     let system = &issued.system;
+    let found = capabilities.get(system);
     if credential.rotation.strategy == Strategy::Manual {
-        return Some(format!("its strategy is manual: replace it at {system} and attest it"));
-    }
-    if credential.class != CredentialClass::Authenticator {
-        return Some(format!("its class is not built yet: replace it at {system} by hand and attest it"));
+        // What can be looked at is a member: its death is proven, whoever kills it.
+        let looks = found.is_some_and(|found| {
+            found.issuer.is_some() && (found.verbs.contains(&Verb::Probe) || found.verbs.contains(&Verb::Enumerate))
+        });
+        return (!looks).then(|| format!("its strategy is manual: replace it at {system} and attest it"));
     }
     if !estate.systems.contains_key(system) {
         return Some(format!("{system} is no longer in the estate: revoke it there by hand and attest it"));
     }
-    let Some(issuer) = capabilities.get(system).and_then(|found| found.issuer.as_ref()) else {
+    let Some(issuer) = found.and_then(|found| found.issuer.as_ref()) else {
         return Some(format!("no connector of this build issues at {system}: replace it by hand and attest it"));
     };
+    if credential.class == CredentialClass::Encryption && !found.is_some_and(Capabilities::can_rewrap) {
+        return Some(format!(
+            "the connector of {system} cannot move what is encrypted to another version: do it by hand and attest it"
+        ));
+    }
     (!issuer.strategies.contains(&credential.rotation.strategy))
         .then(|| format!("the connector of {system} cannot do its strategy: replace it by hand and attest it"))
 }
@@ -152,9 +168,10 @@ fn dirty_nodes(graph: &Graph, reach: &Reach, request: &Request, undying: &[NodeI
         .collect()
 }
 
-fn empty_draft(numbers: &[NodeId], walker: &mut Walker<'_>) -> Draft {
+fn empty_draft<'e>(numbers: &[NodeId], walker: &mut Walker<'_>) -> Draft<'e> {
     Draft {
         members: Vec::with_capacity(numbers.len()),
+        documents: Vec::with_capacity(numbers.len()),
         number: numbers.to_vec(),
         index: numbers.iter().enumerate().map(|(index, &id)| (id, index)).collect(),
         access: numbers.iter().map(|&id| walker.access(id)).collect(),
@@ -210,6 +227,7 @@ fn member(
     let tier = estate.identities.get(&credential.identity).map_or(Tier::Standard, |identity| identity.tier);
     let privileged = tier == Tier::Privileged;
     let issuer = capabilities.get(&credential.issued_by.system).and_then(|found| found.issuer.as_ref());
+    let (dirty_verifiers, verifiers): (Vec<_>, Vec<_>) = credential.verified_by.iter().partition(is_dirty);
     Member {
         credential: reference.clone(),
         strategy: credential.rotation.strategy,
@@ -235,19 +253,41 @@ fn member(
         cut: None,
         // Privileged: one of the first three grades, and a proof with its control. Else what a roll-out can give.
         least_confirm: if privileged { ConfirmGrade::Served } else { ConfirmGrade::RolledOut },
-        least_proof: if privileged { ProofGrade::Refused } else { ProofGrade::RefusedUncontrolled },
+        least_proof: least_proof(credential, privileged),
         outage: credential.rotation.outage,
         hold: if request.incident { Duration::ZERO } else { credential.rotation.hold.unwrap_or_default() },
+        quiet: credential.rotation.quiet.map(|lasts| Quiet {
+            lasts,
+            at_deadline: if request.incident { AtDeadline::Revoke } else { AtDeadline::Park },
+        }),
+        class: credential.class,
+        verifiers: verifiers.into_iter().cloned().collect(),
+        dirty_verifiers: dirty_verifiers.into_iter().cloned().collect(),
+    }
+}
+
+/// Privileged: with its control. But no more is asked for than the strategy can give: a certificate's revocation is
+/// published, and of a key that never leaves its issuer no value can be tried.
+fn least_proof(credential: &Credential, privileged: bool) -> ProofGrade {
+    let held = credential.class != CredentialClass::Authenticator && credential.delivered_to.is_empty();
+    if held {
+        ProofGrade::Absent
+    } else if credential.rotation.strategy == Strategy::Reissue {
+        ProofGrade::Published
+    } else if privileged {
+        ProofGrade::Refused
+    } else {
+        ProofGrade::RefusedUncontrolled
     }
 }
 
 /// What cannot promise that its consumers always have a value, and was not allowed to break that.
-fn refuse(estate: &Estate, member: &Member, capabilities: &BTreeMap<Ref, Capabilities>) -> Option<Refusal> {
+fn refuse(document: &Credential, member: &Member, capabilities: &BTreeMap<Ref, Capabilities>) -> Option<Refusal> {
     if member.path == Path::Contain {
         return None;
     }
     let name = || member.credential.clone();
-    let system = &estate.credentials.get(&member.credential)?.issued_by.system;
+    let system = &document.issued_by.system;
     let issuer = capabilities.get(system)?.issuer.as_ref()?;
     if member.strategy == Strategy::InPlace {
         return member.outage.is_none().then(|| Refusal::InPlaceWithoutOutage { credential: name() });
@@ -259,7 +299,7 @@ fn refuse(estate: &Estate, member: &Member, capabilities: &BTreeMap<Ref, Capabil
 fn parent(
     estate: &Estate,
     graph: &Graph,
-    index: &HashMap<NodeId, usize>,
+    index: &Map<NodeId, usize>,
     credential: &Credential,
     own: usize,
 ) -> Option<usize> {
@@ -269,23 +309,42 @@ fn parent(
     index.get(&graph.document(minter)?).copied().filter(|&parent| parent != own)
 }
 
-fn actor(estate: &Estate, graph: &Graph, index: &HashMap<NodeId, usize>, system: &Ref) -> Option<usize> {
+fn actor(estate: &Estate, graph: &Graph, index: &Map<NodeId, usize>, system: &Ref) -> Option<usize> {
     index.get(&graph.document(estate.systems.get(system)?.auth.as_ref()?)?).copied()
 }
 
 /// Marks what Remint acts through. Without any place for its new value the last access would be lost: refused. With only
 /// places that dirty nodes read it is dark and rolls: its old value stays until they are clean, and so does the access.
-fn mark_actors(estate: &Estate, graph: &Graph, draft: &mut Draft, refusals: &mut Vec<Refusal>) {
+fn mark_actors(
+    estate: &Estate,
+    graph: &Graph,
+    draft: &mut Draft,
+    capabilities: &BTreeMap<Ref, Capabilities>,
+    refusals: &mut Vec<Refusal>,
+) {
     for (reference, system) in &estate.systems {
         let Some(actor) = system.auth.as_ref().and_then(|_| actor(estate, graph, &draft.index, reference)) else {
             continue;
         };
         let member = &mut draft.members[actor];
         member.remint_acts = true;
+        if only_way(estate, &member.credential, capabilities) {
+            let (credential, system) = (member.credential.clone(), reference.clone());
+            refusals.push(Refusal::OnlyWay { credential, system });
+        }
         if member.destinations.is_empty() && member.withheld.is_empty() {
             refusals.push(Refusal::LastAccess { credential: member.credential.clone(), system: reference.clone() });
         }
     }
+}
+
+/// Is it minted with nothing but itself, where one version lives at a time?
+fn only_way(estate: &Estate, own: &Ref, capabilities: &BTreeMap<Ref, Capabilities>) -> bool {
+    let Some(issued) = estate.credentials.get(own).map(|document| &document.issued_by) else { return false };
+    let auth = || estate.systems.get(&issued.system).and_then(|system| system.auth.as_ref());
+    let issuer = capabilities.get(&issued.system).and_then(|found| found.issuer.as_ref());
+    let one = issuer.is_some_and(|issuer| issuer.slots == Slots::One);
+    one && issued.by.as_ref().or_else(auth) == Some(own)
 }
 
 fn own_ancestors(draft: &Draft) -> Option<Refusal> {
@@ -311,22 +370,26 @@ fn own_ancestors(draft: &Draft) -> Option<Refusal> {
 /// Who is killed first: what was asked for, all that dies with it, and what only dirty nodes read.
 fn contain(estate: &Estate, draft: &mut Draft, request: &Request, foul: &Foul) {
     let count = draft.members.len();
-    let asked: Vec<bool> = draft
-        .members
-        .iter()
-        .map(|member| {
-            let document = estate.credentials.get(&member.credential);
-            let selected = |selector: &super::Selector| document.is_some_and(|found| selector.matches(estate, found));
-            request.contain.as_ref().is_some_and(selected)
-        })
-        .collect();
+    let asked = |(document, member): (&&Credential, &Member)| {
+        let stop = request.stop.contains(&member.credential)
+            || request.contain.as_ref().is_some_and(|asked| asked.matches(estate, document));
+        stop && !request.roll.contains(&member.credential)
+    };
+    let asked: Vec<bool> = draft.documents.iter().zip(&draft.members).map(asked).collect();
     // A parent with a child that somebody clean needs cannot be killed for the dirty alone.
     let mut needed: Vec<bool> = draft.members.iter().map(|member| !member.consumers.is_empty()).collect();
     // What Remint acts through is replaced and confirmed first, in every mode. What a dirty node can mint anew is not dead
     // after its sweep, so it waits whole. Neither dies with a contained parent, so their parents cannot be contained.
     let minted_by_dirty = draft.number.iter().map(|id| foul.mints.contains_key(id));
-    let mut rolls: Vec<bool> =
-        draft.members.iter().zip(minted_by_dirty).map(|(member, minted)| member.remint_acts || minted).collect();
+    let mut rolls: Vec<bool> = draft
+        .members
+        .iter()
+        .zip(minted_by_dirty)
+        .map(|(member, minted)| {
+            // Stopping an encryption key first would take its data from their owner, and from nobody else.
+            member.remint_acts || minted || member.course() == Course::Rewrap
+        })
+        .collect();
     let order = deepest_first(draft);
     for &member in &order {
         if let Some(parent) = draft.parent[member] {
@@ -366,18 +429,17 @@ fn deepest_first(draft: &Draft) -> Vec<usize> {
     order
 }
 
-fn find_trust(estate: &Estate, graph: &Graph, draft: &mut Draft) {
-    let trusted = |member: &Member| {
-        let document = estate.credentials.get(&member.credential);
-        let places = document.map(|found| found.trusted_by.as_slice()).unwrap_or_default();
-        places
+fn find_trust(graph: &Graph, draft: &mut Draft) {
+    let trusted = |document: &&Credential| {
+        document
+            .trusted_by
             .iter()
             .filter_map(|location| graph.place(location))
             .flat_map(|place| graph.edges.targets(place).iter())
             .filter_map(|id| draft.index.get(id).copied())
             .collect::<Vec<_>>()
     };
-    draft.trusted_by = draft.members.iter().map(trusted).collect();
+    draft.trusted_by = draft.documents.iter().map(trusted).collect();
 }
 
 fn credential<'a>(estate: &'a Estate, graph: &Graph, id: NodeId) -> Option<(&'a Ref, &'a Credential)> {

@@ -18,6 +18,9 @@ pub struct Request {
     pub from: Vec<Node>,
     /// What is killed first and replaced after; its clean consumers accept the outage.
     pub contain: Option<Selector>,
+    /// Killed first whatever the selector says, and replaced first whatever it says: what a revision keeps.
+    pub stop: BTreeSet<Ref>,
+    pub roll: BTreeSet<Ref>,
     /// Nodes attested or probed clean.
     pub clean: BTreeSet<Node>,
     /// Credentials approved to stay as they are.
@@ -40,6 +43,8 @@ impl Request {
         Self {
             from,
             contain: None,
+            stop: BTreeSet::new(),
+            roll: BTreeSet::new(),
             clean: BTreeSet::new(),
             exceptions: BTreeSet::new(),
             deadline: None,
@@ -124,8 +129,16 @@ pub enum Refusal {
         "{credential} is Remint's only access to {system} and has no place where its new value can be written: add a destination to `deliveredTo` that no dirty node can read"
     )]
     LastAccess { credential: Ref, system: Ref },
+    #[error(
+        "{credential} is Remint's only access to {system}, and only through itself could it be minted again: its issuer keeps one version, so a lost answer would lock Remint out. Add a second credential that may mint it, as `issuedBy.by`"
+    )]
+    OnlyWay { credential: Ref, system: Ref },
     #[error("{credential} dies with a credential that dies with it in turn: correct `issuedBy.by` of one of them")]
     DiesWithItself { credential: Ref },
+    #[error(
+        "the scope would change: what is reached by now is not what the reset was asked for. Ask for another reset of what was added; it takes over, joins or queues"
+    )]
+    OtherScope,
     #[error("the order of {} has a cycle that no cut ends: except one of them with --except, and plan again", names(.0))]
     Uncuttable(Vec<Ref>),
 }

@@ -3,6 +3,8 @@
 //! *activate* is the end of `verify`, *dead* the end of the first `sweep`. Where a row would need an edge between every
 //! pair of thousands (groups, cuts) one of the members is the hub that the others wait for, so edges stay linear.
 
+use std::sync::Arc;
+
 use remint_contract::Location;
 
 use crate::step::{Path, Step};
@@ -39,13 +41,20 @@ pub(super) fn derive(draft: &Draft, rows: Rows, readers: &Readers) -> Vec<Preced
     trust(draft, &mut found);
     group(draft, &mut found);
     cut(draft, &mut found);
+    // A table without the step has another that stands for it.
+    for edge in &mut found.list {
+        for (member, step) in [&mut edge.before, &mut edge.after] {
+            let this = &draft.members[*member];
+            *step = this.course().stand_in(this.path, *step);
+        }
+    }
     found.list.sort_unstable();
     found.list.dedup();
     found.list
 }
 
 /// Who reads what: per member, pairs of (reader, index of the destination among on-time ones, late ones and withheld ones).
-pub(super) type Readers = Vec<Vec<(usize, Location)>>;
+pub(super) type Readers = Vec<Vec<(usize, Arc<Location>)>>;
 
 struct Found {
     list: Vec<Precedence>,
@@ -216,7 +225,7 @@ fn at(members: &[usize], step: Step) -> Vec<(usize, Step)> {
 }
 
 /// Pairs of (minter, minted), never a member with itself.
-fn mints(draft: &Draft) -> impl Iterator<Item = (usize, usize)> + '_ {
+fn mints<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = (usize, usize)> + 'd {
     draft.access.iter().enumerate().flat_map(move |(minter, access)| {
         access
             .mints

@@ -64,9 +64,5 @@ pub(super) fn waves(estate: &Estate, draft: &Draft, precedences: &[Precedence], 
 }
 
 fn is_privileged(estate: &Estate, draft: &Draft, member: usize) -> bool {
-    estate
-        .credentials
-        .get(&draft.members[member].credential)
-        .and_then(|credential| estate.identities.get(&credential.identity))
-        .is_some_and(|identity| identity.tier == Tier::Privileged)
+    estate.identities.get(&draft.documents[member].identity).is_some_and(|identity| identity.tier == Tier::Privileged)
 }

@@ -63,6 +63,28 @@ fn the_last_access_with_nowhere_to_put_its_new_value_is_never_killed() {
 }
 
 #[test]
+fn the_last_access_that_only_itself_could_mint_again_is_never_killed() {
+    let mut make = empty();
+    make.system("i0").connector = "once".into();
+    make.credential("login", "i0", &["s0:login"], &[]);
+    make.system("i0").auth = Some(cred("login"));
+    let mut request = leaked();
+    request.contain = Some("*".parse().unwrap());
+    assert!(
+        sentence(&make, &request).starts_with(
+            "Credential/login is Remint's only access to System/i0, and only through itself could it be minted again: its \
+             issuer keeps one version, so a lost answer would lock Remint out. Add a second credential that may mint it, \
+             as `issuedBy.by`"
+        ),
+        "{}",
+        sentence(&make, &request)
+    );
+    make.credential("second", "i1", &["s0:second"], &[]);
+    make.credential("login", "i0", &["s0:login"], &[]).issued_by.by = Some(cred("second"));
+    assert!(!sentence(&make, &request).contains("only through itself"));
+}
+
+#[test]
 fn the_last_access_that_lies_only_where_a_dirty_node_reads_keeps_its_old_value_until_that_is_clean() {
     let mut make = empty();
     make.credential("login", "i1", &["h0:login"], &["w0"]);

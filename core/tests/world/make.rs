@@ -86,6 +86,7 @@ impl Make {
             delivered_to,
             consumed_by: consumers.iter().map(|name| r(Kind::Workload, name)).collect(),
             trusted_by: Vec::new(),
+            verified_by: Default::default(),
             unlocks: Vec::new(),
             begets: Begets::default(),
             generate: Generate::default(),

@@ -167,7 +167,7 @@ impl<'a> World<'a> {
     }
 
     pub fn next_step(&self, member: usize) -> Option<Step> {
-        self.plan.members[member].path.steps().get(self.at[member]).copied()
+        self.plan.members[member].steps().get(self.at[member]).copied()
     }
 
     pub fn is_legal(&self, member: usize) -> bool {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use remint_contract::{Error, ErrorKind, Material, OperationId, Retry, Verb, Verdict, Verified};
 use remint_core::estate::Credential;
 use remint_core::machine::{Done, Version};
+use remint_core::step::Course;
 
 use crate::engine::EngineError;
 use crate::engine::effect::{Stop, Task};
 use crate::engine::host::Ask;
 use crate::engine::run::Run;
+use crate::engine::step::lease;
 
 /// How often an endpoint that does not say yes or no is asked again: this is the only time when the control of the proof
 /// can be had, and containment does not wait for it.
@@ -25,6 +27,7 @@ pub(super) async fn capture(task: &mut Task) -> Result<Done, Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
     let value = match document.source() {
+        _ if task.member().course() == Course::Lease => Ok(lease::value(task).await?),
         Some(source) => run.host.read(source).await,
         None => Err(Error::new(ErrorKind::Missing, Verb::Read, "it lies nowhere")),
     };

@@ -112,7 +112,7 @@ async fn look(
 }
 
 /// Remint is on the new value when every system that it is used at accepts it.
-async fn own(task: &Task) -> Result<Option<ConfirmGrade>, Stop> {
+pub(super) async fn own(task: &Task) -> Result<Option<ConfirmGrade>, Stop> {
     let run = &task.run;
     let credential = task.credential();
     let operation = OperationId("confirm".into());
@@ -212,7 +212,7 @@ async fn attested(task: &mut Task, consumer: &Ref) -> Result<Option<ConfirmGrade
 }
 
 /// A workload as its host's connector knows it.
-fn as_host(workload: &Workload, reference: &str) -> Host {
+pub(super) fn as_host(workload: &Workload, reference: &str) -> Host {
     Host {
         name: workload.meta.name.to_string(),
         reference: reference.to_owned(),

@@ -5,19 +5,19 @@ use std::sync::{Arc, PoisonError};
 
 use remint_contract::{ErrorKind, Location, OperationId, SecretValue, Verb, WriteRequest};
 use remint_core::machine::Done;
-use remint_core::step::{Path, Step};
+use remint_core::step::{Course, Path, Step};
 
 use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::host::Ask;
 use crate::engine::step::mint::{park, rendered, still_good};
 
 /// How often a document that somebody else changed meanwhile is read again.
-const REREADS: usize = 8;
+pub(super) const REREADS: usize = 8;
 
 /// Stages the value where the store can stage; elsewhere `promote` writes it.
 pub(super) async fn deliver(task: &mut Task) -> Result<Done, Stop> {
     let run = Arc::clone(&task.run);
-    if task.member().path == Path::Cut {
+    if task.member().path == Path::Cut && task.member().course() != Course::Rewrap {
         // While it lay in escrow the old values of its unit lived on, and one of them may have overwritten it.
         still_good(task).await?;
     }
@@ -65,7 +65,7 @@ async fn show_all(task: &mut Task, values: Vec<(Location, BTreeMap<String, Secre
                     Err(stop) => Err(stop),
                 },
                 (_, false) => {
-                    let expect = current(task, &place).await;
+                    let expect = current(task, &place).await?;
                     write(task, &place, &fields, expect).await.map(drop)
                 }
             };
@@ -96,11 +96,12 @@ async fn values(task: &Task) -> Result<Vec<(Location, BTreeMap<String, SecretVal
     rendered(&run.places(task.member()), &material)
 }
 
-/// The version that readers see now, for stores with compare-and-set.
-async fn current(task: &Task, place: &Location) -> Option<String> {
-    let capabilities = task.run.host.connector(&place.system).ok()?.describe();
+/// The version that readers see now, for stores with compare-and-set. What cannot be read because it is not there, or not
+/// for Remint to read, is written whatever it is; what may be there and gives no answer now is not.
+pub(super) async fn current(task: &Task, place: &Location) -> Result<Option<String>, Stop> {
+    let capabilities = task.run.host.connector(&place.system)?.describe();
     if !capabilities.store.is_some_and(|store| store.compare_and_set) {
-        return None;
+        return Ok(None);
     }
     let operation = OperationId("read".into());
     let ask = Ask { system: &place.system, verb: Verb::Read, operation: &operation, actor: None };
@@ -113,10 +114,14 @@ async fn current(task: &Task, place: &Location) -> Option<String> {
             async move { connector.read(&call, &path).await }
         })
         .await;
-    found.ok().map(|found| found.version)
+    match found {
+        Ok(found) => Ok(Some(found.version)),
+        Err(error) if matches!(error.kind, ErrorKind::Missing | ErrorKind::Denied | ErrorKind::Unsupported) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
-async fn write(
+pub(super) async fn write(
     task: &mut Task,
     place: &Location,
     fields: &BTreeMap<String, SecretValue>,
@@ -140,7 +145,7 @@ async fn write(
     Ok(written.version)
 }
 
-async fn show(task: &mut Task, place: &Location, version: &str) -> Result<(), Stop> {
+pub(super) async fn show(task: &mut Task, place: &Location, version: &str) -> Result<(), Stop> {
     let effect = Effect {
         system: &place.system,
         verb: Verb::Promote,

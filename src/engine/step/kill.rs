@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use remint_contract::{DerivedOutcome, OperationId, Slots, Verb};
-use remint_core::machine::Done;
-use remint_core::step::Step;
+use remint_core::machine::{Done, Reason};
+use remint_core::step::{Course, Step};
 
 use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::host::Ask;
-use crate::engine::step::mint::park;
+use crate::engine::step::confirm::own;
+use crate::engine::step::mint::{own_switch, park};
+use crate::engine::step::{manual, rewrap, trust};
 
 /// How often what is derived is ended and listed again.
 const ROUNDS: usize = 5;
@@ -17,7 +19,25 @@ const ROUNDS: usize = 5;
 ///
 /// It is killed for good where stopping it would not do: the one slot has to be free for the new one, or nothing but the
 /// issuer's list could show that it stopped, and a list shows what is disabled too.
+///
+/// An encryption key is only ever stopped, and only when nothing is left under it at this moment.
 pub(super) async fn disable(task: &mut Task) -> Result<Done, Stop> {
+    match task.member().course() {
+        Course::Manual => {
+            manual::killed(task, Step::Disable).await?;
+            return Ok(Done::Plain { step: Step::Disable });
+        }
+        Course::Rewrap => {
+            let (run, old) = (Arc::clone(&task.run), rewrap::old(task)?);
+            match rewrap::left(&run, task.member(), &old).await? {
+                0 => kill(task, Verb::Disable).await?,
+                left => return Err(Stop::Park(Reason::Encrypted { left })),
+            }
+            return Ok(Done::Plain { step: Step::Disable });
+        }
+        Course::Trust => trust::withdraw(task).await?,
+        Course::Replace | Course::Lease => {}
+    }
     let system = task.run.document(&task.credential())?.issued_by.system.clone();
     let capabilities = task.run.host.connector(&system)?.describe();
     let issuer = capabilities.issuer.as_ref();
@@ -31,7 +51,18 @@ pub(super) async fn disable(task: &mut Task) -> Result<Done, Stop> {
 
 /// Kills the old version for good.
 pub(super) async fn revoke(task: &mut Task) -> Result<Done, Stop> {
-    kill(task, Verb::Revoke).await?;
+    match task.member().course() {
+        Course::Manual if task.facts.ended.contains(&Step::Disable) => {}
+        Course::Manual => manual::killed(task, Step::Revoke).await?,
+        Course::Rewrap => {
+            return Err(park("an encryption key is not destroyed by a reset; `remint destroy` asks for it"));
+        }
+        Course::Trust => {
+            trust::withdraw(task).await?;
+            kill(task, Verb::Revoke).await?;
+        }
+        Course::Replace | Course::Lease => kill(task, Verb::Revoke).await?,
+    }
     Ok(Done::Plain { step: Step::Revoke })
 }
 
@@ -42,6 +73,13 @@ async fn kill(task: &mut Task, verb: Verb) -> Result<(), Stop> {
     let Some(id) = task.facts.old.as_ref().and_then(|old| old.id.clone()) else { return Ok(()) };
     if task.facts.new.as_ref().and_then(|new| new.id.as_ref()) == Some(&id) {
         return Err(park("the issuer says that the old and the new value are one version; nothing was revoked"));
+    }
+    // What Remint acts through is killed with the new value: on a cut path it is not delivered by then.
+    if task.member().remint_acts && task.facts.new.is_some() {
+        own_switch(&run, task.member(), task.facts.new.as_ref()).await?;
+        if own(task).await?.is_none() {
+            return Err(park("Remint's own new value is not accepted everywhere it acts; the old one was left alive"));
+        }
     }
     let effect = Effect {
         system: &document.issued_by.system,

@@ -6,21 +6,27 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use remint_contract::{
-    ErrorKind, Location, MadeBy, Material, MintRequest, Minted, OperationId, RightsChange, SecretValue, Verb,
+    ErrorKind, Location, MadeBy, Material, MintRequest, Minted, OperationId, RightsChange, SecretValue, Strategy, Verb,
 };
+use remint_core::estate::{Credential, CredentialClass};
 use remint_core::machine::{Done, Reason, Version};
-use remint_core::step::Step;
+use remint_core::plan::Member;
+use remint_core::step::{Course, Step};
 
 use crate::engine::EngineError;
 use crate::engine::effect::{Effect, Stop, Task, chain};
 use crate::engine::host::Ask;
 use crate::engine::record::{IntentOutcome, IntentRecord};
+use crate::engine::run::Run;
+use crate::engine::step::{manual, quota, trust};
 
+/// What the intent of the new version is about.
+const NEW: &str = "new";
 /// How many values are proposed before the target's rules are a matter for a person.
 const VALUES: usize = 3;
 
 /// Resolves what an earlier try left open.
-pub(super) async fn resolve(task: &mut Task) -> Result<(), Stop> {
+pub(crate) async fn resolve(task: &mut Task) -> Result<(), Stop> {
     let Ok(document) = task.run.document(&task.credential()).cloned() else { return Ok(()) };
     let (strategy, old) = (task.member().strategy, task.facts.old.clone());
     task.resolve(move |_, proposed| {
@@ -38,39 +44,72 @@ pub(super) async fn resolve(task: &mut Task) -> Result<(), Stop> {
 /// Makes the new version. Before this one-way step every destination is probed for writing; with nowhere to deliver,
 /// nothing is minted.
 pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
+    if task.member().course() == Course::Manual {
+        let version = manual::made(task).await?;
+        return minted(task, version).await;
+    }
+    let run = Arc::clone(&task.run);
+    let member = task.member().clone();
+    if !has_made(task, NEW) {
+        let document = run.document(&member.credential)?;
+        if member.strategy == Strategy::Alternate
+            && !task.facts.old.as_ref().is_some_and(|old| old.id.is_some() || old.username.is_some())
+        {
+            // The one that is in use would be overwritten as likely as the other.
+            return Err(park(
+                "which of the two is in use is not known, so nothing was minted; see that its value can be read",
+            ));
+        }
+        let places = run.eventual(&member);
+        if places.is_empty() && member.course() != Course::Lease && !held(document) {
+            return Err(park(
+                "nowhere to deliver a new value, so nothing was minted; give it a destination, or `remint clean` what reads it",
+            ));
+        }
+        let system = &document.issued_by.system;
+        run.rights(system, run.manager(document).await?).await.map_err(|error| {
+            park(&format!("{system} would not let Remint finish, so nothing was minted: {}", chain(&error)))
+        })?;
+        let operation = OperationId("check".into());
+        for place in places.iter().map(|place| &place.at).chain(trust::bundles(&run, document)) {
+            let ask = Ask { system: &place.system, verb: Verb::Check, operation: &operation, actor: None };
+            run.host
+                .call(ask, |connector, call| {
+                    let path = place.path.clone();
+                    async move { connector.check(&call, Some(&path)).await }
+                })
+                .await
+                .map_err(|error| {
+                    park(&format!("{place} cannot be written, so nothing was minted: {}", chain(&error)))
+                })?;
+        }
+        quota::clear(task).await?;
+    }
+    let old = task.facts.old.clone();
+    let version = make(task, NEW, old.as_ref()).await?;
+    minted(task, version).await
+}
+
+/// True when an earlier try made it.
+fn has_made(task: &Task, about: &str) -> bool {
+    matches!(task.intent(Verb::Mint, about), Some(IntentRecord { outcome: IntentOutcome::Minted(_), .. }))
+}
+
+/// True when the value never leaves its issuer: nothing of it is delivered or tried.
+pub(super) fn held(document: &Credential) -> bool {
+    document.class != CredentialClass::Authenticator && document.delivered_to.is_empty()
+}
+
+/// One version, in a way that the target permits; what an earlier try made is used.
+pub(super) async fn make(task: &mut Task, about: &str, old: Option<&Version>) -> Result<Version, Stop> {
     let run = Arc::clone(&task.run);
     let member = task.member().clone();
     let document = run.document(&member.credential)?;
     let system = &document.issued_by.system;
-    let earlier = task.intent(Verb::Mint, "new");
-    if let Some(IntentRecord { outcome: IntentOutcome::Minted(version), .. }) = &earlier {
-        let (intent, version) = (earlier.clone(), version.clone());
-        if let Some(intent) = intent {
-            task.close(&intent, "effect.done", None);
-        }
-        return Ok(minted(task, version));
-    }
-    let places = run.eventual(&member);
-    if places.is_empty() {
-        return Err(park(
-            "nowhere to deliver a new value, so nothing was minted; give it a destination, or `remint clean` what reads it",
-        ));
-    }
-    run.rights(system, run.manager(document).await?).await.map_err(|error| {
-        park(&format!("{system} would not let Remint finish, so nothing was minted: {}", chain(&error)))
-    })?;
-    let operation = OperationId("check".into());
-    for place in &places {
-        let ask = Ask { system: &place.at.system, verb: Verb::Check, operation: &operation, actor: None };
-        run.host
-            .call(ask, |connector, call| {
-                let path = place.at.path.clone();
-                async move { connector.check(&call, Some(&path)).await }
-            })
-            .await
-            .map_err(|error| {
-                park(&format!("{} cannot be written, so nothing was minted: {}", place.at, chain(&error)))
-            })?;
+    let earlier = task.intent(Verb::Mint, about);
+    if let Some(intent @ IntentRecord { outcome: IntentOutcome::Minted(version), .. }) = &earlier {
+        task.close(intent, "effect.done", None);
+        return Ok(version.clone());
     }
     let capabilities = run.host.connector(system)?.describe();
     let made_by = capabilities.issuer.as_ref().map_or(MadeBy::Remint, |issuer| issuer.made_by);
@@ -90,14 +129,14 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
         let request = MintRequest {
             target: document.issued_by.target.clone(),
             strategy: member.strategy,
-            old: task.facts.old.as_ref().and_then(|old| old.id.clone()),
-            old_username: task.facts.old.as_ref().and_then(|old| old.username.clone()),
+            old: old.and_then(|old| old.id.clone()),
+            old_username: old.and_then(|old| old.username.clone()),
             proposed: proposed.clone(),
         };
         let effect = Effect {
             system,
             verb: Verb::Mint,
-            about: "new".into(),
+            about: about.into(),
             version: None,
             actor: actor.clone(),
             seal: proposed,
@@ -112,6 +151,7 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
             Ok(made) => return keep(task, made),
             // A refused value is an answer: another one may do.
             Err(Stop::Failed { kind: ErrorKind::RefusedValue, what }) => refused = what,
+            Err(Stop::Failed { kind: ErrorKind::Full, what }) => return Err(quota::full(task, &what).await?),
             Err(stop) => return Err(stop),
         }
     }
@@ -119,23 +159,36 @@ pub(super) async fn mint(task: &mut Task) -> Result<Done, Stop> {
 }
 
 /// What was made is sealed before anything else starts, unless its value was sealed before it was sent.
-fn keep(task: &mut Task, made: Minted) -> Result<Done, Stop> {
+fn keep(task: &mut Task, made: Minted) -> Result<Version, Stop> {
     let run = Arc::clone(&task.run);
     let operation = run.context.operation().map_err(EngineError::from)?;
     let sealed = task.seal(&operation, &made.material.secret)?;
-    let version = Version {
+    Ok(Version {
         id: Some(made.version),
         username: made.material.username,
         sealed: Some(sealed),
         principal: None,
         accepted_at: BTreeSet::new(),
-    };
-    Ok(minted(task, version))
+    })
 }
 
-fn minted(task: &Task, version: Version) -> Done {
+async fn minted(task: &Task, version: Version) -> Result<Done, Stop> {
     task.run.news.lock().unwrap_or_else(PoisonError::into_inner).insert(task.credential(), version.clone());
-    Done::Minted { new: version }
+    if task.member().strategy == Strategy::InPlace {
+        // The old value died of it.
+        own_switch(&task.run, task.member(), Some(&version)).await?;
+    }
+    Ok(Done::Minted { new: version })
+}
+
+/// From here on Remint acts with the new value, where this is what it acts through.
+pub async fn own_switch(run: &Run, member: &Member, new: Option<&Version>) -> Result<(), EngineError> {
+    if let (true, Some(new)) = (member.remint_acts, new)
+        && let Some(material) = run.material(new).await?
+    {
+        run.host.switch(&member.credential, Arc::new(material));
+    }
+    Ok(())
 }
 
 /// Uses the new value as a consumer would: the same identity, the same rights.
@@ -151,14 +204,17 @@ pub(super) async fn verify(task: &mut Task) -> Result<Done, Stop> {
     if new.id.as_ref().is_some_and(|id| task.intent(Verb::Revoke, &id.0).is_some()) {
         return destroy(task, &new, "its rights were not the old one's".to_owned()).await;
     }
-    let Some(material) = run.material(&new).await? else {
-        return Err(park("the new value is not in escrow any more; retry mints another"));
+    let material = match run.material(&new).await? {
+        Some(material) => material,
+        // A person keeps what he made, where there is no place to read it from.
+        None if member.course() == Course::Manual => return Ok(Done::Plain { step: Step::Verify }),
+        None => return Err(park("the new value is not in escrow any more; retry mints another")),
     };
     let fields = rendered(&run.eventual(&member), &material)?;
     for (place, fields) in &fields {
         run.host.connector(&place.system)?.fits(&place.path, fields)?;
     }
-    if !capabilities.verbs.contains(&Verb::Verify) {
+    if !capabilities.verbs.contains(&Verb::Verify) || held(document) {
         return Ok(Done::Plain { step: Step::Verify });
     }
     let propagation = run.propagation(system)?;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use remint_contract::{Material, OperationId, ProofGrade, Verb, Verdict};
+use remint_contract::{Intent, Material, OperationId, ProofGrade, Recovered, Strategy, Verb, Verdict, VersionId};
 use remint_core::machine::{Done, Reason, Version};
 use remint_core::plan::Member;
+use remint_core::step::{Course, Step};
 use serde_json::json;
 
 use crate::engine::effect::{Stop, Task};
@@ -65,10 +66,19 @@ pub(super) async fn prove(task: &mut Task) -> Result<Done, Stop> {
     }
     let control = match &task.facts.new {
         Some(new) => accepts_new(&run, &member, new, deadline).await?,
-        None => false,
+        None => Control::None,
     };
+    if control == Control::Denied && task.facts.ended.contains(&Step::Promote) {
+        // Never settled: whoever has the new value has nothing. What nobody has yet is looked at before it is delivered.
+        return Err(park("the old value is refused, and so is the new one; look at the system, then `remint retry`"));
+    }
     let before = (0..endpoints).all(|endpoint| old.accepted_at.contains(&endpoint));
-    let grade = if control && before { ProofGrade::Refused } else { ProofGrade::RefusedUncontrolled };
+    let grade = match member.strategy {
+        // What was asked is a list, and no server.
+        Strategy::Reissue => ProofGrade::Published,
+        _ if control == Control::Accepted && before => ProofGrade::Refused,
+        _ => ProofGrade::RefusedUncontrolled,
+    };
     note(task, grade, &member.endpoints);
     Ok(Done::Proved { grade })
 }
@@ -87,7 +97,7 @@ pub async fn try_old(run: &Run, member: &Member, value: &Material) -> Tried {
     if accepted.is_empty() { Tried::Refused } else { Tried::Accepted(accepted) }
 }
 
-async fn probe(run: &Run, member: &Member, value: &Material, endpoint: usize) -> Result<Verdict, String> {
+pub(super) async fn probe(run: &Run, member: &Member, value: &Material, endpoint: usize) -> Result<Verdict, String> {
     let document = run.document(&member.credential).map_err(|error| error.to_string())?;
     let operation = OperationId("prove".into());
     let ask = Ask { system: &document.issued_by.system, verb: Verb::Probe, operation: &operation, actor: None };
@@ -101,17 +111,32 @@ async fn probe(run: &Run, member: &Member, value: &Material, endpoint: usize) ->
 }
 
 /// The control after: the new value is accepted by the same probe at every endpoint, so a refusal means the value.
-async fn accepts_new(run: &Run, member: &Member, new: &Version, deadline: jiff::Timestamp) -> Result<bool, Stop> {
-    let Some(value) = run.material(new).await? else { return Ok(false) };
+async fn accepts_new(run: &Run, member: &Member, new: &Version, deadline: jiff::Timestamp) -> Result<Control, Stop> {
+    let Some(value) = run.material(new).await? else { return Ok(Control::None) };
     for endpoint in 0..member.endpoints.len().max(1) {
-        while probe(run, member, &value, endpoint).await != Ok(Verdict::Accepted) {
+        loop {
+            let verdict = probe(run, member, &value, endpoint).await;
+            if verdict == Ok(Verdict::Accepted) {
+                break;
+            }
             if run.context.clock.now() >= deadline {
-                return Ok(false);
+                return Ok(if verdict == Ok(Verdict::Denied) { Control::Denied } else { Control::None });
             }
             run.context.clock.sleep(run.settings.poll).await;
         }
     }
-    Ok(true)
+    Ok(Control::Accepted)
+}
+
+/// What trying the new value said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Control {
+    /// It was accepted everywhere.
+    Accepted,
+    /// It was denied as an authentication.
+    Denied,
+    /// There is no value, or no clear word on it.
+    None,
 }
 
 /// Without a value to try, the issuer's own list has to do.
@@ -119,6 +144,9 @@ async fn absent(task: &mut Task, old: Option<Version>) -> Result<Done, Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
     let system = &document.issued_by.system;
+    if task.member().course() == Course::Rewrap {
+        return stopped(task, old).await;
+    }
     if !run.host.connector(system)?.describe().verbs.contains(&Verb::Enumerate) {
         return Err(park("the old value is not known and the issuer lists nothing: a person has to attest its death"));
     }
@@ -130,6 +158,44 @@ async fn absent(task: &mut Task, old: Option<Version>) -> Result<Done, Stop> {
     }
     note(task, ProofGrade::Absent, &[]);
     Ok(Done::Proved { grade: ProofGrade::Absent })
+}
+
+/// What is stopped is listed still; the issuer is asked whether it is.
+async fn stopped(task: &mut Task, old: Option<Version>) -> Result<Done, Stop> {
+    let system = task.run.document(&task.credential())?.issued_by.system.clone();
+    if !is_stopped(task, old.and_then(|old| old.id)).await? {
+        return Err(Stop::Park(Reason::Alive { endpoints: vec![system.to_string()] }));
+    }
+    note(task, ProofGrade::Absent, &[]);
+    Ok(Done::Proved { grade: ProofGrade::Absent })
+}
+
+/// Does the issuer say that this version is stopped?
+///
+/// # Errors
+/// The issuer cannot be asked.
+pub async fn is_stopped(task: &Task, version: Option<VersionId>) -> Result<bool, Stop> {
+    let run = Arc::clone(&task.run);
+    let document = run.document(&task.credential())?;
+    let system = &document.issued_by.system;
+    let operation = OperationId("prove".into());
+    let question = Intent {
+        operation: operation.clone(),
+        verb: Verb::Disable,
+        target: document.issued_by.target.clone(),
+        version,
+        mint: None,
+    };
+    let actor = run.manager(document).await?;
+    let ask = Ask { system, verb: Verb::Recover, operation: &operation, actor };
+    let answer = run
+        .host
+        .call(ask, |connector, call| {
+            let question = question.clone();
+            async move { connector.recover(&call, &question).await }
+        })
+        .await?;
+    Ok(matches!(answer, Recovered::Done(_)))
 }
 
 fn note(task: &mut Task, grade: ProofGrade, endpoints: &[String]) {

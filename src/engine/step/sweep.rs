@@ -5,13 +5,15 @@ use std::sync::Arc;
 use remint_contract::{Live, Verb, VersionId};
 use remint_core::machine::{Done, Reason, Version};
 use remint_core::plan::Member;
-use remint_core::step::{Path, Step};
+use remint_core::step::{Course, Path, Step};
 use serde_json::json;
 
 use crate::engine::EngineError;
 use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::record::{DecisionWord, Finding, entry, kind, put, read};
 use crate::engine::step::deliver::residue;
+use crate::engine::step::prove::is_stopped;
+use crate::engine::step::quota;
 use crate::store::Rule;
 
 /// Lists the issuer; a version of this target that is neither the new one nor decided upon is a finding.
@@ -24,7 +26,8 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
     let document = run.document(&member.credential)?;
     let system = document.issued_by.system.clone();
     let verbs = run.host.connector(&system)?.describe().verbs;
-    let mut undecided = Vec::new();
+    let rewrapped = member.course() == Course::Rewrap;
+    let (mut undecided, mut stopped) = (Vec::new(), Vec::new());
     if verbs.contains(&Verb::Enumerate) {
         for _ in 0..3 {
             undecided.clear();
@@ -34,7 +37,11 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
                 return Err(Stop::Park(Reason::Alive { endpoints: vec![format!("{system}, by its own list")] }));
             }
             let mine = live.of(&document.issued_by.target.name);
-            let strangers: Vec<&Live> = mine.iter().filter(|live| stranger(task, live)).collect();
+            let mut strangers: Vec<Live> = mine.iter().filter(|live| stranger(task, live)).cloned().collect();
+            if rewrapped {
+                // What an earlier reset stopped stays listed, and nothing can be done with it.
+                (stopped, strangers) = apart(task, strangers).await?;
+            }
             let findings = if strangers.is_empty() { Vec::new() } else { findings(task).await? };
             let mut killed = false;
             for stranger in &strangers {
@@ -47,7 +54,7 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
                     Some(Finding { decision: Some(_), .. }) => {}
                     Some(_) => undecided.push(stranger.version.clone()),
                     None => {
-                        found(task, &id, stranger)?;
+                        found(task, &id, stranger).await?;
                         undecided.push(stranger.version.clone());
                     }
                 }
@@ -57,8 +64,14 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
             }
         }
     }
-    if undecided.is_empty() && task.facts.new.is_some() && !matches!((step, member.path), (Step::Sweep, Path::Cut)) {
-        let left = residue(task).await?;
+    let whole = rewrapped || !matches!((step, member.path), (Step::Sweep, Path::Cut));
+    if undecided.is_empty() && task.facts.new.is_some() && whole {
+        let left = if rewrapped {
+            let old = task.facts.old.as_ref().and_then(|old| old.id.clone());
+            old.iter().chain(&stopped).map(|version| kept(task, version)).collect()
+        } else {
+            residue(task).await?
+        };
         if !left.is_empty() {
             let now = run.context.clock.now();
             let body = json!({ "residue": left });
@@ -72,48 +85,73 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
     })
 }
 
+/// An encryption key that nothing needs any more is still there: whether it goes is another decision.
+fn kept(task: &Task, version: &VersionId) -> String {
+    let (reset, credential) = (&task.run.id, task.credential());
+    format!(
+        "old version {version} disabled, destruction waits for an approval: remint destroy {reset} {credential} --version {version}"
+    )
+}
+
+/// The stopped ones, and the others.
+async fn apart(task: &Task, strangers: Vec<Live>) -> Result<(Vec<VersionId>, Vec<Live>), Stop> {
+    let (mut stopped, mut others) = (Vec::new(), Vec::new());
+    for stranger in strangers {
+        if is_stopped(task, Some(stranger.version.clone())).await? {
+            stopped.push(stranger.version);
+        } else {
+            others.push(stranger);
+        }
+    }
+    Ok((stopped, others))
+}
+
 /// True while the old version is only stopped, and still listed.
 fn disabled(member: &Member, step: Step) -> bool {
-    member.path != Path::Rolling && step == Step::Sweep
+    step == Step::Sweep && (member.path != Path::Rolling || member.course() == Course::Rewrap)
 }
 
 /// Neither what this reset made nor what it replaces.
 fn stranger(task: &Task, live: &Live) -> bool {
-    !is(task.facts.new.as_ref(), live) && !is(task.facts.old.as_ref(), live)
+    !is_of(task.facts.new.as_ref(), live) && !is_of(task.facts.old.as_ref(), live)
 }
 
-fn is(version: Option<&Version>, live: &Live) -> bool {
+pub(super) fn is_of(version: Option<&Version>, live: &Live) -> bool {
     version.and_then(|version| version.id.as_ref()) == Some(&live.version)
 }
 
-async fn findings(task: &Task) -> Result<Vec<Finding>, Stop> {
+pub(super) async fn findings(task: &Task) -> Result<Vec<Finding>, Stop> {
     let records = task.run.store.list(kind::FINDING, Some(&task.run.id.0)).await.map_err(EngineError::from)?;
     records.into_iter().map(|record| read(record).map_err(|error| Stop::Broken(error.into()))).collect()
 }
 
-fn found(task: &mut Task, id: &str, live: &Live) -> Result<(), Stop> {
+pub(super) async fn found(task: &mut Task, id: &str, live: &Live) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let system = run.document(&task.credential())?.issued_by.system.clone();
+    let whose = quota::whose(&run, live).await?;
+    let label = format!("{} ({whose})", live.label);
     let finding = Finding {
         id: id.to_owned(),
         reset: run.id.clone(),
         system,
         credential: Some(task.credential()),
         version: live.version.clone(),
-        label: live.label.clone(),
+        label,
         found_at: run.context.clock.now(),
         decision: None,
     };
-    let why = format!("alive at the issuer of {}, and nobody here knows it", task.credential());
-    let body = json!({ "why": why, "finding": id, "label": live.label, "credential": task.credential().to_string() });
+    let why = format!("alive at the issuer of {}, and no part of this reset: {whose}", task.credential());
+    let body =
+        json!({ "why": why, "finding": id, "label": finding.label, "credential": task.credential().to_string() });
     let now = run.context.clock.now();
     task.pending.entries.push(entry("foreign.found", now, Some(&run.id), Some(&finding.subject()), &body));
     task.pending.puts.push(put(kind::FINDING, id, &run.id.0, &finding, Rule::Upsert).map_err(EngineError::from)?);
     Ok(())
 }
 
-/// Kills a foreign version, and ends what came from it: whoever is logged in with it would stay otherwise.
-async fn revoke(task: &mut Task, version: &VersionId) -> Result<(), Stop> {
+/// Kills a foreign version, and ends what came from it: whoever is logged in with it would stay otherwise. A foreign
+/// encryption key is stopped only: somebody's data may lie under it.
+pub(super) async fn revoke(task: &mut Task, version: &VersionId) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
     let system = &document.issued_by.system;
@@ -127,6 +165,14 @@ async fn revoke(task: &mut Task, version: &VersionId) -> Result<(), Stop> {
         actor: actor.clone(),
         seal: None,
     };
+    if task.member().course() == Course::Rewrap {
+        return task
+            .effect(effect(Verb::Disable), |connector, call| {
+                let (target, version) = (target.clone(), version.clone());
+                async move { connector.disable(&call, &target, &version).await }
+            })
+            .await;
+    }
     task.effect(effect(Verb::Revoke), |connector, call| {
         let (target, version) = (target.clone(), version.clone());
         async move { connector.revoke(&call, &target, &version).await }

@@ -80,7 +80,7 @@ impl From<EngineError> for Problem {
             EngineError::Expired { .. } => "expired",
             EngineError::OtherPlan { .. } => "other-plan",
             EngineError::Unapproved(_) => "unapproved",
-            EngineError::Busy(_) | EngineError::Lost(_) => "busy",
+            EngineError::Busy(_) | EngineError::Lost(_) | EngineError::Revised(_) => "busy",
             EngineError::Refused(_) | EngineError::Illegal(_) => "refused",
             EngineError::Store(StoreError::ReadOnly(_)) => "read-only",
             EngineError::Store(StoreError::Stale { .. }) => {

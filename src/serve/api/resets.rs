@@ -13,7 +13,8 @@ use remint_core::digest::Digest;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::engine::record::Reset;
+use crate::engine::parked::Parked;
+use crate::engine::record::{Reset, ResetStatus};
 use crate::engine::reset::Request;
 use crate::engine::{EngineError, names};
 use crate::serve::api::Api;
@@ -98,6 +99,9 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>) ->
     }
     let mut shown = outline(&reset);
     shown["rotations"] = json!(counts);
+    if matches!(reset.status, ResetStatus::Running) {
+        shown["eta"] = json!(engine.eta(&id).await?);
+    }
     shown["approval"] = json!(reset.approval);
     shown["dirty"] = json!(reset.plan.dirty.difference(&reset.cleaned).collect::<Vec<_>>());
     shown["cuts"] = json!(reset.plan.cuts.len());
@@ -160,7 +164,56 @@ pub(super) async fn retry(
 ) -> Result<Json<Value>, Problem> {
     let (engine, id) = (&api.app.engine, ResetId(id));
     let moved = api.desk.act(&id, || engine.retry(&id, asked.only.as_ref())).await?;
-    Ok(Json(json!({ "reset": id, "moved": moved })))
+    let forward = api.desk.act(&id, || engine.forward(&id, asked.only.as_ref())).await?;
+    Ok(Json(json!({ "reset": id, "moved": moved.max(forward) })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stand {
+    reason: String,
+    /// Contained credentials stand still, too.
+    #[serde(default)]
+    all: bool,
+}
+
+/// Begins no further step of it until it is resumed.
+pub(super) async fn pause(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    Body(asked): Body<Stand>,
+) -> Result<Json<Value>, Problem> {
+    let (engine, id, why) = (&api.app.engine, ResetId(id), reason(&asked.reason)?);
+    let reset = api.desk.act(&id, || engine.pause(&id, asked.all, &api.by, why)).await?;
+    Ok(brief(&reset))
+}
+
+pub(super) async fn resume(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    Body(asked): Body<Reject>,
+) -> Result<Json<Value>, Problem> {
+    let (engine, id, why) = (&api.app.engine, ResetId(id), reason(&asked.reason)?);
+    let reset = api.desk.act(&id, || engine.resume(&id, &api.by, why)).await?;
+    Ok(brief(&reset))
+}
+
+/// Stops it for good, where that is safe.
+pub(super) async fn abort(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    Body(asked): Body<Reject>,
+) -> Result<Json<Value>, Problem> {
+    let (engine, id, why) = (&api.app.engine, ResetId(id), reason(&asked.reason)?);
+    let reset = api.desk.act(&id, || engine.abort(&id, &api.by, why)).await?;
+    Ok(brief(&reset))
+}
+
+/// Everything that rests without being settled, with what moves it on.
+pub(super) async fn parked(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<Vec<Parked>>, Problem> {
+    let (engine, id) = (&api.app.engine, ResetId(id));
+    engine.reset(&id).await?;
+    Ok(Json(engine.parked(Some(&id)).await?))
 }
 
 #[derive(Debug, Deserialize)]
@@ -205,5 +258,7 @@ fn outline(reset: &Reset) -> Value {
         "requestedBy": reset.requested_by,
         "requestedAt": reset.requested_at,
         "reproofs": reset.reproofs,
+        "standstill": reset.standstill,
+        "again": reset.again.as_ref().map(|again| again.at),
     })
 }

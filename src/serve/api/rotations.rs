@@ -73,6 +73,8 @@ fn next_action(record: &RotationRecord) -> Option<String> {
         | Rotating::Doing { .. }
         | Rotating::Unknown { .. }
         | Rotating::Settled { .. }
+        | Rotating::Queued { .. }
+        | Rotating::Joined { .. }
         | Rotating::Superseded { .. } => None,
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Seat {
     status: Option<ResetStatus>,
     /// When its old values are to be tried again.
     reproof: Option<Timestamp>,
+    /// When what could not be reached is tried again.
+    again: Option<Timestamp>,
     /// Somebody acted on it, or the daemon just started.
     pub(super) asked: bool,
     running: bool,
@@ -29,12 +31,14 @@ pub(super) struct Seat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Job {
     Carry,
+    /// What could not be reached is tried again.
+    Again,
     Reprove,
 }
 
 impl Seat {
     pub(super) fn new() -> Self {
-        Self { status: None, reproof: None, asked: false, running: false, failures: 0, not_before: None }
+        Self { status: None, reproof: None, again: None, asked: false, running: false, failures: 0, not_before: None }
     }
 
     pub(super) fn of(reset: &Reset) -> Self {
@@ -46,6 +50,7 @@ impl Seat {
     /// Takes in how the reset stands; true when that is another status than before.
     pub(super) fn take(&mut self, reset: &Reset) -> bool {
         self.reproof = reset.reproofs.first().copied();
+        self.again = reset.again.as_ref().map(|again| again.at);
         self.status.replace(reset.status) != Some(reset.status)
     }
 
@@ -66,7 +71,8 @@ impl Seat {
         }
         match self.status? {
             ResetStatus::Running => Some(Job::Carry),
-            ResetStatus::Resting if self.asked => Some(Job::Carry),
+            ResetStatus::Resting | ResetStatus::Paused | ResetStatus::Aborted if self.asked => Some(Job::Carry),
+            ResetStatus::Resting if self.again.is_some_and(|again| again <= now) => Some(Job::Again),
             // No time left over means that the last one is still to be made.
             ResetStatus::Provisional if self.reproof.is_none_or(|due| due <= now) => Some(Job::Reprove),
             _ => None,
@@ -78,10 +84,22 @@ impl Seat {
         self.asked = false;
     }
 
+    /// Another replica works on it; it is looked at again when that one's lease may have ended.
+    pub(super) fn elsewhere(&mut self, again: Timestamp) {
+        self.not_before = Some(again);
+    }
+
     pub(super) fn end(&mut self) {
         self.running = false;
         self.failures = 0;
         self.not_before = None;
+    }
+
+    /// Somebody else has it: it is looked at again then, unless an act comes before.
+    pub(super) fn wait(&mut self, until: Timestamp) {
+        self.running = false;
+        self.asked = true;
+        self.not_before = Some(until);
     }
 
     /// Notes a failure; when it is tried again. An act that came meanwhile is tried at once.
@@ -135,10 +153,29 @@ mod tests {
     }
 
     #[test]
+    fn a_reset_that_another_process_has_is_looked_at_again_and_counts_no_failure() {
+        let mut seat = seat(ResetStatus::Running);
+        seat.start();
+        seat.wait(at(10));
+        assert_eq!((seat.due(at(9)), seat.due(at(10))), (None, Some(Job::Carry)));
+        seat.start();
+        assert_eq!(seat.fail(at(0)), at(2), "the first failure");
+    }
+
+    #[test]
     fn a_reproof_is_due_at_its_time_and_not_before() {
         let mut seat = seat(ResetStatus::Provisional);
         seat.reproof = Some(at(10));
         assert_eq!((seat.due(at(9)), seat.due(at(10))), (None, Some(Job::Reprove)));
+    }
+
+    #[test]
+    fn what_could_not_be_reached_is_due_at_its_time_unless_the_reset_stands_still() {
+        let mut seat = seat(ResetStatus::Resting);
+        seat.again = Some(at(10));
+        assert_eq!((seat.due(at(9)), seat.due(at(10))), (None, Some(Job::Again)));
+        seat.status = Some(ResetStatus::Paused);
+        assert_eq!(seat.due(at(10)), None);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! One change inside a transaction.
 
 use remint_evidence_format::{Draft, Stored, entry};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::heads::Head;
 use super::writer::{Work, Writing, execute};
 use super::{broken, lease, to_row};
-use crate::store::{Change, Committed, Fence, Put, Rule, Sealed, StoreError};
+use crate::store::{Change, Committed, Fence, Key, Put, Rule, Sealed, StoreError};
 
 /// A change whose bodies are text already: the caller's thread does that, not the one writer.
 pub(super) struct Prepared {
@@ -33,6 +33,9 @@ impl Work for Prepared {
         let connection = writing.connection;
         if let Some(fence) = &self.change.fence {
             lease::check(connection, fence)?;
+        }
+        for (key, revision) in &self.change.expects {
+            expect(connection, key, *revision)?;
         }
         for key in &self.change.deletes {
             let sql = "DELETE FROM record WHERE kind = ?1 AND id = ?2";
@@ -70,6 +73,19 @@ impl Work for Rewrap {
             exchanged += execute(writing.connection, sql, values, "could not exchange a sealed value")?;
         }
         Ok(exchanged)
+    }
+}
+
+/// One writer: what is so now stays so until the change is written.
+fn expect(connection: &Connection, key: &Key, revision: u64) -> Result<(), StoreError> {
+    let found = connection
+        .prepare_cached("SELECT revision FROM record WHERE kind = ?1 AND id = ?2")
+        .and_then(|mut statement| statement.query_row(params![key.kind, key.id], |row| row.get::<_, i64>(0)).optional())
+        .map_err(broken("could not look at what a change expects"))?;
+    if found.unwrap_or(0) == to_row(revision) {
+        Ok(())
+    } else {
+        Err(StoreError::Stale { kind: key.kind, id: key.id.clone() })
     }
 }
 

@@ -111,7 +111,7 @@ fn one<T>(
         .map_err(broken(what))
 }
 
-fn all<T>(
+pub(super) fn all<T>(
     connection: &Connection,
     sql: &'static str,
     values: impl Params,

@@ -2,7 +2,7 @@
 
 use super::{User, exit};
 
-const COMMANDS: [&str; 42] = [
+const COMMANDS: [&str; 49] = [
     "",
     "demo",
     "validate",
@@ -18,12 +18,18 @@ const COMMANDS: [&str; 42] = [
     "reject",
     "clean",
     "decide",
+    "escalate",
     "retry",
+    "pause",
+    "resume",
+    "abort",
+    "destroy",
     "task",
     "task list",
     "task attest",
     "reprove",
     "get",
+    "get parked",
     "evidence",
     "evidence list",
     "evidence export",
@@ -39,6 +45,7 @@ const COMMANDS: [&str; 42] = [
     "store restore",
     "store check",
     "store recover",
+    "store copy",
     "--version",
     "nonsense",
     "reset --plan",
@@ -205,6 +212,23 @@ fn a_system_that_cannot_be_reached_says_so_and_exits_4() {
     assert_eq!(exit(&output), 4);
     user.does("evidence list r-0000000001");
     user.check("unreachable");
+}
+
+#[test]
+fn a_reset_is_escalated_and_others_join_or_wait() {
+    let mut user = User::new();
+    std::fs::write(user.path("estate.yaml"), UNREACHABLE).unwrap();
+    user.run("init --single-operator");
+    user.run("reset ~/estate.yaml --from Workload/web --reason INC-1 --yes --request-id r-0000000001");
+    user.does("escalate r-0000000001 --reason used");
+    user.does("escalate r-0000000001 --contain name=other --reason used");
+    user.does("escalate r-0000000001 --contain * --reason used");
+    user.does("escalate r-none --contain * --reason used");
+    user.does("approve r-0000000001");
+    user.does("escalate r-0000000001 --roll * --reason wrong -o json");
+    user.does("reset ~/estate.yaml --from Workload/web --reason INC-2 --yes --request-id r-0000000002");
+    user.does("get rotations");
+    user.check("escalate");
 }
 
 /// Nothing listens at port 1.

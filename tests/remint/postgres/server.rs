@@ -13,6 +13,9 @@ static ONE: Mutex<()> = Mutex::const_new(());
 pub(crate) struct Server {
     /// host:port
     pub(crate) address: String,
+    /// Its superuser.
+    pub(crate) user: String,
+    pub(crate) password: String,
     pub(crate) version: i32,
     boss: Mutex<PgConnection>,
     _turn: MutexGuard<'static, ()>,
@@ -45,7 +48,8 @@ impl Server {
         let mut boss = login.connect(&address, "boss").await.unwrap();
         let version =
             sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(&mut boss).await.unwrap();
-        Some(Self { address, version, boss: Mutex::new(boss), _turn: turn })
+        let Login { user, password } = login;
+        Some(Self { address, user, password, version, boss: Mutex::new(boss), _turn: turn })
     }
 
     /// Runs statements as the superuser.

@@ -1,58 +1,27 @@
 //! Connectors to the simulated world: one kind, three roles, every call at the mercy of the process's [`Fate`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-use async_trait::async_trait;
-use jiff::Timestamp;
-use remint::engine::host::changes;
-use remint_contract::{
-    Call, Capabilities, ConfirmGrade, Connector, ConnectorKind, ConsumerCapabilities, Derived, DerivedOutcome, Ended,
-    Error, ErrorKind, Expected, HostRules, Intent, IssuerCapabilities, Kinds, Live, MadeBy, Material, MintRequest,
-    Minted, Observation, OperationId, ProbeCost, ReadBack, Recovered, RightsChange, SecretValue, Seen, SettingProblem,
-    Slots, StoreCapabilities, Strategy, Target, Use, Verb, Verdict, Verified, VersionId, Workload, WriteRequest,
-    Written,
-};
-use serde::{Deserialize, Serialize};
 
 use super::clock::Gate;
 use super::dice::Dice;
 use super::fate::{CallFate, Fate};
 use super::world::issuer::Ask;
 use super::world::{Issuer, Life, No, Shelf, State, World};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use remint::engine::host::changes;
+use remint_contract::{
+    Call, Capabilities, ConfirmGrade, Connector, ConnectorKind, Derived, DerivedOutcome, Ended, Error, ErrorKind,
+    Expected, HostRules, Intent, Kinds, Live, MadeBy, Material, MintRequest, Minted, Observation, OperationId,
+    ReadBack, Recovered, RightsChange, SecretValue, Seen, SettingProblem, Target, Use, Verb, Verdict, Verified,
+    VersionId, Workload, WriteRequest, Written,
+};
 
-/// What a System document says below `sim:`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Settings {
-    pub(crate) name: String,
-    pub(crate) role: Role,
-    #[serde(default = "many")]
-    pub(crate) slots: Slots,
-    #[serde(default = "by_remint")]
-    pub(crate) made_by: MadeBy,
-    #[serde(default)]
-    pub(crate) staged: bool,
-    #[serde(default)]
-    pub(crate) versioned: bool,
-    #[serde(default)]
-    pub(crate) compares: bool,
-}
+mod settings;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Role {
-    Issuer,
-    Store,
-    Floor,
-}
-
-const fn many() -> Slots {
-    Slots::Many
-}
-
-const fn by_remint() -> MadeBy {
-    MadeBy::Remint
-}
+pub(crate) use settings::{Role, Settings};
 
 /// How one process reaches the world.
 pub(crate) struct Net {
@@ -94,63 +63,6 @@ impl ConnectorKind for SimKinds {
     }
 }
 
-impl Settings {
-    fn describe(&self) -> Capabilities {
-        use Verb::{
-            Check, CompareRights, DestroyVersion, Disable, Enable, EndDerived, Enumerate, LastUsed, ListDerived, Mint,
-            Observe, Probe, Promote, Read, Recover, Reload, Revoke, Verify, Versions, Write,
-        };
-        let mut verbs: BTreeSet<Verb> = match self.role {
-            Role::Issuer => [
-                Check,
-                Mint,
-                Verify,
-                CompareRights,
-                Disable,
-                Enable,
-                Revoke,
-                ListDerived,
-                EndDerived,
-                Probe,
-                Enumerate,
-                LastUsed,
-                Recover,
-            ]
-            .into(),
-            Role::Store => [Check, Write, Read, Recover].into(),
-            Role::Floor => [Check, Reload, Observe, Recover].into(),
-        };
-        if self.staged {
-            verbs.insert(Promote);
-        }
-        if self.versioned {
-            verbs.extend([Versions, DestroyVersion]);
-        }
-        Capabilities {
-            verbs,
-            issuer: (self.role == Role::Issuer).then(|| IssuerCapabilities {
-                verifies_at: None,
-                slots: self.slots,
-                made_by: self.made_by,
-                probe: ProbeCost::Free,
-                propagation: Duration::ZERO,
-                strategies: [Strategy::Overlap, Strategy::Alternate, Strategy::InPlace].into(),
-                endpoints: vec![format!("sim://{}", self.name)],
-                reversible_disable: true,
-                dies_with_issuer: false,
-                calls: vec![(Strategy::Overlap, 12)],
-            }),
-            store: (self.role == Role::Store).then_some(StoreCapabilities {
-                compare_and_set: self.compares,
-                staged: self.staged,
-                versioned: self.versioned,
-            }),
-            consumer: (self.role == Role::Floor)
-                .then(|| ConsumerCapabilities { grades: [ConfirmGrade::SelfReported].into() }),
-        }
-    }
-}
-
 struct Sim {
     settings: Settings,
     net: Arc<Net>,
@@ -188,7 +100,7 @@ impl Sim {
         let (net, system) = (&self.net, self.settings.name.as_str());
         net.gate.pass().await;
         net.world.begin(system);
-        let _counted = InFlight(&net.world, system);
+        let counted = InFlight(&net.world, system);
         let fate = net.fate.call(&net.process, verb, system);
         let told = format!("{} {system} {verb} {about} [{}]", net.process, call.operation);
         if fate != CallFate::Fine {
@@ -241,27 +153,32 @@ impl Sim {
                     later(wait);
                 }
                 tokio::time::sleep(travel).await;
+                drop(counted);
                 net.gate.pass().await;
                 answer
             }
             CallFate::Refuse(kind) => {
                 tokio::time::sleep(travel).await;
+                drop(counted);
                 net.gate.pass().await;
                 Err(Error::new(kind, verb, "refused by fate").with("system", system))
             }
             CallFate::Throttle(wait) => {
                 tokio::time::sleep(travel).await;
+                drop(counted);
                 net.gate.pass().await;
                 Err(Error::new(ErrorKind::Throttled, verb, "come back later").retry_after(wait))
             }
             CallFate::LostBefore => {
                 tokio::time::sleep(travel).await;
+                drop(counted);
                 net.gate.pass().await;
                 Err(lost())
             }
             CallFate::LostAfter => {
                 tokio::time::sleep(travel).await;
                 let _ = land("");
+                drop(counted);
                 net.gate.pass().await;
                 Err(lost())
             }
@@ -282,6 +199,7 @@ impl Sim {
             CallFate::StopAfter => {
                 net.gate.stop();
                 let answer = land("");
+                drop(counted);
                 net.gate.pass().await;
                 answer
             }
@@ -352,6 +270,7 @@ impl Connector for Sim {
             issuer.mint(Ask {
                 target: &request.target.name,
                 strategy: request.strategy,
+                old: request.old.as_ref().map(|old| old.0.as_str()),
                 old_username: request.old_username.as_deref(),
                 proposed: request.proposed.as_ref(),
                 operation: &operation,

@@ -45,7 +45,7 @@ impl Make {
             connector: "sim".to_owned(),
             settings: serde_json::to_value(settings).unwrap(),
             auth: auth.map(|auth| name(Kind::Credential, auth)),
-            budget: Budget { concurrency, per_second: None },
+            budget: Budget { concurrency, per_second: None, restarts: None },
             propagation: None,
             zone: None,
         };
@@ -100,6 +100,7 @@ impl Make {
             delivered_to: places.iter().enumerate().map(place).collect(),
             consumed_by: consumers.iter().map(|consumer| name(Kind::Workload, consumer)).collect(),
             trusted_by: Vec::new(),
+            verified_by: BTreeSet::new(),
             unlocks: Vec::new(),
             begets: Begets::default(),
             generate: Generate::default(),

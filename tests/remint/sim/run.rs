@@ -24,7 +24,7 @@ use super::coverage::{Table, Tracker};
 use super::dice::Dice;
 use super::estate::random;
 use super::fate::{Fair, Fate, Fault};
-use super::stage::Stage;
+use super::stage::{Stage, standing};
 use super::world::{Life, World};
 
 /// What a run came to.
@@ -87,7 +87,7 @@ async fn simulate(seed: u64) -> Outcome {
     let mut next_event = chance.dice.millis(weather.events.0, weather.events.1);
     let mut complete = false;
     let mut stuck = true;
-    while began.elapsed() < Duration::from_hours(2) {
+    while began.elapsed() < Duration::from_mins(40) && story.retries < 40 {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let quiet = began.elapsed() > weather.until;
         if quiet && !chance.quiet.swap(true, Ordering::SeqCst) {
@@ -155,7 +155,7 @@ fn seat(stage: &Stage, chance: &Arc<Chance>, id: &ResetId, number: u64, lives: u
     gate.off.store(i64::try_from(chance.dice.below(400)).unwrap() - 200, Ordering::SeqCst);
     let fate: Arc<dyn Fate> = Arc::clone(chance) as Arc<dyn Fate>;
     let process = stage.process(&format!("p{number}.{lives}"), Arc::clone(&gate), fate);
-    let task = process.live(id.clone(), Arc::clone(&stage.world));
+    let task = process.live(id.clone(), Arc::clone(&stage.world), Arc::clone(&stage.store));
     Seat { gate, task, lives, wakes: None, back: None }
 }
 
@@ -211,7 +211,7 @@ fn happen(stage: &Stage, chance: &Chance, seats: &mut [Seat]) {
         }
         7 => {
             chance.tracker.strike(Fault::ClockJump);
-            let by = *dice.pick(&[-3600, -60, 30, 3600]);
+            let by = *dice.pick(&[-60, -10, 30, 3600]);
             stage.world.trace(&format!("EVERYBODY'S CLOCK {by} s"));
             stage.world.time.jump(SignedDuration::from_secs(by));
         }
@@ -222,6 +222,18 @@ fn happen(stage: &Stage, chance: &Chance, seats: &mut [Seat]) {
 /// The world goes on beside us.
 fn strike_world(stage: &Stage, dice: &Dice, what: u64) {
     let member = dice.pick(&stage.plan.members);
+    let number = stage.plan.members.iter().position(|other| other.credential == member.credential).unwrap();
+    let proven = |body: &serde_json::Value| {
+        let ended = body["rotation"]["facts"]["ended"].as_array().unwrap();
+        ended.iter().any(|step| matches!(step.as_str(), Some("prove" | "final-prove")))
+    };
+    // What appears once its issuer was looked through is for the next reset to find.
+    let late = stage.store.peek("rotation", &rotation(number), proven).unwrap_or(true);
+    let early = |body: &serde_json::Value| {
+        let step = body["rotation"]["state"]["step"].as_str();
+        matches!(step, Some("disable" | "end-derived" | "prove" | "sweep"))
+    };
+    let before_deliver = stage.store.peek("rotation", &rotation(number), early).unwrap_or(false);
     let document = &stage.estate.credentials[&member.credential];
     let (system, target) = (document.issued_by.system.name.to_string(), document.issued_by.target.name.clone());
     let value = SecretValue::from(format!("foreign-{:016x}", dice.next()));
@@ -243,11 +255,18 @@ fn strike_world(stage: &Stage, dice: &Dice, what: u64) {
         let issuer = state.issuers.get_mut(&system)?;
         let lying: BTreeSet<String> = issuer.living(&target).into_iter().map(str::to_owned).collect();
         match what {
-            10 if system == "many" || system == "shown" => {
+            10 if !late && (system == "many" || system == "shown") => {
                 return Some(format!("PLANTED {}", issuer.plant(&target, Material::of(value))));
             }
             // Before anybody has it: it has rights too many, or it is dead.
             11 => {
+                // Who kills the last value that Remint has locks it out, and who kills a minter kills what it made.
+                let dies = |other: &remint_core::estate::Credential| {
+                    other.issued_by.dies_with_issuer && other.issued_by.by.as_ref() == Some(&member.credential)
+                };
+                if member.remint_acts || stage.estate.credentials.values().any(dies) {
+                    return None;
+                }
                 let fresh = lying.iter().find(|id| issuer.versions[*id].operation.is_some())?.clone();
                 let secret = issuer.versions[&fresh].material.secret.clone();
                 let delivered = document.delivered_to.iter().any(|place| {
@@ -257,7 +276,8 @@ fn strike_world(stage: &Stage, dice: &Dice, what: u64) {
                 if delivered {
                     return None;
                 }
-                if member.path == Path::Cut && dice.permille(600) {
+                // What is looked at once more before it is delivered.
+                if member.path == Path::Cut && before_deliver && dice.permille(600) {
                     version.life = Life::Revoked;
                     return Some(format!("KILLED {fresh}"));
                 }
@@ -312,8 +332,7 @@ struct Person {
 impl Person {
     /// `Some`: it is over; true when it is complete.
     async fn look(&mut self, stage: &Stage, dice: &Dice, quiet: bool) -> Option<bool> {
-        let reset = self.engine.reset(&self.id).await.unwrap();
-        match reset.status {
+        match standing(&stage.store, &self.id).0 {
             ResetStatus::Complete => return Some(true),
             ResetStatus::Provisional if quiet && !self.resurrected => {
                 self.resurrected = true;
@@ -384,4 +403,9 @@ impl Person {
         });
         stage.world.trace(&format!("RESURRECTED {old}"));
     }
+}
+
+/// The id of a rotation's record.
+fn rotation(number: usize) -> String {
+    format!("r-sim/{number:06}")
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use remint::context::Context;
 use remint::engine::host::HostSettings;
 use remint::engine::record::ResetStatus;
@@ -46,7 +47,12 @@ pub(crate) struct Process {
 
 pub(crate) fn settings() -> EngineSettings {
     EngineSettings {
-        host: HostSettings { call_timeout: Duration::from_secs(2), tries: 4, backoff: Duration::from_millis(50) },
+        host: HostSettings {
+            call_timeout: Duration::from_secs(2),
+            tries: 4,
+            backoff: Duration::from_millis(50),
+            ..HostSettings::default()
+        },
         poll: Duration::from_millis(300),
         patience: Duration::from_secs(4),
         lease: Duration::from_secs(6),
@@ -210,28 +216,28 @@ impl Stage {
 
 impl Process {
     /// Carries the reset on until it is complete, as a daemon does; ends when the process dies.
-    pub(crate) fn live(self, id: ResetId, world: Arc<World>) -> JoinHandle<()> {
+    pub(crate) fn live(self, id: ResetId, world: Arc<World>, store: Arc<MemoryStore>) -> JoinHandle<()> {
         tokio::spawn(async move {
             let gate = Arc::clone(&self.gate);
             tokio::select! {
                 biased;
                 () = gate.died() => world.trace(&format!("{} DIED", self.name)),
-                () = self.carry(&id, &world) => {}
+                () = self.carry(&id, &world, &store) => {}
             }
         })
     }
 
-    async fn carry(&self, id: &ResetId, world: &World) {
+    async fn carry(&self, id: &ResetId, world: &World, store: &MemoryStore) {
         let clock = &self.engine.context.clock;
         loop {
-            let done = match self.engine.reset(id).await.map(|reset| (reset.status, reset.reproofs.first().copied())) {
-                Ok((ResetStatus::Running, _)) => self.engine.run(id).await.map(drop),
-                Ok((ResetStatus::Provisional, due)) if due.is_none_or(|due| due <= clock.now()) => {
+            let now = clock.now();
+            let done = match standing(store, id) {
+                (ResetStatus::Running, _) => self.engine.run(id).await.map(drop),
+                (ResetStatus::Provisional, due) if due.is_none_or(|due| due <= now) => {
                     self.engine.reprove(id).await.map(drop)
                 }
-                Ok((ResetStatus::Complete, _)) => return,
-                Ok(_) => Ok(()),
-                Err(error) => Err(error),
+                (ResetStatus::Complete, _) => return,
+                _ => Ok(()),
             };
             let wait = match done {
                 Ok(()) => Duration::from_secs(1),
@@ -244,6 +250,15 @@ impl Process {
             clock.sleep(wait).await;
         }
     }
+}
+
+/// How a reset stands, and when its next re-proof is due.
+pub(crate) fn standing(store: &MemoryStore, id: &ResetId) -> (ResetStatus, Option<Timestamp>) {
+    let look = |body: &serde_json::Value| {
+        let status = serde_json::from_value(body["status"].clone()).unwrap();
+        (status, body["reproofs"][0].as_str().map(|due| due.parse().unwrap()))
+    };
+    store.peek("reset", &id.0, look).unwrap()
 }
 
 /// One key file for all runs: what is sealed under it differs by the values.

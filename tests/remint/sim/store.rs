@@ -71,6 +71,12 @@ impl Inner {
         if let Some(fence) = &change.fence {
             self.check(fence)?;
         }
+        for (key, revision) in &change.expects {
+            let found = self.records.get(&(key.kind, key.id.clone())).map_or(0, |row| row.record.revision);
+            if found != *revision {
+                return Err(StoreError::Stale { kind: key.kind, id: key.id.clone() });
+            }
+        }
         let mut records: BTreeMap<(&'static str, String), Option<Row>> = BTreeMap::new();
         let mut last = self.last;
         for key in &change.deletes {
@@ -135,6 +141,12 @@ impl Inner {
 impl MemoryStore {
     pub(crate) fn watch(&self, watcher: Watcher) {
         *self.watcher.lock().unwrap() = Some(watcher);
+    }
+
+    /// Looks at a record without taking it out.
+    pub(crate) fn peek<T>(&self, kind: &'static str, id: &str, look: impl FnOnce(&Value) -> T) -> Option<T> {
+        let inner = self.inner.lock().unwrap();
+        inner.records.get(&(kind, id.to_owned())).map(|row| look(&row.record.body))
     }
 
     /// Everything that is sealed, for the checker.

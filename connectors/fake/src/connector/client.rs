@@ -111,6 +111,7 @@ impl Refused {
             401 | 403 => ErrorKind::Denied,
             404 => ErrorKind::Missing,
             405 => ErrorKind::Unsupported,
+            409 if self.code == "full" => ErrorKind::Full,
             409 => ErrorKind::Conflict,
             // Past its deadline: the service says that it did nothing.
             412 => ErrorKind::Unreachable,

@@ -12,11 +12,11 @@ use remint_contract::{
 use reqwest::StatusCode;
 
 use super::client::Client;
-use super::settings::{Role, Settings};
+use super::settings::{Issues, Role, Settings};
 use crate::wire::{
-    self, AtPath, Check, Done, Fields, Find, Found, Listed, Mint, MintedVersion, Nothing, OfVersion, OfWorkload,
-    Rights, Secret, Sessions, State, Status, Used, Uses, UsesSince, VersionAt, VersionState, Versions, Write,
-    WrittenVersion,
+    self, AtPath, Check, Done, Fields, Find, Found, Leased, Listed, Mint, MintedVersion, Nothing, OfSerial, OfTarget,
+    OfVersion, OfWorkload, OnList, Rights, Secret, Sessions, State, Status, Used, Uses, UsesSince, VersionAt,
+    VersionState, Versions, Write, WrittenVersion,
 };
 
 pub(super) struct Fake {
@@ -50,8 +50,27 @@ impl Fake {
     ) -> Result<Vec<Derived>, Error> {
         self.need(verb)?;
         let found: Sessions = self.client.ask(call, verb, path, &OfVersion { version: version.0.clone() }).await?;
-        let derived = |id| Derived { id, what: "session".to_owned(), expires: None };
+        let what = if self.encrypts() { "ciphertext" } else { "session" };
+        let derived = |id| Derived { id, what: what.to_owned(), expires: None };
         Ok(found.sessions.into_iter().map(derived).collect())
+    }
+
+    fn encrypts(&self) -> bool {
+        self.settings.issues == Issues::EncryptionKeys
+    }
+
+    /// A certificate is looked up in the list that an endpoint publishes.
+    async fn on_list(&self, call: &Call, serial: &str, endpoint: usize) -> Result<Verdict, Error> {
+        let body = OfSerial { serial: serial.to_owned() };
+        let answer = self.client.send::<OnList>(call, Verb::Probe, "revoked", None, endpoint, &body).await;
+        Ok(match answer {
+            Ok(Ok(OnList { listed: Some(true) })) => Verdict::Denied,
+            Ok(Ok(OnList { listed: Some(false) })) => Verdict::Accepted,
+            Ok(Ok(OnList { listed: None })) => Verdict::Unclear("no such serial".to_owned()),
+            Ok(Err(refused)) => Verdict::Unclear(refused.in_words()),
+            Err(error) if error.kind == ErrorKind::Invalid => return Err(error),
+            Err(error) => Verdict::Unclear(error.message),
+        })
     }
 
     async fn rights(&self, call: &Call, version: &VersionId) -> Result<Rights, Error> {
@@ -80,7 +99,8 @@ impl Fake {
         };
         let body = OfVersion { version: version.0.clone() };
         if intent.verb == Verb::EndDerived {
-            let left: Sessions = self.client.ask(call, Verb::Recover, "sessions", &body).await?;
+            let path = if self.encrypts() { "wrapped" } else { "sessions" };
+            let left: Sessions = self.client.ask(call, Verb::Recover, path, &body).await?;
             return Ok(if left.sessions.is_empty() { Recovered::Done(None) } else { Recovered::NotDone });
         }
         let State { state } = self.client.ask(call, Verb::Recover, "state", &body).await?;
@@ -107,6 +127,11 @@ impl Connector for Fake {
 
     async fn mint(&self, call: &Call, request: &MintRequest) -> Result<Minted, Error> {
         self.need(Verb::Mint)?;
+        if request.strategy == Strategy::Ephemeral && request.old.is_none() {
+            let target = OfTarget { target: request.target.name.clone() };
+            let Leased { version, token: Secret(secret) } = self.client.ask(call, Verb::Mint, "lease", &target).await?;
+            return Ok(Minted { version: VersionId(version), material: Material::of(secret) });
+        }
         let body = Mint {
             target: request.target.name.clone(),
             in_place: request.strategy == Strategy::InPlace,
@@ -165,11 +190,13 @@ impl Connector for Fake {
     }
 
     async fn list_derived(&self, call: &Call, _target: &Target, version: &VersionId) -> Result<Vec<Derived>, Error> {
-        self.sessions(call, Verb::ListDerived, "sessions", version).await
+        let path = if self.encrypts() { "wrapped" } else { "sessions" };
+        self.sessions(call, Verb::ListDerived, path, version).await
     }
 
     async fn end_derived(&self, call: &Call, _target: &Target, version: &VersionId) -> Result<Vec<Ended>, Error> {
-        let ended = self.sessions(call, Verb::EndDerived, "end-sessions", version).await?;
+        let path = if self.encrypts() { "rewrap" } else { "end-sessions" };
+        let ended = self.sessions(call, Verb::EndDerived, path, version).await?;
         Ok(ended.into_iter().map(|derived| Ended { derived, outcome: DerivedOutcome::Ended }).collect())
     }
 
@@ -181,6 +208,9 @@ impl Connector for Fake {
         endpoint: usize,
     ) -> Result<Verdict, Error> {
         self.need(Verb::Probe)?;
+        if let (Issues::Certificates, Some(serial)) = (self.settings.issues, &material.username) {
+            return self.on_list(call, serial, endpoint).await;
+        }
         let tried = self.client.send::<Used>(call, Verb::Probe, "use", Some(material), endpoint, &Nothing {}).await;
         Ok(match tried {
             Ok(Ok(_)) => Verdict::Accepted,
@@ -304,7 +334,10 @@ impl Connector for Fake {
     async fn observe(&self, call: &Call, workload: &Workload, expected: &Expected) -> Result<Observation, Error> {
         self.need(Verb::Observe)?;
         let body = OfWorkload { workload: workload.reference.clone() };
-        let status: Status = self.client.ask(call, Verb::Observe, "status", &body).await?;
+        let served = workload.settings["confirm"]["how"] == "served";
+        let (path, grade) =
+            if served { ("served", ConfirmGrade::Served) } else { ("status", ConfirmGrade::SelfReported) };
+        let status: Status = self.client.ask(call, Verb::Observe, path, &body).await?;
         let at = |place: &str| {
             expected.path.as_ref().is_none_or(|path| place.split_once(':').is_some_and(|(_, at)| at == path))
         };
@@ -318,6 +351,6 @@ impl Connector for Fake {
             (_, _, true) => Seen::New,
             _ => Seen::Other,
         };
-        Ok(Observation { seen, grade: ConfirmGrade::SelfReported })
+        Ok(Observation { seen, grade })
     }
 }

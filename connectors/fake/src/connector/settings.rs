@@ -22,8 +22,12 @@ pub struct Settings {
     pub slots: Slots,
     #[serde(default = "default_made_by")]
     pub made_by: MadeBy,
-    #[serde(default = "default_strategies")]
-    pub strategies: BTreeSet<Strategy>,
+    /// What its credentials are.
+    #[serde(default)]
+    pub issues: Issues,
+    /// The default goes by what it issues.
+    #[serde(default)]
+    pub strategies: Option<BTreeSet<Strategy>>,
     #[serde(default = "yes")]
     pub reversible_disable: bool,
     #[serde(default)]
@@ -40,6 +44,39 @@ pub struct Settings {
     /// Verbs that this system does not have.
     #[serde(default)]
     pub without: BTreeSet<Verb>,
+}
+
+/// What kind of thing an issuer issues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Issues {
+    /// Values that are shown to get in.
+    #[default]
+    Logins,
+    /// Certificates with serials and a revocation list.
+    Certificates,
+    /// Leases that consumers fetch by themselves.
+    Leases,
+    /// Keys that sign what its endpoints verify.
+    SigningKeys,
+    /// Keys that data are encrypted under.
+    EncryptionKeys,
+}
+
+impl Issues {
+    fn strategies(self) -> BTreeSet<Strategy> {
+        match self {
+            Self::Logins => BTreeSet::from([Strategy::Overlap, Strategy::InPlace]),
+            Self::Certificates => BTreeSet::from([Strategy::Reissue, Strategy::Overlap]),
+            Self::Leases => BTreeSet::from([Strategy::Ephemeral, Strategy::Overlap]),
+            Self::SigningKeys => BTreeSet::from([Strategy::DualTrust, Strategy::Overlap]),
+            Self::EncryptionKeys => BTreeSet::from([Strategy::Overlap]),
+        }
+    }
+
+    const fn activates(self) -> bool {
+        matches!(self, Self::SigningKeys | Self::EncryptionKeys)
+    }
 }
 
 /// Which side of a system the fake plays.
@@ -89,6 +126,7 @@ impl Settings {
                 Verb::Enumerate,
                 Verb::LastUsed,
                 Verb::Recover,
+                Verb::Promote,
             ],
             Role::Store => &[
                 Verb::Check,
@@ -104,6 +142,7 @@ impl Settings {
         let without = |verb: &Verb| {
             self.without.contains(verb)
                 || match verb {
+                    Verb::Promote if self.role == Role::Issuer => !self.issues.activates(),
                     Verb::Promote => !self.staged,
                     Verb::Versions | Verb::DestroyVersion => !self.versioned,
                     _ => false,
@@ -117,25 +156,30 @@ impl Settings {
                 staged: self.staged,
                 versioned: self.versioned,
             }),
-            consumer: (self.role == Role::Workloads)
-                .then(|| ConsumerCapabilities { grades: BTreeSet::from([ConfirmGrade::SelfReported]) }),
+            consumer: (self.role == Role::Workloads).then(|| ConsumerCapabilities {
+                grades: BTreeSet::from([ConfirmGrade::SelfReported, ConfirmGrade::Served]),
+            }),
         }
     }
 
     fn issuer(&self) -> IssuerCapabilities {
+        let strategies = self.strategies.clone().unwrap_or_else(|| self.issues.strategies());
         IssuerCapabilities {
             slots: self.slots,
             made_by: self.made_by,
             probe: self.probe,
             propagation: Duration::from_millis(self.propagation_millis),
-            strategies: self.strategies.clone(),
             endpoints: self.endpoints.clone(),
             // Both are a `use`, and `verify` asks the first endpoint.
-            verifies_at: [Verb::Verify, Verb::Probe].iter().all(|verb| !self.without.contains(verb)).then_some(0),
+            // A certificate is used at a server, and looked up in a list.
+            verifies_at: (self.issues != Issues::Certificates
+                && [Verb::Verify, Verb::Probe].iter().all(|verb| !self.without.contains(verb)))
+            .then_some(0),
             reversible_disable: self.reversible_disable,
             dies_with_issuer: self.dies_with_issuer,
             // Mint, verify, two looks at rights, revoke, two at derived, three tries per endpoint, one list.
-            calls: self.strategies.iter().map(|&strategy| (strategy, 11)).collect(),
+            calls: strategies.iter().map(|&strategy| (strategy, 11)).collect(),
+            strategies,
         }
     }
 }
@@ -154,8 +198,4 @@ const fn default_made_by() -> MadeBy {
 
 const fn default_probe() -> ProbeCost {
     ProbeCost::Free
-}
-
-fn default_strategies() -> BTreeSet<Strategy> {
-    BTreeSet::from([Strategy::Overlap, Strategy::InPlace])
 }

@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use remint_contract::Material;
+use remint_contract::{Material, SecretValue};
 use tokio::sync::RwLock;
 
 use super::caller::Caller;
 use super::issuer::Issuer;
 use super::service::{Answer, Asked, Desk, Service, lock};
 use super::store::Store;
-use crate::wire::{AtPath, Fields, HeldFingerprint, Nothing, OfWorkload, Secret, Status, Used, Worked};
+use crate::wire::{
+    AtPath, Fields, HeldFingerprint, Leased, Nothing, OfTarget, OfWorkload, Secret, Status, Used, Worked,
+};
 
 /// What a host runs.
 #[derive(Debug, Clone)]
@@ -39,8 +41,10 @@ pub struct Holding {
     pub field: String,
     /// The field of the user name, when it has one.
     pub username: Option<String>,
-    /// The issuer's name in the world.
+    /// The issuer's name in the world; empty for what is only read, a bundle that says whom to trust.
     pub issuer: String,
+    /// Not read from a store: a lease of this target is fetched from the issuer.
+    pub leases: Option<String>,
 }
 
 impl Holding {
@@ -52,7 +56,13 @@ impl Holding {
             field: "secret".to_owned(),
             username: None,
             issuer: issuer.to_owned(),
+            leases: None,
         }
+    }
+
+    /// A lease that it fetches from the issuer by itself.
+    pub fn leased(issuer: &str, target: &str) -> Self {
+        Self { leases: Some(target.to_owned()), ..Self::new(issuer, target, issuer) }
     }
 }
 
@@ -136,6 +146,13 @@ impl Host {
     }
 
     async fn read(&self, workload: &str, holding: &Holding) -> Option<Material> {
+        if let Some(target) = &holding.leases {
+            let url = self.issuers.get(&holding.issuer)?.urls().into_iter().next()?;
+            let ask = OfTarget { target: target.clone() };
+            let leased: Leased = self.caller.ask(&url, "lease", workload, None, &ask).await.ok()?;
+            let Secret(token) = leased.token;
+            return Some(Material::of(token));
+        }
         let store = self.stores.get(&holding.store)?;
         let instead = lock(&self.misreading).get(&(workload.to_owned(), holding.path.clone())).cloned();
         let ask = AtPath { path: instead.unwrap_or_else(|| holding.path.clone()), version: None };
@@ -154,9 +171,15 @@ impl Host {
         let holds = running.spec.holds.iter().zip(held.iter());
         Answer::ok(&Status {
             holds: holds
-                .filter_map(|(holding, held)| {
+                .filter_map(|(holding, held)| Some((holding, held.as_ref()?)))
+                .flat_map(|(holding, held)| {
                     let path = format!("{}:{}", holding.store, holding.path);
-                    held.as_ref().map(|held| HeldFingerprint { path, fingerprint: held.fingerprint() })
+                    let whole = HeldFingerprint { path: path.clone(), fingerprint: held.fingerprint() };
+                    // A bundle of several is told line by line, too.
+                    let lines = held.secret.expose_str().filter(|text| text.contains('\n')).unwrap_or_default().lines();
+                    let line = |line: &str| Material::of(SecretValue::from(line)).fingerprint();
+                    let each = lines.map(|text| HeldFingerprint { path: path.clone(), fingerprint: line(text) });
+                    [whole].into_iter().chain(each.collect::<Vec<_>>())
                 })
                 .collect(),
         })
@@ -166,7 +189,8 @@ impl Host {
     async fn work(&self, running: &Running) -> Answer {
         let held = running.held.read().await;
         let mut failed = Vec::new();
-        for (holding, held) in running.spec.holds.iter().zip(held.iter()) {
+        let shown = |(holding, _): &(&Holding, _)| !holding.issuer.is_empty();
+        for (holding, held) in running.spec.holds.iter().zip(held.iter()).filter(shown) {
             let url = self.issuers.get(&holding.issuer).and_then(|issuer| issuer.urls().into_iter().next());
             let accepted = match (held, url) {
                 (Some(held), Some(url)) => {
@@ -197,7 +221,8 @@ impl Desk for Host {
             return Answer::refuse(404, "no-workload", "this host runs no such workload");
         };
         match asked.verb.as_str() {
-            "status" => self.status(running).await,
+            // What it says it uses, and what it presents on the wire: a fake tells no lie about either.
+            "status" | "served" => self.status(running).await,
             "work" => self.work(running).await,
             "reload" => {
                 let ignores = lock(&self.ignoring_reload).contains(&workload);

@@ -17,6 +17,7 @@ use crate::wire::{
 };
 use versions::{NewVersion, No, Versions};
 
+mod keys;
 pub(crate) mod versions;
 
 /// What an issuer is like.
@@ -119,6 +120,7 @@ pub struct Issuer {
     rng: Mutex<StdRng>,
     /// Every value that it drew, used or not.
     drawn: Mutex<Vec<SecretValue>>,
+    keys: Mutex<keys::Keys>,
 }
 
 impl std::ops::Deref for Issuer {
@@ -137,6 +139,7 @@ impl Issuer {
             lag: Mutex::default(),
             rng: Mutex::new(rng),
             drawn: Mutex::default(),
+            keys: Mutex::default(),
         }
     }
 
@@ -204,7 +207,8 @@ impl Issuer {
 
     /// Is this value accepted now, at the first endpoint?
     pub fn accepts(&self, material: &Material) -> bool {
-        lock(&self.versions).accepts(material, self.service.now()).is_some()
+        let versions = lock(&self.versions);
+        versions.accepts(material, self.service.now()).is_some_and(|id| self.trusted(&versions, id))
     }
 
     /// The target that this value speaks for, when it is accepted.
@@ -279,7 +283,7 @@ impl Issuer {
     fn use_value(&self, asked: &Asked) -> Result<Answer, Answer> {
         let at = self.seen_at(asked);
         let mut versions = lock(&self.versions);
-        let id = bearer(&versions, asked, at).ok_or_else(denied)?;
+        let id = bearer(&versions, asked, at).filter(|id| self.trusted(&versions, id)).ok_or_else(denied)?;
         versions.note_use(&id, &asked.source, asked.now);
         let target = versions.version(&id).map(|version| version.target.clone()).unwrap_or_default();
         let privileged = versions.target(&target).is_some_and(|own| own.admin || !own.mints.is_empty());
@@ -356,6 +360,7 @@ impl Issuer {
                 _ => versions.revoke(&version, asked.now, asked.resurrect),
             }
             .map_err(|no| refusal(&no))?;
+            lock(&self.keys).stranded(&versions, asked.now);
         }
         Ok(Answer::ok(&Nothing {}))
     }
@@ -424,6 +429,10 @@ impl Desk for Issuer {
             "sessions" | "end-sessions" | "rights" | "state" => self.look(asked),
             "list" => self.list(asked),
             "uses" => self.uses(asked),
+            "lease" => self.lease(asked),
+            "revoked" => self.revoked(asked),
+            "promote" => self.activate(asked),
+            "wrapped" | "rewrap" => self.data(asked),
             "check" => self.check(asked),
             _ => Err(Answer::refuse(405, "no-such-verb", "an issuer does not have this verb")),
         };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use remint_contract::{Kind, Ref, Target, Template, WHOLE};
+use remint_contract::{Kind, Ref, Strategy, Target, Template, WHOLE};
 
 use super::system::flatten;
 use crate::estate::fields::Decoder;
@@ -26,10 +26,19 @@ impl Decoder<'_, '_> {
         });
         let trusted_by =
             self.each(fields.take("trustedBy"), "trustedBy", |decoder, node| decoder.location(node, "trustedBy"));
+        let verified_by = self.each(fields.take("verifiedBy"), "verifiedBy", |decoder, node| {
+            decoder.reference(node, "verifiedBy", Kind::Workload)
+        });
         let unlocks = self.each(fields.take("unlocks"), "unlocks", Self::unlock);
         let begets = fields.take("begets").map_or(Some(Begets::default()), |node| self.begets(node));
         let generate = fields.take("generate").map_or(Some(Generate::default()), |node| self.generate(node));
-        let rotation = fields.take("rotation").map_or(Some(Rotation::default()), |node| self.rotation(node));
+        // A signing key has one way only; everything else lives beside its successor for a while.
+        let pair = class == Some(CredentialClass::VerifierPair);
+        let usual = if pair { Strategy::DualTrust } else { Strategy::Overlap };
+        let rotation = fields.take("rotation").map_or_else(
+            || Some(Rotation { strategy: usual, ..Rotation::default() }),
+            |node| self.rotation(node, usual),
+        );
         self.finish(fields);
         Some(Credential {
             meta,
@@ -40,6 +49,7 @@ impl Decoder<'_, '_> {
             delivered_to: delivered_to?,
             consumed_by: consumed_by?.into_iter().collect::<BTreeSet<Ref>>(),
             trusted_by: trusted_by?,
+            verified_by: verified_by?.into_iter().collect(),
             unlocks: unlocks?,
             begets: begets?,
             generate: generate?,
@@ -62,7 +72,7 @@ impl Decoder<'_, '_> {
     }
 
     fn class(&mut self, node: &Node) -> Option<CredentialClass> {
-        let class = self.word(
+        self.word(
             node,
             "class",
             &[
@@ -70,20 +80,7 @@ impl Decoder<'_, '_> {
                 ("verifier-pair", CredentialClass::VerifierPair),
                 ("encryption", CredentialClass::Encryption),
             ],
-        )?;
-        let (message, hint) = match class {
-            CredentialClass::Authenticator => return Some(class),
-            CredentialClass::VerifierPair => (
-                "the class `verifier-pair` is not built yet: a signing key needs its verifiers to learn the new one first",
-                "leave it out of the estate, or write `class: authenticator` with `rotation: {strategy: manual}` to have it as a task",
-            ),
-            CredentialClass::Encryption => (
-                "the class `encryption` is not built yet: killing an encryption key loses what it encrypted",
-                "leave it out of the estate, or write `class: authenticator` with `rotation: {strategy: manual}` to have it as a task",
-            ),
-        };
-        self.error(node.span, message, hint);
-        None
+        )
     }
 
     fn issued_by(&mut self, node: &Node) -> Option<IssuedBy> {

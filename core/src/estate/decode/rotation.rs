@@ -25,10 +25,12 @@ pub(in crate::estate) const STRATEGIES: [(&str, Strategy); 7] = [
 ];
 
 impl Decoder<'_, '_> {
-    pub(super) fn rotation(&mut self, node: &Node) -> Option<Rotation> {
+    /// `usual`: the strategy of the class, when none is written.
+    pub(super) fn rotation(&mut self, node: &Node, usual: Strategy) -> Option<Rotation> {
         let mut fields = self.fields(node, "rotation")?;
-        let strategy = fields.take("strategy").map_or(Some(Strategy::Overlap), |node| self.strategy(node));
+        let strategy = fields.take("strategy").map_or(Some(usual), |node| self.strategy(node));
         let hold = fields.take("overlap").map(|node| self.duration(node, "overlap"));
+        let quiet = fields.take("quiet").map(|node| self.duration(node, "quiet"));
         let max_age = fields.take("maxAge").map(|node| self.duration(node, "maxAge"));
         let group = fields.take("group").map(|node| self.text(node, "group").map(ToOwned::to_owned));
         let offset = fields.take("offset").map(|node| self.duration(node, "offset"));
@@ -37,6 +39,7 @@ impl Decoder<'_, '_> {
         let rotation = Rotation {
             strategy: strategy?,
             hold: flatten(hold)?,
+            quiet: flatten(quiet)?,
             max_age: flatten(max_age)?,
             group: flatten(group)?,
             offset: flatten(offset)?,
@@ -54,16 +57,7 @@ impl Decoder<'_, '_> {
     }
 
     fn strategy(&mut self, node: &Node) -> Option<Strategy> {
-        let strategy = self.word(node, "strategy", &STRATEGIES)?;
-        let name = match strategy {
-            Strategy::Reissue => "reissue",
-            Strategy::Ephemeral => "ephemeral",
-            Strategy::DualTrust => "dual-trust",
-            Strategy::Overlap | Strategy::Alternate | Strategy::InPlace | Strategy::Manual => return Some(strategy),
-        };
-        let hint = "take another strategy, or `manual`, which makes it a task for a person";
-        self.error(node.span, format!("the strategy `{name}` is not built yet"), hint);
-        None
+        self.word(node, "strategy", &STRATEGIES)
     }
 
     pub(super) fn generate(&mut self, node: &Node) -> Option<Generate> {

@@ -104,10 +104,12 @@ impl Decoder<'_, '_> {
         let mut fields = self.fields(node, "budget")?;
         let concurrency = fields.take("concurrency").map(|node| self.count(node, "concurrency"));
         let per_second = fields.take("perSecond").map(|node| self.count(node, "perSecond"));
+        let restarts = fields.take("restarts").map(|node| self.count(node, "restarts"));
         self.finish(fields);
         Some(Budget {
             concurrency: concurrency.unwrap_or(Some(Budget::default().concurrency))?,
             per_second: flatten(per_second)?,
+            restarts: flatten(restarts)?,
         })
     }
 }

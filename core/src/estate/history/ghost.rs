@@ -58,6 +58,7 @@ fn bring(active: &Estate, next: &mut Estate, name: &Ref, wanted: &mut Vec<Ref>) 
                 wanted.push(ghost.issued_by.system.clone());
                 wanted.extend(ghost.issued_by.by.clone());
                 wanted.extend(ghost.consumed_by.iter().cloned());
+                wanted.extend(ghost.verified_by.iter().cloned());
                 wanted.extend(ghost.delivered_to.iter().map(|place| place.at.system.clone()));
                 wanted.extend(ghost.trusted_by.iter().map(|place| place.system.clone()));
                 wanted.extend(ghost.unlocks.iter().map(|unlock| match &unlock.what {

@@ -48,6 +48,7 @@ fn widen(credential: &mut Credential, old: &Credential) {
     }
     credential.consumed_by.extend(old.consumed_by.iter().cloned());
     extend(&mut credential.trusted_by, &old.trusted_by);
+    credential.verified_by.extend(old.verified_by.iter().cloned());
     extend(&mut credential.unlocks, &old.unlocks);
 }
 

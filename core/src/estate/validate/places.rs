@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use remint_contract::{Location, Ref};
+use remint_contract::{Location, Ref, WHOLE};
 
 use crate::estate::load::Draft;
 use crate::estate::problem::{Reporter, Span};
@@ -24,7 +24,7 @@ pub(super) fn sources(draft: &Draft, report: &mut Reporter<'_>) {
     }
 }
 
-/// The empty field name stands for the whole path, and covers every field of it.
+/// [`WHOLE`] stands for the whole path, and covers every field of it.
 pub(super) fn overlaps(draft: &Draft, report: &mut Reporter<'_>) {
     let mut taken: BTreeMap<&Location, BTreeMap<&str, (&Ref, Span)>> = BTreeMap::new();
     for (name, credential) in &draft.estate.credentials {
@@ -32,12 +32,12 @@ pub(super) fn overlaps(draft: &Draft, report: &mut Reporter<'_>) {
             let span = place_of(draft, name, index, "at");
             let fields = taken.entry(&place.at).or_default();
             for field in place.fields.keys() {
-                let clash = match fields.get(field.as_str()).or_else(|| fields.get("")) {
-                    None if field.is_empty() => fields.values().next(),
+                let clash = match fields.get(field.as_str()).or_else(|| fields.get(WHOLE)) {
+                    None if field == WHOLE => fields.values().next(),
                     found => found,
                 };
                 if let Some((other, first)) = clash {
-                    let place = if field.is_empty() { place.at.to_string() } else { format!("{}#{field}", place.at) };
+                    let place = if field == WHOLE { place.at.to_string() } else { format!("{}#{field}", place.at) };
                     let message = format!("{other} is written to {place} too ({})", report.place(*first));
                     report.error(span, Some(name), message, "give each credential a field of its own");
                 } else {

@@ -53,6 +53,7 @@ pub(crate) struct Issuer {
 pub(crate) struct Ask<'a> {
     pub(crate) target: &'a str,
     pub(crate) strategy: Strategy,
+    pub(crate) old: Option<&'a str>,
     pub(crate) old_username: Option<&'a str>,
     pub(crate) proposed: Option<&'a SecretValue>,
     pub(crate) operation: &'a str,
@@ -184,7 +185,10 @@ impl Issuer {
             Strategy::InPlace => self.replace(&living),
             Strategy::Alternate => {
                 let (a, b) = (format!("{}-a", ask.target), format!("{}-b", ask.target));
-                let other = if ask.old_username == Some(a.as_str()) { b } else { a };
+                let known = ask.old.and_then(|old| self.versions.get(old)?.material.username.clone());
+                let used = ask.old_username.map(str::to_owned).or(known);
+                let used = used.ok_or((ErrorKind::Invalid, "which role is in use was not said"))?;
+                let other = if used == a { b } else { a };
                 let of_role = |id: &String| self.versions[id].material.username.as_ref() == Some(&other);
                 let role: Vec<String> = living.into_iter().filter(of_role).collect();
                 // The same password once more changes nothing.

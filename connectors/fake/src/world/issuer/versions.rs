@@ -175,6 +175,12 @@ impl Versions {
         Ok((id, material))
     }
 
+    /// The version with this user name or serial.
+    pub(crate) fn named(&self, username: &str) -> Option<&str> {
+        let named = |(_, version): &(&String, &Version)| version.material.username.as_deref() == Some(username);
+        self.by_id.iter().find(named).map(|(id, _)| id.as_str())
+    }
+
     /// What an operation made.
     pub(crate) fn find(&self, operation: &str) -> Option<(String, Material)> {
         let id = self.by_operation.get(operation)?;

@@ -1,0 +1,112 @@
+//! Carrying a state from one back end to the other: everything, or nothing.
+//!
+//! Guarantees: both sides are held alone meanwhile, so no daemon runs on either; a target that holds something is refused;
+//! it says done only after what was written was read again and is the same, and after the entries at the target gave the
+//! root that the newest checkpoint signs. The source is left as it is.
+
+use remint_contract::SecretValue;
+use remint_evidence_format::checkpoint::Checkpoint;
+use remint_evidence_format::note::SigningKey;
+use remint_evidence_format::{FormatError, entry, tree};
+
+use super::{AppError, Places};
+use crate::escrow::{Escrow, EscrowError, Kek, SystemRandomness};
+use crate::evidence::key;
+use crate::store::postgres::PostgresStore;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Contents, Sealed, StoreError, Whole};
+
+/// Why a state was not carried over.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    #[error(transparent)]
+    App(#[from] AppError),
+    #[error("there is no state with a signing key to be copied")]
+    Nothing,
+    #[error(
+        "the signing key does not open with this key-encryption key; hand in the one that this state was made with"
+    )]
+    Key(#[source] Option<EscrowError>),
+    #[error("the newest checkpoint was not signed by the key of this state")]
+    Foreign(#[source] FormatError),
+    #[error("the entries do not give the root that their checkpoint signs: this state was changed from outside")]
+    Changed,
+    #[error("what lies at the target is not what was copied; empty it, and copy again")]
+    Different,
+}
+
+impl From<StoreError> for CopyError {
+    fn from(error: StoreError) -> Self {
+        Self::App(error.into())
+    }
+}
+
+/// What was carried over.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Copied {
+    pub records: usize,
+    pub sealed: usize,
+    pub entries: usize,
+    /// Entries with a place in the tree, whose root was compared.
+    pub tree: u64,
+}
+
+/// Carries everything over.
+///
+/// # Errors
+/// Either side is in use, the target is not empty, or what lies there afterwards is not what was copied.
+pub async fn copy(from: &Places, to: &Places) -> Result<Copied, CopyError> {
+    let mut contents = open(from).await?.contents().await?;
+    let sealed = match from.store {
+        None => key::sealed_in(&from.state).map_err(AppError::from)?,
+        Some(_) => take(&mut contents),
+    };
+    let sealed = sealed.ok_or(CopyError::Nothing)?;
+    // What is wrong at the source is said before anything is written.
+    let signing = signing(from, &sealed)?;
+    let size = rooted(&contents, &signing)?;
+    let target = open(to).await?;
+    let mut copied = contents;
+    if to.store.is_some() {
+        copied.sealed.push(sealed.clone());
+        copied.sealed.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+    target.fill(copied.clone()).await?;
+    if to.store.is_none() {
+        key::lay_in(&to.state, &sealed).map_err(AppError::from)?;
+    }
+    let there = target.contents().await?;
+    if there != copied || rooted(&there, &signing)? != size {
+        return Err(CopyError::Different);
+    }
+    Ok(Copied { records: there.records.len(), sealed: there.sealed.len(), entries: there.entries.len(), tree: size })
+}
+
+async fn open(places: &Places) -> Result<Box<dyn Whole>, StoreError> {
+    Ok(match &places.store {
+        None => Box::new(SqliteStore::open(&places.state)?),
+        Some(address) => Box::new(PostgresStore::open_alone(address.clone()).await?),
+    })
+}
+
+/// The signing key leaves the sealed values: a state folder keeps it as a file.
+fn take(contents: &mut Contents) -> Option<Sealed> {
+    let at = contents.sealed.iter().position(|sealed| sealed.id == key::ID)?;
+    Some(contents.sealed.remove(at))
+}
+
+fn signing(from: &Places, sealed: &Sealed) -> Result<SigningKey, CopyError> {
+    let kek = Kek::load(&from.kek, &from.state, from.same_folder).map_err(AppError::from)?;
+    let escrow = Escrow::new(kek, Box::new(SystemRandomness));
+    let opened: SecretValue = escrow.open(sealed).map_err(|error| CopyError::Key(Some(error)))?;
+    opened.expose_str().and_then(|text| SigningKey::parse(text).ok()).ok_or(CopyError::Key(None))
+}
+
+/// The size of the tree, whose root is the one that was signed.
+fn rooted(contents: &Contents, key: &SigningKey) -> Result<u64, CopyError> {
+    let Some((size, note)) = contents.checkpoints.last() else { return Ok(0) };
+    let signed = Checkpoint::open(note.as_bytes(), key.verifier()).map_err(CopyError::Foreign)?;
+    let placed = usize::try_from(*size).ok().and_then(|size| contents.entries.get(..size)).ok_or(CopyError::Changed)?;
+    let root = tree::root(placed.iter().map(|row| entry::hash(&row.bytes)));
+    if (signed.size, signed.root) == (*size, root) { Ok(*size) } else { Err(CopyError::Changed) }
+}

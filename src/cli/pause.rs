@@ -1,0 +1,102 @@
+//! `pause`, `resume`, `abort`: a reset stands still, goes on, or is stopped for good.
+
+use clap::Args;
+use remint_contract::{HostRules, ResetId};
+use serde_json::json;
+
+use crate::cli::exit::of_reset;
+use crate::cli::output::{data, json, next, say, table};
+use crate::cli::reset::{Carry, carry_on};
+use crate::cli::{Exit, Failure, Session};
+use crate::engine::EngineSettings;
+use crate::engine::pause::half_done_of;
+
+#[derive(Debug, Args)]
+pub(super) struct Pause {
+    reset: String,
+    /// Why
+    #[arg(long)]
+    reason: String,
+    /// What is contained stands still, too; without it, containment goes on
+    #[arg(long)]
+    all: bool,
+}
+
+impl Pause {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        let id = ResetId(self.reset);
+        let reset = app.engine.pause(&id, self.all, &session.environment.user(), &self.reason).await?;
+        if session.json() {
+            json(&json!({ "reset": id.0, "status": reset.status, "standstill": reset.standstill }))?;
+        } else {
+            let rest = if self.all { "" } else { "; what is contained goes on" };
+            say(&format!("Paused: reset {id}. Steps under way end, and no other begins{rest}."));
+            next(&format!("remint resume {id} --reason …, or remint abort {id} --reason …"));
+        }
+        Ok(Exit::Done)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Resume {
+    reset: String,
+    /// Why
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    carry: Carry,
+}
+
+impl Resume {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        let id = ResetId(self.reset);
+        app.engine.resume(&id, &session.environment.user(), &self.reason).await?;
+        say(&format!("Resumed: reset {id}."));
+        carry_on(session, &app, &id, &self.carry).await
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Abort {
+    reset: String,
+    /// Why
+    #[arg(long)]
+    reason: String,
+}
+
+impl Abort {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        let id = ResetId(self.reset);
+        app.engine.abort(&id, &session.environment.user(), &self.reason).await?;
+        // What would leave somebody without a working value is brought to an end first; what nobody needs is let go.
+        let reset = app.engine.run(&id).await?;
+        app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;
+        let records = app.engine.rotations(&id).await?;
+        let half = half_done_of(&reset, &records);
+        if session.json() {
+            let half: Vec<_> = half
+                .iter()
+                .map(|(record, what)| {
+                    json!({ "credential": record.credential, "state": record.rotation.state.to_string(), "next_action": what })
+                })
+                .collect();
+            json(&json!({ "reset": id.0, "status": reset.status, "half_done": half }))?;
+        } else {
+            say(&format!("Aborted: reset {id}. What was not begun has no owner any more."));
+            if half.is_empty() {
+                next("nothing: nothing is half done; remint plan --from REF, to plan again");
+            } else {
+                let first = half[0].1.clone();
+                let rows = half
+                    .into_iter()
+                    .map(|(record, what)| [record.credential.to_string(), record.rotation.state.to_string(), what]);
+                data(&table(["half done", "state", "what to do"], rows));
+                next(&first);
+            }
+        }
+        Ok(of_reset(reset.status, records.iter().map(|record| &record.rotation)))
+    }
+}

@@ -1,0 +1,237 @@
+//! The pace of calls from this process: how many at a time, how far apart, and never while the system asked for quiet.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::budget::Part;
+
+/// This process's part of a budget, and who uses it.
+pub(super) struct Pace {
+    slots: Arc<Semaphore>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    part: Part,
+    /// Slots given back that are still in use: they go when their calls end.
+    debt: u32,
+    busy: u32,
+    waiting: u32,
+    /// The most that was busy or waiting since it was last asked for.
+    peak: u32,
+    least: u32,
+    /// The next call's turn.
+    next: Timestamp,
+    quiet: Timestamp,
+}
+
+/// Slots in use. Dropping it lets them go.
+pub struct Held {
+    pace: Arc<Pace>,
+    permit: Option<OwnedSemaphorePermit>,
+    count: u32,
+}
+
+/// Somebody waits for slots.
+pub(super) struct Waiting<'p>(&'p Pace, u32);
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        let inner = Inner {
+            part: Part::default(),
+            debt: 0,
+            busy: 0,
+            waiting: 0,
+            peak: 0,
+            least: 1,
+            next: Timestamp::UNIX_EPOCH,
+            quiet: Timestamp::UNIX_EPOCH,
+        };
+        Self { slots: Arc::new(Semaphore::new(0)), inner: Mutex::new(inner) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody waits for slots, for as long as this lives.
+    pub(super) fn waiting(&self, count: u32) -> Waiting<'_> {
+        let mut inner = self.lock();
+        inner.waiting += count;
+        inner.peak = inner.peak.max(inner.busy + inner.waiting);
+        inner.least = inner.least.max(count);
+        Waiting(self, count)
+    }
+
+    /// Waits for slots, first come first served.
+    pub(super) async fn take(self: &Arc<Self>, count: u32) -> Held {
+        // Never closed, so never refused.
+        let permit = Arc::clone(&self.slots).acquire_many_owned(count).await.ok();
+        self.lock().busy += count;
+        Held { pace: Arc::clone(self), permit, count }
+    }
+
+    /// How many this process would use, and the least that is of use, since it was last asked.
+    pub(super) fn demand(&self) -> (u32, u32) {
+        let mut inner = self.lock();
+        let now = inner.busy + inner.waiting;
+        let least = inner.least;
+        inner.least = 1;
+        (std::mem::replace(&mut inner.peak, now).max(now), least)
+    }
+
+    /// Nobody uses it or waits for it.
+    pub(super) fn idle(&self) -> bool {
+        let inner = self.lock();
+        inner.busy + inner.waiting == 0
+    }
+
+    /// What this process may use at most until its calls have ended.
+    pub(super) fn used(&self) -> Part {
+        let inner = self.lock();
+        Part { slots: inner.part.slots + inner.debt, rate: inner.part.rate }
+    }
+
+    /// Gives slots back; those in use go when their calls end.
+    pub(super) fn shrink(&self, part: Part) {
+        let mut inner = self.lock();
+        let less = inner.part.slots.saturating_sub(part.slots);
+        let free = self.slots.forget_permits(less as usize);
+        inner.debt += less - u32::try_from(free).unwrap_or(less);
+        inner.part.slots -= less;
+        // What still has a slot keeps its distance.
+        if part.slots > 0 {
+            inner.part.rate = inner.part.rate.min(part.rate);
+        }
+    }
+
+    /// Takes more. With `after`, the first call waits its turn: somebody else may just have had it.
+    pub(super) fn grow(&self, part: Part, after: Option<Timestamp>) {
+        let mut inner = self.lock();
+        let more = part.slots.saturating_sub(inner.part.slots);
+        if let (Some(now), 0, Some(gap)) = (after, inner.part.slots, gap(part.rate)) {
+            inner.next = inner.next.max(now + gap);
+        }
+        let paid = more.min(inner.debt);
+        inner.debt -= paid;
+        self.slots.add_permits((more - paid) as usize);
+        inner.part.slots += more;
+        if part.slots > 0 {
+            inner.part.rate = part.rate;
+        }
+    }
+
+    /// Begins a call now, or says when to ask again. Nobody has a turn ahead of its time: the rate may be another by then.
+    pub(super) fn begin(&self, now: Timestamp) -> Result<(), Timestamp> {
+        let mut inner = self.lock();
+        let next = inner.next.max(inner.quiet);
+        if now < next {
+            return Err(next);
+        }
+        if let Some(gap) = gap(inner.part.rate) {
+            // Timers are late by about a millisecond, which only matters, and is only made up for, where calls are close.
+            let late = if gap < CLOSE { gap * 4 } else { Duration::ZERO };
+            inner.next = inner.next.max(now - late) + gap;
+        }
+        Ok(())
+    }
+
+    /// True when calls are spaced, or wait for quiet.
+    pub(super) fn spaced(&self, now: Timestamp) -> bool {
+        let inner = self.lock();
+        inner.part.rate > 0 || inner.quiet > now
+    }
+
+    /// No call begins before then; true when that is later than was known.
+    pub(super) fn hush(&self, until: Timestamp) -> bool {
+        let mut inner = self.lock();
+        let later = until > inner.quiet;
+        inner.quiet = inner.quiet.max(until);
+        later
+    }
+
+    pub(super) fn quiet(&self) -> Timestamp {
+        self.lock().quiet
+    }
+}
+
+/// Between two calls; a little more where lateness is made up for, so that no second ever sees one too many.
+fn gap(rate: u32) -> Option<Duration> {
+    let gap = (rate > 0).then(|| Duration::from_secs(1) / rate)?;
+    Some(if gap < CLOSE { gap + gap / 50 } else { gap })
+}
+
+/// Calls closer than this are close.
+const CLOSE: Duration = Duration::from_millis(20);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().waiting -= self.1;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut inner = self.pace.lock();
+        inner.busy -= self.count;
+        let Some(mut permit) = self.permit.take() else { return };
+        let gone = inner.debt.min(self.count);
+        inner.debt -= gone;
+        if let Some(gone) = permit.split(gone as usize) {
+            gone.forget();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(slots: u32) -> Part {
+        Part { slots, rate: 0 }
+    }
+
+    #[tokio::test]
+    async fn what_is_given_back_while_in_use_goes_when_its_call_ends() {
+        let pace = Arc::new(Pace::new());
+        pace.grow(part(3), None);
+        let (one, two) = (pace.take(1).await, pace.take(1).await);
+        pace.shrink(part(1));
+        assert_eq!(pace.used(), part(2), "two still run");
+        drop(one);
+        assert_eq!(pace.used(), part(1));
+        assert_eq!(pace.slots.available_permits(), 0);
+        drop(two);
+        assert_eq!(pace.slots.available_permits(), 1);
+        pace.grow(part(4), None);
+        assert_eq!((pace.used(), pace.slots.available_permits()), (part(4), 4));
+    }
+
+    #[tokio::test]
+    async fn calls_are_spaced_by_the_rate() {
+        let pace = Pace::new();
+        pace.grow(Part { slots: 9, rate: 4 }, None);
+        let mut now = Timestamp::UNIX_EPOCH;
+        let mut begun = Vec::new();
+        while begun.len() < 5 {
+            match pace.begin(now) {
+                Ok(()) => begun.push(now.as_millisecond()),
+                Err(next) => now = next,
+            }
+        }
+        assert_eq!(begun, [0, 250, 500, 750, 1000]);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_counted_and_counted_no_more_when_it_gives_up() {
+        let pace = Arc::new(Pace::new());
+        drop(pace.waiting(2));
+        assert_eq!(pace.demand(), (2, 2), "it was there");
+        assert_eq!(pace.demand(), (0, 1));
+        assert!(pace.idle());
+    }
+}

@@ -1,0 +1,65 @@
+//! Versions of ours that die with the old one: half-minted ones of a rotation that was taken over, or that turned to
+//! contain. Each is killed, what came from it is ended, and its value is tried, as for the old one.
+
+use std::sync::Arc;
+
+use remint_contract::Verb;
+use remint_core::machine::Reason;
+
+use crate::engine::effect::{Effect, Stop, Task};
+use crate::engine::step::prove::{Tried, try_old};
+
+/// Kills them for good: nobody goes back to a value that was never in use.
+pub(super) async fn kill(task: &mut Task, verb: Verb) -> Result<(), Stop> {
+    let run = Arc::clone(&task.run);
+    let document = run.document(&task.credential())?;
+    let system = &document.issued_by.system;
+    if !run.host.connector(system)?.describe().verbs.contains(&verb) {
+        return Ok(());
+    }
+    let target = &document.issued_by.target;
+    let new = task.facts.new.as_ref().and_then(|new| new.id.clone());
+    let ids: Vec<_> = task.facts.also.iter().filter_map(|version| version.id.clone()).collect();
+    for id in ids.iter().filter(|id| new.as_ref() != Some(*id)) {
+        let actor = run.manager(document).await?;
+        let effect = Effect { system, verb, about: id.0.clone(), version: Some(id), actor, seal: None };
+        task.effect(effect, |connector, call| {
+            let (target, id) = (target.clone(), id.clone());
+            async move {
+                if verb == Verb::EndDerived {
+                    connector.end_derived(&call, &target, &id).await.map(drop)
+                } else {
+                    connector.revoke(&call, &target, &id).await
+                }
+            }
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// None of them is accepted any more.
+pub(super) async fn prove(task: &Task) -> Result<(), Stop> {
+    let run = Arc::clone(&task.run);
+    let document = run.document(&task.credential())?;
+    let system = &document.issued_by.system;
+    if !run.host.connector(system)?.describe().verbs.contains(&Verb::Probe) {
+        return Ok(());
+    }
+    let deadline = run.context.clock.now() + run.settings.settle(run.propagation(system)?);
+    for version in &task.facts.also {
+        let Some(value) = run.material(version).await? else { continue };
+        loop {
+            let reason = match try_old(&run, task.member(), &value).await {
+                Tried::Refused => break,
+                Tried::Accepted(endpoints) => Reason::Alive { endpoints },
+                Tried::Unclear(why) => Reason::Unclear { what: format!("trying a half-minted value: {why}") },
+            };
+            if run.context.clock.now() >= deadline {
+                return Err(Stop::Park(reason));
+            }
+            run.context.clock.sleep(run.settings.poll).await;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! What a person does: tasks with exact words. Remint looks, before and after, and proves.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use remint_contract::ResetId;
+use remint_core::machine::{Reason, Version};
+use remint_core::step::Step;
+use serde_json::json;
+
+use crate::engine::EngineError;
+use crate::engine::effect::{Stop, Task};
+use crate::engine::record::{TaskRecord, entry, kind, put, read};
+use crate::engine::step::mint::park;
+use crate::store::{Key, Rule};
+
+/// A person's step of a member has one task, for ever.
+#[must_use]
+pub fn task_id(reset: &ResetId, index: usize, step: Step) -> String {
+    format!("{reset}-{index}-{step}")
+}
+
+/// The version that a person made, read from where he put it.
+pub(super) async fn made(task: &mut Task) -> Result<Version, Stop> {
+    let run = Arc::clone(&task.run);
+    let document = run.document(&task.credential())?;
+    let places: Vec<String> = run.eventual(task.member()).iter().map(|place| place.at.to_string()).collect();
+    let issued = &document.issued_by;
+    let mut words =
+        format!("make a new value of {} at {}, target {}", task.credential(), issued.system, issued.target.name);
+    if !places.is_empty() {
+        words.push_str(&format!("; write it to {}", places.join(" and ")));
+    }
+    words.push_str("; leave the old one alive");
+    attested(task, Step::Mint, words).await?;
+    let mut version = Version { id: None, username: None, sealed: None, principal: None, accepted_at: BTreeSet::new() };
+    let Some(source) = document.source() else { return Ok(version) };
+    let material = run.host.read(source).await?;
+    let old = match &task.facts.old {
+        Some(old) => run.material(old).await?,
+        None => None,
+    };
+    if old.is_some_and(|old| old == material) {
+        return Err(park(&format!(
+            "the old value is still at {}; write the new one there, then `remint retry`",
+            source.at
+        )));
+    }
+    version.id = run.which(document, &material).await?;
+    let operation = run.context.operation().map_err(EngineError::from)?;
+    version.sealed = Some(task.seal(&operation, &material.secret)?);
+    version.username = material.username;
+    Ok(version)
+}
+
+/// A person says that the old version is dead. Whether it is, the proof shows.
+pub(super) async fn killed(task: &mut Task, step: Step) -> Result<(), Stop> {
+    let run = Arc::clone(&task.run);
+    let issued = run.document(&task.credential())?.issued_by.clone();
+    let which = task.facts.old.as_ref().and_then(|old| old.id.as_ref()).map_or_else(String::new, |id| format!(" {id}"));
+    let words = format!(
+        "kill the old version{which} of {} at {}, target {}, and end its sessions",
+        task.credential(),
+        issued.system,
+        issued.target.name
+    );
+    attested(task, step, words).await
+}
+
+/// Goes on once a person said so; until then it waits, with a task that is made once.
+async fn attested(task: &mut Task, step: Step, words: String) -> Result<(), Stop> {
+    let run = Arc::clone(&task.run);
+    let id = task_id(&run.id, task.index, step);
+    let found = run.store.get(&Key { kind: kind::TASK, id: id.clone() }).await.map_err(EngineError::from)?;
+    if let Some(record) = found {
+        let known: TaskRecord = read(record).map_err(EngineError::from)?;
+        return if known.attested.is_some() { Ok(()) } else { Err(waits(&known)) };
+    }
+    let record =
+        TaskRecord { id: id.clone(), reset: run.id.clone(), about: task.credential(), what: words, attested: None };
+    let now = run.context.clock.now();
+    let body = json!({ "why": record.what, "task": id });
+    task.pending.entries.push(entry("task.opened", now, Some(&run.id), Some(&record.about), &body));
+    task.pending.puts.push(put(kind::TASK, id, &run.id.0, &record, Rule::Upsert).map_err(EngineError::from)?);
+    Err(waits(&record))
+}
+
+fn waits(record: &TaskRecord) -> Stop {
+    Stop::Park(Reason::Task { what: format!("{}; then `remint task attest {}`", record.what, record.id) })
+}
