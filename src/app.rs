@@ -231,6 +231,7 @@ impl App {
             Sequencer::new(Arc::clone(&store), Arc::clone(&key), Arc::clone(&context.clock), settings.holder.clone());
         let sequencer = Arc::new(sequencer.with_anchor(written));
         let engine = Engine::new(store, escrow, kinds, rules, context.clone(), settings);
+        let engine = if standing.is_sound() { engine } else { engine.budgeted_in(Arc::clone(&raw)) };
         Ok(Self { engine, key, sequencer, folder: places.state.clone(), standing, store: raw, anchor })
     }
 

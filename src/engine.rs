@@ -209,6 +209,16 @@ impl Engine {
         }
     }
 
+    /// The same engine, with the budgets of its calls kept in another store: a state that may only be looked at still asks
+    /// its issuers.
+    #[must_use]
+    pub(crate) fn budgeted_in(mut self, store: Arc<dyn Store>) -> Self {
+        let (context, holder) = (self.context.clone(), self.settings.holder.clone());
+        let buckets = host::Buckets::new(store, context, holder, self.settings.host, self.progress.clone());
+        self.buckets = Arc::new(buckets);
+        self
+    }
+
     /// Everything that tells what is going on; a slow watcher misses some, and never holds the engine.
     #[must_use]
     pub fn watch(&self) -> broadcast::Receiver<Progress> {

@@ -222,6 +222,9 @@ impl Case {
         let saves = (0..commits).flat_map(|at| COMMITS.iter().map(move |fate| (at, Blow::Commit(*fate))));
         for (at, blow) in calls.chain(saves) {
             points += 1;
+            if points % sample() != 0 {
+                continue;
+            }
             let (script, wrong, story) = run(at, Some(blow));
             let struck = script.struck.lock().unwrap().clone();
             assert!(struck.is_some(), "{self:?}: nothing was struck at {at} by {blow:?}");
@@ -237,6 +240,13 @@ impl Case {
     }
 }
 
+/// In CI every point is struck; elsewhere every seventh, which takes a minute.
+fn sample() -> usize {
+    #[expect(clippy::disallowed_methods, reason = "CI says so in the environment")]
+    let all = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    if all { 1 } else { 7 }
+}
+
 /// Every path of one issuer, with both kinds of store, what Remint itself acts through, and with targets that know deadlines and targets that do not.
 fn every_step_of(issuer: &'static str) {
     let one_value = ISSUERS.iter().any(|(of, _, _, strategy)| *of == issuer && *strategy == Strategy::InPlace);
@@ -248,7 +258,8 @@ fn every_step_of(issuer: &'static str) {
         (Path::Cut, "plain", false, false),
     ] {
         // What is replaced in place has no second value to hold back in escrow.
-        if !(one_value && path == Path::Cut) {
+        // What Remint acts through and only itself can mint again is refused by the planner.
+        if !(one_value && (path == Path::Cut || own)) {
             Case { issuer, path, store, deadlines, own }.strike_everything();
         }
     }

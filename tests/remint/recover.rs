@@ -297,7 +297,7 @@ async fn an_issuer_that_cannot_be_asked_keeps_the_state_read_only_until_it_is_na
     drop(app);
     let app = site.open().await;
     assert_eq!(app.standing, Standing::Unreconciled);
-    drop(mute);
+
     let bank = BTreeSet::from(["System/bank".parse().unwrap()]);
     let done = recover(&app, "tester", &bank).await.unwrap();
     assert!(done.begun.is_none() && done.reconciled.not_asked == ["System/bank"], "{done:?}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use remint::store::{Change, Committed, Fence, Key, Record, Rule, Sealed, Store, StoreError};
+use remint::store::{Bell, Change, Committed, Fence, Key, Record, Rule, Sealed, Store, StoreError, Wake};
 use remint_contract::ResetId;
 use remint_evidence_format::tree::Hash;
 use remint_evidence_format::{Draft, Stored, entry};
@@ -24,6 +24,7 @@ pub(crate) type Watcher = Box<dyn Fn(Option<&Value>, &Value, &[Draft]) + Send + 
 pub(crate) struct MemoryStore {
     inner: Mutex<Inner>,
     watcher: Mutex<Option<Watcher>>,
+    bell: Bell,
 }
 
 #[derive(Default)]
@@ -167,12 +168,17 @@ impl Store for MemoryStore {
             .map(|(before, put)| (before, &put.body))
             .collect();
         let committed = inner.apply(&change)?;
+        self.bell.ring(Bell::of(&change));
         if let Some(watcher) = &*self.watcher.lock().unwrap() {
             for (before, after) in rotations {
                 watcher(before.as_ref(), after, &change.entries);
             }
         }
         Ok(committed)
+    }
+
+    async fn watch(&self) -> Result<Box<dyn Wake>, StoreError> {
+        Ok(self.bell.watch())
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
