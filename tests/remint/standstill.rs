@@ -118,7 +118,7 @@ async fn an_abort_stops_where_it_is_safe_leaves_nobody_without_a_value_and_frees
     plan.precedences = vec![Precedence { before: (0, Step::Sweep), after: (1, Step::Deliver), row }];
     let id = rig.approved(&engine, plan).await;
     let slow = Trouble::Latency(Duration::from_millis(600));
-    rig.world.fault("bank", Fault::on("enumerate", slow).from("remint")).unwrap();
+    rig.world.fault("bank", Fault::on("list", slow).from("remint")).unwrap();
     let running = spawn(&engine, &id);
     until(async || {
         let waits = engine.rotations(&id).await.unwrap()[1].rotation.state == State::Waiting { step: Step::Deliver };

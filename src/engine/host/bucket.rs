@@ -56,6 +56,8 @@ struct Inner {
     circuit: Option<Open>,
     /// Failures in a row, here.
     failures: u32,
+    /// When the first of them ended.
+    failing: Timestamp,
     /// Somebody looks at the record now and then.
     kept: bool,
 }
@@ -113,7 +115,14 @@ impl Bucket {
         me: Weak<Self>,
         keepers: Keepers,
     ) -> Self {
-        let inner = Inner { whole, until: Timestamp::UNIX_EPOCH, circuit: None, failures: 0, kept: false };
+        let inner = Inner {
+            whole,
+            until: Timestamp::UNIX_EPOCH,
+            circuit: None,
+            failures: 0,
+            failing: Timestamp::UNIX_EPOCH,
+            kept: false,
+        };
         Self {
             name,
             system,
@@ -233,8 +242,14 @@ impl Bucket {
         let news = {
             let mut inner = self.lock();
             inner.failures += 1;
+            let now = self.context.clock.now();
+            if inner.failures == 1 {
+                inner.failing = now;
+            }
+            // Many calls at once may fail in a row while others are answered: a system is down when it stays so.
+            let lasting = now.duration_since(inner.failing).unsigned_abs() >= self.settings.backoff * 2;
             match &inner.circuit {
-                None if inner.failures >= self.settings.failures => News::Opened,
+                None if inner.failures >= self.settings.failures && lasting => News::Opened,
                 Some(_) if turn.trying => News::TryFailed,
                 _ => return,
             }
