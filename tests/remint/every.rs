@@ -125,7 +125,7 @@ impl Case {
     fn stage(self) -> Stage {
         let (system, _, _, strategy) = *ISSUERS.iter().find(|(system, ..)| *system == self.issuer).unwrap();
         let mut make = Make::new();
-        systems(&mut make, 8);
+        systems(&mut make, remint_core::estate::Budget::default());
         make.workload("w0");
         let count = match (self.own, self.path) {
             (true, _) => 0,

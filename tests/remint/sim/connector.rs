@@ -330,7 +330,10 @@ impl Connector for Sim {
 
     async fn probe(&self, call: &Call, target: &Target, material: &Material, _: usize) -> Result<Verdict, Error> {
         let shown = material.clone();
-        let act = self.issuer(move |issuer| Ok(issuer.accepts(&shown).is_some()));
+        let act = self.issuer(move |issuer| {
+            let accepted = issuer.accepts(&shown).map(str::to_owned);
+            Ok(accepted.and_then(|id| issuer.versions.get_mut(&id)).map(|version| version.untried = false).is_some())
+        });
         Ok(match self.ask(call, Verb::Probe, &target.name, act).await {
             Ok(true) => Verdict::Accepted,
             Ok(false) => Verdict::Denied,
