@@ -18,9 +18,9 @@ use crate::rig::{Rig, Shape};
 /// Two replicas that look at their budgets often.
 fn replicas(rig: &mut Rig) -> [Engine; 2] {
     rig.settings.host.look = Duration::from_millis(5);
-    rig.settings.holder = "one".to_owned();
+    "one".clone_into(&mut rig.settings.holder);
     let one = rig.engine();
-    rig.settings.holder = "two".to_owned();
+    "two".clone_into(&mut rig.settings.holder);
     let two = rig.engine_over(Arc::clone(&one.store));
     [one, two]
 }

@@ -206,6 +206,7 @@ impl Case {
     }
 
     /// Strikes everything, in every way.
+    #[expect(clippy::print_stdout, reason = "what was struck, for who runs it with --nocapture")]
     fn strike_everything(self) {
         let run = |at, blow| {
             let runtime =

@@ -23,6 +23,9 @@ mod settings;
 
 pub(crate) use settings::{Role, Settings};
 
+/// A call that lands, told with how it came.
+type Landing<T> = dyn Fn(&str) -> Result<T, Error> + Send + Sync;
+
 /// How one process reaches the world.
 pub(crate) struct Net {
     pub(crate) process: String,
@@ -109,7 +112,7 @@ impl Sim {
         let deadline = call.deadline;
         let name = system.to_owned();
         let world = Arc::clone(&net.world);
-        let land: Arc<dyn Fn(&str) -> Result<T, Error> + Send + Sync> = Arc::new(move |how: &str| {
+        let land: Arc<Landing<T>> = Arc::new(move |how: &str| {
             let now = world.time.now();
             let answer = world.land(|state| {
                 if state.refuses_late(&name) && changes(verb) && now > deadline {

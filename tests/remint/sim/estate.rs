@@ -85,7 +85,7 @@ impl Make {
             fields: fields.clone(),
             source: index == 0,
         };
-        let outage = (strategy == Strategy::InPlace).then_some(Duration::from_secs(60));
+        let outage = (strategy == Strategy::InPlace).then_some(Duration::from_mins(1));
         let credential = Credential {
             meta: meta(of),
             class: CredentialClass::Authenticator,
@@ -119,7 +119,7 @@ impl Make {
 }
 
 pub(crate) fn issuer(name: &str, slots: Slots, made_by: MadeBy) -> Settings {
-    Settings { slots, made_by, ..store(name, false, false, false) }.as_role(Role::Issuer)
+    Settings { slots, made_by, ..store(name, false, false, false) }.with_role(Role::Issuer)
 }
 
 pub(crate) fn store(name: &str, staged: bool, versioned: bool, compares: bool) -> Settings {
@@ -135,11 +135,11 @@ pub(crate) fn store(name: &str, staged: bool, versioned: bool, compares: bool) -
 }
 
 pub(crate) fn floor() -> Settings {
-    store("floor", false, false, false).as_role(Role::Floor)
+    store("floor", false, false, false).with_role(Role::Floor)
 }
 
 impl Settings {
-    fn as_role(self, role: Role) -> Self {
+    fn with_role(self, role: Role) -> Self {
         Self { role, ..self }
     }
 }
