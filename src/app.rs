@@ -20,7 +20,7 @@ use crate::engine::{Engine, EngineError, EngineSettings};
 use crate::escrow::{Escrow, Keeping, Kek, KekError, SystemRandomness};
 use crate::evidence::Sequencer;
 use crate::evidence::anchor::{Anchor, AnchorError, Remembered, Standing, standing};
-use crate::evidence::key::{KeyError, is_there, open_or_create, open_or_create_in};
+use crate::evidence::key::{self, KeyError, is_there, open_or_create, open_or_create_in};
 use crate::evidence::sequencer::SequencerError;
 use crate::store::postgres::{Address, AddressError, PostgresStore};
 use crate::store::readonly::ReadOnly;
@@ -208,8 +208,12 @@ impl App {
         let kek = places.keys()?;
         let escrow = Arc::new(Escrow::new(kek, Box::new(SystemRandomness)));
         // A log whose key is gone is not continued by another key of the same name.
+        let there = match &places.store {
+            None => is_there(&places.state),
+            Some(_) => raw.sealed(key::ID).await?.is_some(),
+        };
         let name = match raw.checkpoint().await? {
-            Some((_, note)) if places.store.is_none() && !is_there(&places.state) => successor(&origin(&note)),
+            Some((_, note)) if !there => successor(&origin(&note)),
             _ => FIRST_ORIGIN.to_owned(),
         };
         let key = Arc::new(match &places.store {

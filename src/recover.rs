@@ -28,7 +28,7 @@ use crate::engine::record::{ResetStatus, entry, kind, put, read};
 use crate::escrow::SystemRandomness;
 use crate::evidence::Sequencer;
 use crate::evidence::anchor::{Remembered, Standing, restored, unreconciled};
-use crate::evidence::key::succeed;
+use crate::evidence::key::{is_there, succeed, succeed_in};
 use crate::store::{Change, Key, Rule, Store, StoreError};
 
 /// What a recovery did.
@@ -118,8 +118,12 @@ async fn begin(app: &App, engine: &Engine, by: &str) -> Result<(Begun, Arc<Signi
     let key = if app.key.verifier().name() == name {
         Arc::clone(&app.key)
     } else {
-        let escrow = &engine.escrow;
-        Arc::new(succeed(&app.folder, app.key.verifier().name(), &name, escrow, &SystemRandomness)?)
+        let (escrow, last) = (&engine.escrow, app.key.verifier().name());
+        Arc::new(if is_there(&app.folder) {
+            succeed(&app.folder, last, &name, escrow, &SystemRandomness)?
+        } else {
+            succeed_in(&*app.store, last, &name, escrow, &SystemRandomness).await?
+        })
     };
     let verifier = key.verifier().to_string();
     let words = format!(

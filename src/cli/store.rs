@@ -17,7 +17,9 @@ use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
 use crate::escrow::{Keeping, Kek, SystemRandomness};
 use crate::recover::{Recovery, mark_restored, recover};
+use crate::store::Store as _;
 use crate::store::dump::{self, BackupError, QUEUE, Tally};
+use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::{SqliteStore, dump_beside};
 
 #[derive(Debug, Subcommand)]
@@ -62,11 +64,17 @@ impl Store {
 
 async fn backup(session: &Session, file: &Path) -> Result<Exit, Failure> {
     let places = session.places()?;
-    if !places.state.join("remint.db").is_file() {
-        return Err(AppError::NotInitialised(places.state).into());
-    }
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let (sent, written) = tokio::join!(dump_beside(&places.state, sender), dump::write(file, receiver));
+    let picture = async {
+        match &places.store {
+            Some(address) => PostgresStore::open(address.clone()).await?.dump(false, sender).await,
+            None => dump_beside(&places.state, sender).await,
+        }
+    };
+    if places.store.is_none() && !places.state.join("remint.db").is_file() {
+        return Err(AppError::NotInitialised(places.state.clone()).into());
+    }
+    let (sent, written) = tokio::join!(picture, dump::write(file, receiver));
     let tally = match (written, sent) {
         // What kept the store from being read is why the file is not whole.
         (Err(BackupError::Store(_)), Err(error)) => return Err(error.into()),
@@ -87,9 +95,12 @@ async fn restore(session: &Session, file: &Path) -> Result<Exit, Failure> {
     if matches!(Keeping::of(&places.kek), Keeping::File(_)) {
         Kek::create(&places.kek, &places.state, places.same_folder, &SystemRandomness).map_err(AppError::from)?;
     }
-    let store = SqliteStore::open(&places.state)?;
-    let tally = dump::restore(file, &store).await?;
-    let anchor = mark_restored(&store, &file.display().to_string()).await?;
+    let store: Box<dyn crate::store::Store> = match &places.store {
+        Some(address) => Box::new(PostgresStore::open_alone(address.clone()).await?),
+        None => Box::new(SqliteStore::open(&places.state)?),
+    };
+    let tally = dump::restore(file, &*store).await?;
+    let anchor = mark_restored(&*store, &file.display().to_string()).await?;
     told(session, file, &tally)?;
     if !session.json() {
         if let Some(anchor) = anchor {

@@ -149,6 +149,28 @@ pub async fn open_or_create_in(
     opened.expose_str().and_then(|text| SigningKey::parse(text).ok()).ok_or(KeyError::Garbled)
 }
 
+/// As [`succeed`], where replicas share the key: the one before stays sealed under its own name.
+///
+/// # Errors
+/// The store fails, or the key before does not open.
+pub async fn succeed_in(
+    store: &dyn Store,
+    before: &str,
+    name: &str,
+    escrow: &Escrow,
+    randomness: &dyn Randomness,
+) -> Result<SigningKey, KeyError> {
+    let (key, sealed) = make(name, escrow, randomness)?;
+    let mut change = Change { unseals: vec![ID.to_owned()], seals: vec![sealed], ..Change::default() };
+    if let Some(old) = store.sealed(ID).await? {
+        let old = escrow.open(&old).map_err(KeyError::Stored)?;
+        let kept = format!("{ID}.{}", before.replace('/', "_"));
+        change.seals.push(escrow.seal(&kept, SCOPE, &old, None).map_err(KeyError::Seal)?);
+    }
+    store.commit(change).await?;
+    Ok(key)
+}
+
 /// The sealed key of a state folder, for a copy; `None` when there is none.
 ///
 /// # Errors
