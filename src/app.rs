@@ -13,6 +13,7 @@ use remint_evidence_format::note::SigningKey;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::app::replica::Replica;
 use crate::config::Environment;
 use crate::context::Context;
 use crate::engine::record::{entry, kind, put, read};
@@ -28,6 +29,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Change, Key, Rule, Store, StoreError};
 
 pub mod copy;
+mod replica;
 
 /// The most that is read of one file; the loader refuses one that is larger than it takes, by its length.
 const READ_AT_MOST: u64 = 8 << 20;
@@ -71,6 +73,8 @@ pub struct App {
     /// The store as it is, for the recovery.
     pub store: Arc<dyn Store>,
     pub anchor: Option<Anchor>,
+    /// Held for as long as this process goes by its name.
+    _replica: Option<Replica>,
 }
 
 /// Why a state cannot be opened, or files not be loaded.
@@ -196,13 +200,24 @@ impl App {
         rules: HostRules,
         mut settings: EngineSettings,
     ) -> Result<Self, AppError> {
+        let mut replica = None;
         let raw: Arc<dyn Store> = match &places.store {
             None => Arc::new(SqliteStore::open(&places.state)?),
             Some(address) => {
                 folder(&places.state)?;
-                // Replicas are told apart by their names: one that crashed is waited for until its leases end.
-                settings.holder = format!("{}-{}", settings.holder, context.hex(8).map_err(EngineError::from)?);
-                Arc::new(PostgresStore::open(address.clone()).await?)
+                replica = Replica::here(&places.state)
+                    .map_err(|source| AppError::Read { path: places.state.clone(), source })?;
+                let name = match &replica {
+                    Some(replica) => replica.name.clone(),
+                    None => context.hex(8).map_err(EngineError::from)?,
+                };
+                settings.holder = format!("{}-{name}", settings.holder);
+                let store = PostgresStore::open(address.clone()).await?;
+                if replica.is_some() {
+                    // What it sent last may still reach the store: with its leases let go, that is refused.
+                    store.abandon(&settings.holder).await?;
+                }
+                Arc::new(store)
             }
         };
         let kek = places.keys()?;
@@ -232,7 +247,16 @@ impl App {
         let sequencer = Arc::new(sequencer.with_anchor(written));
         let engine = Engine::new(store, escrow, kinds, rules, context.clone(), settings);
         let engine = if standing.is_sound() { engine } else { engine.budgeted_in(Arc::clone(&raw)) };
-        Ok(Self { engine, key, sequencer, folder: places.state.clone(), standing, store: raw, anchor })
+        Ok(Self {
+            engine,
+            key,
+            sequencer,
+            folder: places.state.clone(),
+            standing,
+            store: raw,
+            anchor,
+            _replica: replica,
+        })
     }
 
     /// Refuses what would change something outside the store of a state that may only be looked at.

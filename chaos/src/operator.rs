@@ -76,7 +76,7 @@ impl Operator {
         loop {
             // Nobody answers while the daemon starts, and in the middle of a request when it is killed.
             let _ = self.look().await;
-            if self.last && self.current.is_none() {
+            if self.last && self.current.is_none() && !self.taken.is_empty() {
                 return;
             }
             tokio::time::sleep(PACE).await;
@@ -90,7 +90,7 @@ impl Operator {
         if listed.is_good() && self.running.is_none() {
             self.running = Some(resets.iter().any(|reset| reset["status"] == "running"));
         }
-        if self.current.is_none() && !self.last {
+        if self.current.is_none() && !(self.last && !self.taken.is_empty()) {
             self.current = Some(self.next());
         }
         let Some((id, wish)) = self.current.clone() else { return Ok(()) };

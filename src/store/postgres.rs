@@ -64,6 +64,15 @@ impl PostgresStore {
         Self::hold(Server::new(address, true)).await
     }
 
+    /// Lets go of every lease of a holder that is known to have ended: nobody waits for it, and whatever it sent last and
+    /// the server has not carried out yet is refused.
+    ///
+    /// # Errors
+    /// The server cannot be asked.
+    pub async fn abandon(&self, holder: &str) -> Result<(), StoreError> {
+        lease::abandon(&self.pool, holder).await
+    }
+
     async fn hold(server: Server) -> Result<Self, StoreError> {
         let connection = server.open().await?;
         Ok(Self { pool: server.pool()?, writer: Writer::start(server.clone(), connection), server })
@@ -134,6 +143,10 @@ impl Store for PostgresStore {
 
     async fn checkpoint(&self) -> Result<Option<(u64, String)>, StoreError> {
         read::checkpoint(&self.pool).await
+    }
+
+    async fn sealed_after(&self, after: Option<&str>, limit: usize) -> Result<Vec<Sealed>, StoreError> {
+        read::sealed_after(&self.pool, after.unwrap_or_default(), limit).await
     }
 }
 
