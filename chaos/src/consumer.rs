@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
+use remint_contract::{Clock as _, SystemClock};
 use sqlx::postgres::PgConnection;
 use tokio::task::JoinSet;
 
@@ -21,7 +23,8 @@ const FRESH: u64 = 20;
 #[derive(Default)]
 pub(crate) struct Ledger {
     pub(crate) requests: u64,
-    pub(crate) failed: u64,
+    /// Who failed, and when.
+    pub(crate) failed: Vec<(String, Timestamp)>,
     /// Every login that ever lay in a file.
     pub(crate) ever: BTreeSet<Login>,
 }
@@ -85,7 +88,9 @@ impl Consumer {
     fn note(&self, good: bool, login: Option<&Login>) {
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         ledger.requests += 1;
-        ledger.failed += u64::from(!good);
+        if !good {
+            ledger.failed.push((self.name.clone(), SystemClock.now()));
+        }
         if let Some(login) = login
             && !ledger.ever.contains(login)
         {

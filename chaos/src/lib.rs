@@ -11,7 +11,8 @@
 //!
 //! Errors: what keeps it from counting. What Remint did wrong is no error but a number in [`Tally`].
 
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -50,7 +51,8 @@ pub enum Store {
 pub struct Options {
     /// The program under test.
     pub program: PathBuf,
-    pub server: Server,
+    /// Without one there are no roles, and no store over PostgreSQL.
+    pub server: Option<Server>,
     pub store: Store,
     pub kills: u32,
     pub seed: u64,
@@ -83,7 +85,9 @@ pub struct Tally {
     /// How often a person had to let something parked try again.
     pub retries: u32,
     pub requests: u64,
-    pub failed_requests: u64,
+    pub failed_requests: usize,
+    /// Of those, the ones during a rolling reset: only announced outages may cause them.
+    pub failed_rolling: u32,
     pub seconds: f64,
     /// What is wrong, in words, and what rested or was refused meanwhile.
     pub problems: Vec<String>,
@@ -123,13 +127,19 @@ pub async fn run(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Outcome<Tall
 
 /// The world, and the program's own folder.
 struct Stage {
-    roles: Roles,
+    database: Option<Database>,
     demo: demo::Estate,
-    consumers: Consumers,
     traffic: remint_fake::world::Traffic,
     program: Program,
-    database: Option<String>,
     key: String,
+}
+
+/// The side of the world that is a real server.
+pub(crate) struct Database {
+    pub(crate) roles: Roles,
+    pub(crate) consumers: Consumers,
+    /// The daemon's own store, when it is here.
+    store: Option<String>,
 }
 
 impl Stage {
@@ -139,28 +149,22 @@ impl Stage {
         for part in ["estate", "keys"] {
             std::fs::create_dir(folder.path().join(part))?;
         }
-        let roles = Roles::create(options.server.clone(), format!("{name}_"), options.roles, folder.path()).await?;
         let cast = demo::Options { seed: options.seed, latency: LATENCY, ..demo::Options::default() };
         let demo = demo::Estate::start(&cast).await?;
         std::fs::write(folder.path().join("estate/demo.yaml"), &demo.documents)?;
-        std::fs::write(folder.path().join("estate/database.yaml"), roles.documents()?)?;
-        let (store, database) = match options.store {
-            Store::Sqlite => (None, None),
-            Store::Postgresql => {
-                let word = folder.path().join("keys/store-password");
-                std::fs::write(&word, &options.server.boss.password)?;
-                options.server.run(format!("CREATE DATABASE {name}")).await?;
-                let Server { address, boss } = &options.server;
-                let url = format!("postgres://{}@{address}/{name}?password_file={}", boss.user, word.display());
-                (Some(url), Some(name))
-            }
+        let database = match &options.server {
+            None => None,
+            Some(server) => Some(Database::build(server, options, &name, folder.path()).await?),
         };
-        let program = Program::new(options.program.clone(), folder.path().to_owned(), store);
+        let url = database.as_ref().and_then(|database| database.url(folder.path()));
+        if options.store == Store::Postgresql && url.is_none() {
+            return Err("a store over PostgreSQL needs a server".into());
+        }
+        let program = Program::new(options.program.clone(), folder.path().to_owned(), url);
         let (made, answer) = program.ask(["init", "--single-operator"]).await?;
         let key = answer["key"].as_str().filter(|_| made.success()).ok_or("the state could not be made")?.to_owned();
-        let consumers = Consumers::start(&roles);
-        let traffic = demo.world.traffic(Duration::from_millis(100), &std::collections::BTreeSet::new());
-        Ok(Self { roles, demo, consumers, traffic, program, database, key })
+        let traffic = demo.world.traffic(Duration::from_millis(100), &BTreeSet::new());
+        Ok(Self { database, demo, traffic, program, key })
     }
 
     /// True while a service is answering a call of Remint's.
@@ -171,10 +175,39 @@ impl Stage {
     }
 
     async fn drop(self) -> Outcome<()> {
-        let Self { roles, consumers, database, .. } = self;
+        match self.database {
+            Some(database) => database.drop().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Database {
+    async fn build(server: &Server, options: &Options, name: &str, folder: &Path) -> Outcome<Self> {
+        let roles = Roles::create(server.clone(), format!("{name}_"), options.roles, folder).await?;
+        std::fs::write(folder.join("estate/database.yaml"), roles.documents()?)?;
+        let mut store = None;
+        if options.store == Store::Postgresql {
+            std::fs::write(folder.join(PASSWORD), &server.boss.password)?;
+            server.run(format!("CREATE DATABASE {name}")).await?;
+            store = Some(name.to_owned());
+        }
+        let consumers = Consumers::start(&roles);
+        Ok(Self { roles, consumers, store })
+    }
+
+    /// Where the daemon's store is, when it is here.
+    fn url(&self, folder: &Path) -> Option<String> {
+        let (Server { address, boss }, name) = (&self.roles.server, self.store.as_ref()?);
+        let password = folder.join(PASSWORD);
+        Some(format!("postgres://{}@{address}/{name}?password_file={}", boss.user, password.display()))
+    }
+
+    async fn drop(self) -> Outcome<()> {
+        let Self { roles, consumers, store } = self;
         drop(consumers);
-        if let Some(database) = database {
-            roles.server.run(format!("DROP DATABASE {database} WITH (FORCE)")).await?;
+        if let Some(store) = store {
+            roles.server.run(format!("DROP DATABASE {store} WITH (FORCE)")).await?;
         }
         roles.drop().await
     }
@@ -192,12 +225,18 @@ struct Lives {
 impl Lives {
     fn new(options: &Options, stage: &Stage) -> Self {
         let credential = |name: &str| format!("Credential/{name}");
-        let database: Vec<String> = (0..options.roles).map(|index| format!("Credential/c{index:02}")).collect();
+        let roles = stage.database.as_ref().map(|database| &database.roles);
+        let count = roles.map_or(0, |roles| roles.count);
+        let database: Vec<String> = (0..count).map(|index| format!("Credential/c{index:02}")).collect();
         let all = [vec![credential("ci-deploy")], database.clone()].concat();
-        let own = ["remint-ids-core", "remint-vault-ci", "pg-admin"].map(credential).to_vec();
+        let own = ["remint-ids-core", "remint-vault-ci"].into_iter().chain(roles.map(|_| "pg-admin"));
+        let own = own.map(credential).collect();
         let demo = stage.demo.placed.iter().map(|placed| credential(&placed.name));
-        let scopes =
-            Scopes { wide: vec![all, own], single: demo.chain(database).collect(), except: stage.roles.except() };
+        let scopes = Scopes {
+            wide: vec![all, own],
+            single: demo.chain(database).collect(),
+            except: roles.map(Roles::except).unwrap_or_default(),
+        };
         let operator = Operator::new(stage.program.door(), scopes, StdRng::seed_from_u64(options.seed));
         let rng = StdRng::seed_from_u64(options.seed.wrapping_add(1));
         Self { operator, rng, kills: 0, in_flight: 0, in_call: 0 }
@@ -255,7 +294,7 @@ impl Lives {
         self.in_flight += u32::from(self.operator.running == Some(true));
         let settled = self.operator.settled().await?;
         say(&format!("{:?}: {settled} rotations settled; counting", options.store));
-        let counted = count(&stage.roles, &stage.consumers, &stage.demo).await?;
+        let counted = count(stage.database.as_ref(), &stage.demo).await?;
         if !stop(&mut child).await? {
             problems.push("the last daemon did not stop as it should".to_owned());
         }
@@ -263,7 +302,13 @@ impl Lives {
         orphans.extend(self.operator.foreign.iter().map(|name| format!("reported as foreign: {name}")));
         let evidence_ok = self.look(stage, &mut lost, &mut problems).await?;
         let report = stage.traffic.report();
-        let (requests, failed) = stage.consumers.seen(|ledger| (ledger.requests, ledger.failed));
+        let seen = |database: &Database| database.consumers.seen(|ledger| (ledger.requests, ledger.failed.clone()));
+        let (requests, mut failed) = stage.database.as_ref().map(seen).unwrap_or_default();
+        failed.extend(report.failures.into_iter().map(|failure| (failure.workload, failure.began)));
+        let mut rolling: BTreeMap<&str, u32> = BTreeMap::new();
+        for (name, _) in failed.iter().filter(|(_, at)| self.operator.rolled(*at)) {
+            *rolling.entry(name).or_default() += 1;
+        }
         let tally = Tally {
             store: options.store,
             kills: self.kills,
@@ -277,10 +322,11 @@ impl Lives {
             evidence_ok,
             retries: self.operator.retries,
             requests: requests + report.requests,
-            failed_requests: failed + report.failures.len() as u64,
+            failed_requests: failed.len(),
+            failed_rolling: rolling.values().sum(),
             seconds: 0.0,
             problems: [problems, lost, orphans, double_live].concat(),
-            notes: self.notes(),
+            notes: self.notes(&rolling),
         };
         Ok(tally)
     }
@@ -310,14 +356,18 @@ impl Lives {
         Ok(problems.len() == before)
     }
 
-    fn notes(&self) -> Vec<String> {
+    fn notes(&self, rolling: &BTreeMap<&str, u32>) -> Vec<String> {
+        let failed = rolling.iter().map(|(name, times)| format!("{name} failed {times} times in rolling resets"));
         let parked = self.operator.parked.iter().map(|(why, times)| format!("parked {times} times: {why}"));
-        parked.chain(self.operator.refused.iter().map(|why| format!("not planned: {why}"))).collect()
+        failed.chain(parked).chain(self.operator.refused.iter().map(|why| format!("not planned: {why}"))).collect()
     }
 }
+
+/// The password of the daemon's own store, in the folder of a run.
+const PASSWORD: &str = "keys/store-password";
 
 /// How often old values are tried again until a settlement is final.
 const REPROOFS: usize = 2;
 
 /// What every call to a service of the demo takes: long enough for a kill to come in between.
-const LATENCY: Duration = Duration::from_millis(5);
+const LATENCY: Duration = Duration::from_millis(15);

@@ -27,7 +27,7 @@ struct Arguments {
     #[arg(long, default_value_t = 8)]
     roles: usize,
     /// The longest that a daemon lives, in milliseconds
-    #[arg(long, default_value_t = 1500)]
+    #[arg(long, default_value_t = 4000)]
     life: u64,
     /// How long the last reset of each store may take, in seconds
     #[arg(long, default_value_t = 300)]
@@ -81,7 +81,7 @@ async fn chaos(arguments: &Arguments) -> Outcome<bool> {
         left -= share;
         let options = Options {
             program: arguments.program.clone(),
-            server: Server::parse(&arguments.server, arguments.password.clone())?,
+            server: Some(Server::parse(&arguments.server, arguments.password.clone())?),
             store: *store,
             kills: share,
             seed: arguments.seed,

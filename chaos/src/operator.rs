@@ -7,9 +7,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
+use remint_contract::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -20,6 +22,9 @@ const PACE: Duration = Duration::from_millis(50);
 
 /// Looks between two retries of what is parked: a second.
 const CALM: u32 = 20;
+
+/// How long consumers may take to look again after a contained reset.
+const AFTERWARDS: Duration = Duration::from_secs(2);
 
 /// What may be asked for.
 pub(crate) struct Scopes {
@@ -40,6 +45,8 @@ pub(crate) struct Operator {
     asked: u32,
     idle: u32,
     pub(crate) retries: u32,
+    /// Since when resets stop before they replace, or not.
+    switches: Vec<(Timestamp, bool)>,
     /// What rested, by the reason that was given, and how often it was seen.
     pub(crate) parked: BTreeMap<String, u32>,
     /// What the sweeps called foreign, though nobody but Remint makes anything here.
@@ -63,6 +70,7 @@ impl Operator {
             asked: 0,
             idle: 0,
             retries: 0,
+            switches: Vec::new(),
             parked: BTreeMap::new(),
             foreign: Vec::new(),
             refused: Vec::new(),
@@ -156,10 +164,19 @@ impl Operator {
             // Both ways to begin are met by kills.
             "approve": self.rng.random_bool(0.5),
         });
-        if self.asked.is_multiple_of(2) {
+        let contain = self.asked.is_multiple_of(2);
+        self.switches.push((SystemClock.now(), contain));
+        if contain {
             wish["contain"] = json!("*");
         }
         (id, wish)
+    }
+
+    /// True when no consumer had to do without a working value at that time: its reset was a rolling one, and the one
+    /// before was over long enough for every consumer to have looked again.
+    pub(crate) fn rolled(&self, at: Timestamp) -> bool {
+        let before = self.switches.iter().take_while(|(since, _)| *since <= at).last();
+        before.is_some_and(|(since, contain)| !contain && at.duration_since(*since).unsigned_abs() > AFTERWARDS)
     }
 
     /// How many rotations of all resets are settled, in the daemon's words.
