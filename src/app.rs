@@ -73,8 +73,6 @@ pub struct App {
     /// The store as it is, for the recovery.
     pub store: Arc<dyn Store>,
     pub anchor: Option<Anchor>,
-    /// Held for as long as this process goes by its name.
-    _replica: Option<Replica>,
 }
 
 /// Why a state cannot be opened, or files not be loaded.
@@ -200,13 +198,12 @@ impl App {
         rules: HostRules,
         mut settings: EngineSettings,
     ) -> Result<Self, AppError> {
-        let mut replica = None;
         let raw: Arc<dyn Store> = match &places.store {
             None => Arc::new(SqliteStore::open(&places.state)?),
             Some(address) => {
                 folder(&places.state)?;
-                replica = Replica::here(&places.state)
-                    .map_err(|source| AppError::Read { path: places.state.clone(), source })?;
+                let failed = |source| AppError::Read { path: places.state.clone(), source };
+                let replica = Replica::here(&places.state).map_err(failed)?;
                 let name = match &replica {
                     Some(replica) => replica.name.clone(),
                     None => context.hex(8).map_err(EngineError::from)?,
@@ -214,10 +211,11 @@ impl App {
                 settings.holder = format!("{}-{name}", settings.holder);
                 let store = PostgresStore::open(address.clone()).await?;
                 if replica.is_some() {
-                    // What it sent last may still reach the store: with its leases let go, that is refused.
+                    // What its predecessor sent last may still reach the store: with its leases let go, that is refused.
                     store.abandon(&settings.holder).await?;
                 }
-                Arc::new(store)
+                // Whoever can still write under a name must be the only one who has it.
+                Arc::new(store.keeping(replica))
             }
         };
         let kek = places.keys()?;
@@ -247,16 +245,7 @@ impl App {
         let sequencer = Arc::new(sequencer.with_anchor(written));
         let engine = Engine::new(store, escrow, kinds, rules, context.clone(), settings);
         let engine = if standing.is_sound() { engine } else { engine.budgeted_in(Arc::clone(&raw)) };
-        Ok(Self {
-            engine,
-            key,
-            sequencer,
-            folder: places.state.clone(),
-            standing,
-            store: raw,
-            anchor,
-            _replica: replica,
-        })
+        Ok(Self { engine, key, sequencer, folder: places.state.clone(), standing, store: raw, anchor })
     }
 
     /// Refuses what would change something outside the store of a state that may only be looked at.
