@@ -19,6 +19,9 @@ const PACE: Duration = Duration::from_millis(100);
 /// A fresh login every so many rounds, beside the session that is kept.
 const FRESH: u64 = 20;
 
+/// After a login that was refused.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// What all consumers went through until now.
 #[derive(Default)]
 pub(crate) struct Ledger {
@@ -74,6 +77,9 @@ impl Consumer {
                 let opened = self.server.login(&login, &self.name).await;
                 self.note(opened.is_ok(), Some(&login));
                 held = opened.ok().map(|session| (login, session));
+                if held.is_none() {
+                    tokio::time::sleep(AGAIN).await;
+                }
             }
             if let Some((_, session)) = &mut held {
                 let answered = sqlx::query("SELECT 1").execute(session).await.is_ok();

@@ -84,11 +84,16 @@ impl Operator {
         loop {
             // Nobody answers while the daemon starts, and in the middle of a request when it is killed.
             let _ = self.look().await;
-            if self.last && self.current.is_none() && !self.taken.is_empty() {
+            if self.is_over() && self.current.is_none() {
                 return;
             }
             tokio::time::sleep(PACE).await;
         }
+    }
+
+    /// No further reset is asked for, and there was one at least.
+    fn is_over(&self) -> bool {
+        self.last && !self.taken.is_empty()
     }
 
     async fn look(&mut self) -> Outcome<()> {
@@ -98,7 +103,7 @@ impl Operator {
         if listed.is_good() && self.running.is_none() {
             self.running = Some(resets.iter().any(|reset| reset["status"] == "running"));
         }
-        if self.current.is_none() && !(self.last && !self.taken.is_empty()) {
+        if self.current.is_none() && !self.is_over() {
             self.current = Some(self.next());
         }
         let Some((id, wish)) = self.current.clone() else { return Ok(()) };
