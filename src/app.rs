@@ -235,9 +235,10 @@ impl App {
         };
         let anchor = anchor.map(|path| Anchor { path });
         let standing = standing(&*raw, key.verifier(), anchor.as_ref()).await?;
-        let store: Arc<dyn Store> = match standing.is_sound() {
-            true => Arc::clone(&raw),
-            false => Arc::new(ReadOnly::new(Arc::clone(&raw), standing.sentence())),
+        let store: Arc<dyn Store> = if standing.is_sound() {
+            Arc::clone(&raw)
+        } else {
+            Arc::new(ReadOnly::new(Arc::clone(&raw), standing.sentence()))
         };
         let written = anchor.clone().filter(|_| standing.is_sound());
         let sequencer =

@@ -84,7 +84,7 @@ impl Escrow {
         let tag = seal_in_place(&data_key, ONCE, &bind(id, scope), &mut body).ok_or_else(|| failed(None))?;
         let mut sealed = std::mem::take(&mut *body);
         sealed.extend_from_slice(&tag);
-        self.wrap(id, scope, expires, &data_key, sealed)
+        self.wrap(id, scope, expires, &data_key, &sealed)
     }
 
     /// Opens a value.
@@ -112,14 +112,14 @@ impl Escrow {
         let body = body.to_vec();
         // A data key that does not open its own value is not carried on as if it did.
         open_copy(&data_key, ONCE, &bind(&sealed.id, &sealed.scope), &body).ok_or_else(|| no(sealed))?;
-        self.wrap(&sealed.id, &sealed.scope, sealed.expires, &data_key, body)
+        self.wrap(&sealed.id, &sealed.scope, sealed.expires, &data_key, &body)
     }
 
     /// True when a value is wrapped for exactly the recipients of today.
     pub fn is_current(&self, sealed: &Sealed) -> bool {
         let Some(envelope) = Envelope::read(&sealed.bytes) else { return false };
         let newest = self.kek.newest().map(|(generation, _)| generation);
-        let mut wanted: Vec<_> = self.kek.recipients().map(|recipient| recipient.id()).collect();
+        let mut wanted: Vec<_> = self.kek.recipients().map(recovery::Recipient::id).collect();
         let mut found: Vec<_> = envelope.stanzas.iter().filter_map(Stanza::recovery).collect();
         wanted.sort_unstable();
         found.sort_unstable();
@@ -147,7 +147,7 @@ impl Escrow {
         scope: &str,
         expires: Option<Timestamp>,
         data_key: &Zeroizing<[u8; KEY]>,
-        body: Vec<u8>,
+        body: &[u8],
     ) -> Result<Sealed, EscrowError> {
         let failed = |source| EscrowError::Seal { id: id.to_owned(), source };
         let bound = bind(id, scope);
@@ -164,7 +164,7 @@ impl Escrow {
             let wrapped = recipient.wrap(&ephemeral, &bound, data_key).ok_or_else(|| failed(None))?;
             stanzas.push(Stanza::Recovery { recipient: recipient.id(), wrapped });
         }
-        let envelope = Envelope { stanzas, body: &body };
+        let envelope = Envelope { stanzas, body };
         let generation = envelope.generation().unwrap_or(0);
         let bytes = envelope.write().ok_or_else(|| failed(None))?;
         Ok(Sealed { id: id.to_owned(), scope: scope.to_owned(), generation, expires, bytes })
@@ -186,7 +186,7 @@ impl Escrow {
                     Some(key) => stanza.unwrap(key, &bound),
                     None => continue,
                 },
-                Stanza::Recovery { recipient, wrapped } => match self.kek.recovery(recipient) {
+                Stanza::Recovery { recipient, wrapped } => match self.kek.recovery(*recipient) {
                     Some(key) => key.unwrap(wrapped, &bound),
                     None => continue,
                 },

@@ -72,12 +72,11 @@ pub async fn recover(app: &App, by: &str, without: &BTreeSet<Ref>) -> Result<Rec
     }
     let mut engine = app.engine.clone();
     engine.store = Arc::clone(&app.store);
-    let (begun, key) = match app.standing {
-        Standing::Unreconciled => (None, Arc::clone(&app.key)),
-        _ => {
-            let (begun, key) = begin(app, &engine, by).await?;
-            (Some(begun), key)
-        }
+    let (begun, key) = if app.standing == Standing::Unreconciled {
+        (None, Arc::clone(&app.key))
+    } else {
+        let (begun, key) = begin(app, &engine, by).await?;
+        (Some(begun), key)
     };
     for reset in engine.resets().await?.iter().filter(|reset| reset.status == ResetStatus::Complete) {
         engine.closing(reset).await?;

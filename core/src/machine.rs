@@ -12,8 +12,10 @@
 //! planned      --joined-----------> joined        another reset, as urgent, mints after the exposure: its evidence counts
 //! planned      --revised----------> planned       the plan's revision gives it another path
 //! queued       --freed------------> planned       nobody owns it any more
+//! queued       --recovered--------> parked
 //! joined       --freed------------> planned       the other one ended without settling it
 //! joined       --vouched----------> settled       the other one settled it
+//! joined       --recovered--------> parked
 //! waiting      --cleared----------> doing         all that must come before has ended
 //! waiting      --drifted----------> parked
 //! waiting      --recovered--------> parked

@@ -185,9 +185,10 @@ fn what_stays_dark_and_what_is_left_to_people_is_said() {
 
       task                Credential/paper-key: no connector of this build issues at System/manual-desk: replace
                           it by hand and attest it
-      exception           Credential/web-db stays as it is, on somebody's word
-      dirty               Credential/paper-key, Credential/web-db, Workload/runner: no new value is written where
-                          it can read, until `remint clean`
+      exception           Credential/web-db stays as it is, on somebody's word; no new value is written where it
+                          can read
+      dirty               Credential/paper-key, Workload/runner: no new value is written where it can read, until
+                          `remint clean`
 
     About 5 s for 3 credentials in 3 waves.
     Plan   PLAN

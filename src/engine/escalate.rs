@@ -167,8 +167,9 @@ impl Engine {
 fn went_too_far(record: &RotationRecord, path: Path) -> bool {
     let facts = &record.rotation.facts;
     match (&record.rotation.state, path) {
-        (State::Settled { .. } | State::Superseded { .. } | State::Dark { .. }, _) | (_, Path::Cut) => true,
-        (State::Unknown { .. }, Path::Contain) => true,
+        (State::Settled { .. } | State::Superseded { .. } | State::Dark { .. }, _)
+        | (_, Path::Cut)
+        | (State::Unknown { .. }, Path::Contain) => true,
         (_, Path::Contain) => facts.ended.contains(&Step::Disable),
         (_, Path::Rolling) => facts.ended.contains(&Step::Revoke),
     }

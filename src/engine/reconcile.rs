@@ -212,7 +212,7 @@ impl Engine {
             let killed = facts.ended.contains(&Step::Revoke) || facts.ended.contains(&Step::Disable);
             match alive(&facts.old) {
                 Some((old, false)) if !killed && !settled => {
-                    wrong.push(format!("the issuer lists {old}, the old version, no more"))
+                    wrong.push(format!("the issuer lists {old}, the old version, no more"));
                 }
                 Some((old, true)) if settled => wrong.push(format!("the issuer lists {old} again, which was dead")),
                 _ => {}
@@ -254,7 +254,11 @@ impl Engine {
                     Some(&record.credential),
                     &body,
                 ));
-                let facts = Facts { old: unheld(&facts.old, &gone), new: unheld(&facts.new, &gone), ..facts.clone() };
+                let facts = Facts {
+                    old: unheld(facts.old.as_ref(), &gone),
+                    new: unheld(facts.new.as_ref(), &gone),
+                    ..facts.clone()
+                };
                 let mut next = record;
                 next.rotation.facts = facts;
                 sheet.change.puts.push(put(kind::ROTATION, next.key().id, &reset.id.0, &next, Rule::Upsert)?);
@@ -362,9 +366,9 @@ impl Engine {
             "credential": credential.map(ToString::to_string) });
         let told = entry("foreign.found", now, Some(reset), Some(&finding.subject()), &body);
         if *reset == sheet.own {
-            sheet.own_entries.push(told)
+            sheet.own_entries.push(told);
         } else {
-            sheet.change.entries.push(told)
+            sheet.change.entries.push(told);
         }
         sheet.change.puts.push(put(kind::FINDING, id.clone(), &reset.0, &finding, Rule::Upsert)?);
         sheet.seen.findings.push(id);
@@ -444,8 +448,8 @@ fn mine<'l>(credential: &Credential, listed: &'l BTreeMap<Ref, Vec<Live>>) -> Op
     Some(live.iter().filter(|live| live.target.as_deref() == Some(target)).collect())
 }
 
-fn unheld(version: &Option<Version>, gone: &[String]) -> Option<Version> {
-    let mut version = version.clone()?;
+fn unheld(version: Option<&Version>, gone: &[String]) -> Option<Version> {
+    let mut version = version?.clone();
     version.sealed = version.sealed.filter(|sealed| !gone.contains(sealed));
     Some(version)
 }

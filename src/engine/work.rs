@@ -32,6 +32,7 @@ pub(super) struct Bound {
 }
 
 /// What a member's way came to.
+#[expect(clippy::large_enum_variant, reason = "one at a time, moved once")]
 pub(super) enum Worked {
     Moved(Rotation),
     /// Its one try failed; the next ones come after everybody's first.
@@ -58,7 +59,6 @@ impl Bound {
 }
 
 /// From one step to the last that can be done without anybody else.
-#[expect(clippy::too_many_arguments, reason = "everything that one member's way needs, and nothing twice")]
 pub(super) async fn work(
     engine: Engine,
     run: Arc<Run>,

@@ -43,14 +43,14 @@ impl Stanza {
         bound: &[u8],
         data_key: &Zeroizing<[u8; KEY]>,
     ) -> Option<Self> {
-        let wrapped = cipher::wrap(key, nonce, &headed(bound, GENERATION, &generation.to_be_bytes()), data_key)?;
+        let wrapped = cipher::wrap(key, nonce, &headed(bound, GENERATION, generation.to_be_bytes()), data_key)?;
         Some(Self::Generation { generation, nonce, wrapped })
     }
 
     /// The data key of a stanza of a generation.
     pub(super) fn unwrap(&self, key: &[u8; KEY], bound: &[u8]) -> Option<Zeroizing<[u8; KEY]>> {
         let Self::Generation { generation, nonce, wrapped } = self else { return None };
-        cipher::unwrap(key, *nonce, &headed(bound, GENERATION, &generation.to_be_bytes()), wrapped)
+        cipher::unwrap(key, *nonce, &headed(bound, GENERATION, generation.to_be_bytes()), wrapped)
     }
 
     /// The recovery key that it is for.
@@ -126,8 +126,8 @@ pub(super) fn bind(id: &str, scope: &str) -> Vec<u8> {
 }
 
 /// What a wrapped data key is bound to: its value's place, and the head of its stanza.
-pub(super) fn headed(bound: &[u8], tag: u8, name: &[u8; 8]) -> Vec<u8> {
-    [bound, &[tag], name].concat()
+pub(super) fn headed(bound: &[u8], tag: u8, name: [u8; 8]) -> Vec<u8> {
+    [bound, &[tag], &name].concat()
 }
 
 fn placed(domain: &[u8], id: &str, scope: &str) -> Vec<u8> {

@@ -163,8 +163,8 @@ impl Kek {
         self.recipients.iter().chain(self.recovery.iter().map(RecoveryKey::recipient))
     }
 
-    pub(super) fn recovery(&self, id: &super::envelope::RecipientId) -> Option<&RecoveryKey> {
-        self.recovery.iter().find(|key| key.recipient().id() == *id)
+    pub(super) fn recovery(&self, id: super::envelope::RecipientId) -> Option<&RecoveryKey> {
+        self.recovery.iter().find(|key| key.recipient().id() == id)
     }
 
     pub(super) const fn fingerprint_key(&self) -> &hmac::Key {

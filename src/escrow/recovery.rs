@@ -43,7 +43,7 @@ impl Recipient {
         let mine = PrivateKey::from_private_key(&X25519, ephemeral.as_ref()).ok()?;
         let public = public_of(&mine)?;
         let key = agreed(&mine, &self.0, &public, &self.0)?;
-        let wrapped = cipher::wrap(&key, ONCE, &headed(bound, RECOVERY, &self.id()), data_key)?;
+        let wrapped = cipher::wrap(&key, ONCE, &headed(bound, RECOVERY, self.id()), data_key)?;
         Some([public.as_slice(), &wrapped].concat())
     }
 }
@@ -68,7 +68,7 @@ impl RecoveryKey {
     pub(super) fn unwrap(&self, wrapped: &[u8], bound: &[u8]) -> Option<Zeroizing<[u8; KEY]>> {
         let (ephemeral, wrapped) = wrapped.split_first_chunk::<KEY>()?;
         let key = agreed(&self.key, ephemeral, ephemeral, &self.recipient.0)?;
-        cipher::unwrap(&key, ONCE, &headed(bound, RECOVERY, &self.recipient.id()), wrapped)
+        cipher::unwrap(&key, ONCE, &headed(bound, RECOVERY, self.recipient.id()), wrapped)
     }
 }
 

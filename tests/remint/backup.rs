@@ -51,7 +51,7 @@ async fn a_backup_of_a_busy_store_holds_no_sealed_value_and_no_secret() {
 
 /// Raw, as hexadecimal digits of both cases, and as base64 at each of its three places.
 fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
-    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = secret.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     let mut forms = vec![secret.to_vec(), hex.clone().into_bytes(), hex.to_uppercase().into_bytes()];
     for shift in 0..3 {
         let text = STANDARD.encode([&vec![0; shift], secret].concat());

@@ -188,7 +188,7 @@ async fn a_more_urgent_reset_takes_over_and_the_lower_run_records_nothing_more_o
     let old: Vec<Material> = (0..2).map(|index| rig.value(index)).collect();
     let mut plan = rig.plan();
     for member in &mut plan.members {
-        member.confirm_within = Duration::from_secs(60);
+        member.confirm_within = Duration::from_mins(1);
     }
     rig.host.ignore_reload("w0");
     let lower = approved_as(&rig, &low, plan, Urgency::Scheduled).await;

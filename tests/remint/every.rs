@@ -125,7 +125,7 @@ impl Case {
     fn stage(self) -> Stage {
         let (system, _, _, strategy) = *ISSUERS.iter().find(|(system, ..)| *system == self.issuer).unwrap();
         let mut make = Make::new();
-        systems(&mut make, 8);
+        systems(&mut make, remint_core::estate::Budget::default());
         make.workload("w0");
         let count = match (self.own, self.path) {
             (true, _) => 0,
@@ -206,6 +206,7 @@ impl Case {
     }
 
     /// Strikes everything, in every way.
+    #[expect(clippy::print_stdout, reason = "what was struck, for who runs it with --nocapture")]
     fn strike_everything(self) {
         let run = |at, blow| {
             let runtime =

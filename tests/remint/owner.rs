@@ -124,7 +124,7 @@ async fn a_run_whose_lease_was_lost_records_nothing_more() {
         tokio::task::yield_now().await;
     }
     let over = second.settings.lease_lasts() + second.settings.grace();
-    second.context.clock = Arc::new(Later(over - Duration::from_secs(1)));
+    second.context.clock = Arc::new(Later(over.checked_sub(Duration::from_secs(1)).unwrap()));
     assert!(matches!(second.run(&id).await, Err(EngineError::Busy(_))), "a call of the first may still be under way");
     second.context.clock = Arc::new(Later(over + Duration::from_secs(1)));
     let reset = second.run(&id).await.unwrap();

@@ -291,7 +291,7 @@ async fn an_issuer_that_cannot_be_asked_keeps_the_state_read_only_until_it_is_na
     drop(app);
     site.restore(&file).await;
     site.rig.settings.host.tries = 1;
-    let mute = site.rig.world.fault("bank", Fault::on("list", Trouble::Broken)).unwrap();
+    let _mute = site.rig.world.fault("bank", Fault::on("list", Trouble::Broken)).unwrap();
     let app = site.open().await;
     recover(&app, "tester", &BTreeSet::new()).await.unwrap_err();
     drop(app);

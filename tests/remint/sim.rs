@@ -29,6 +29,9 @@ fn asked(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
+/// The table, what went wrong, complete resets, and members.
+type Found = (Table, Vec<String>, u64, usize);
+
 #[test]
 fn every_seed_ends_with_nothing_lost_and_nothing_left() {
     if let Some(seed) = asked("REMINT_SEED") {
@@ -39,7 +42,7 @@ fn every_seed_ends_with_nothing_lost_and_nothing_left() {
     }
     let seeds = asked("REMINT_SEEDS").unwrap_or(2000);
     let next = Arc::new(AtomicU64::new(0));
-    let found: Arc<Mutex<(Table, Vec<String>, u64, usize)>> = Arc::default();
+    let found: Arc<Mutex<Found>> = Arc::default();
     let threads: Vec<_> = (0..std::thread::available_parallelism().map_or(2, usize::from))
         .map(|_| {
             let (next, found) = (Arc::clone(&next), Arc::clone(&found));

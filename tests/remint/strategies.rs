@@ -182,7 +182,7 @@ async fn a_verifier_that_is_behind_is_waited_for() {
 async fn a_verifier_that_never_learns_it_keeps_the_old_key_signing() {
     let mut rig = Rig::with(estate_of(Sort::SigningKey)).await;
     rig.settings.patience = Duration::from_millis(200);
-    rig.issuer.lag(1, Duration::from_secs(3600));
+    rig.issuer.lag(1, Duration::from_hours(1));
     let (engine, old) = (rig.engine(), rig.value(0));
     let before = rig.issuer.in_use("app0");
     let mut plan = on(&rig, Path::Rolling);
@@ -318,7 +318,7 @@ async fn a_revocation_list_that_is_late_is_waited_for_and_one_that_never_comes_p
     assert_settled(&rig, &engine, &done, &old, "late").await;
     rig.forget();
     rig.settings.patience = Duration::from_millis(200);
-    rig.issuer.lag(1, Duration::from_secs(3600));
+    rig.issuer.lag(1, Duration::from_hours(1));
     let engine = rig.engine();
     let id = rig.approved(&engine, on(&rig, Path::Rolling)).await;
     engine.run(&id).await.unwrap();
@@ -376,7 +376,7 @@ async fn a_full_quota_names_what_fills_it_and_only_what_was_decided_goes() {
     let State::Parked { reason: Reason::Full { versions, held_by }, .. } = rests(&engine, &id).await else {
         panic!("{:?}", rests(&engine, &id).await)
     };
-    assert_eq!(versions, [foreign.clone()]);
+    assert_eq!(versions, std::slice::from_ref(&foreign));
     assert!(held_by[0].contains("not ours"), "{held_by:?}");
     assert_eq!(rig.issuer.live_versions("app0").len(), 2, "nothing was touched");
     let finding = engine.findings(Some(&id)).await.unwrap().remove(0);
@@ -406,7 +406,7 @@ async fn a_leftover_of_our_own_is_told_apart_from_what_is_foreign() {
     let State::Parked { reason: Reason::Full { held_by, versions }, .. } = rests(&engine, &second).await else {
         panic!("{:?}", rests(&engine, &second).await)
     };
-    assert_eq!(versions, [ours.version.clone()]);
+    assert_eq!(versions, std::slice::from_ref(&ours.version));
     let operation = ours.operation.unwrap();
     assert!(
         held_by[0].contains(&format!("left over by our own operation {operation} of reset {first}")),

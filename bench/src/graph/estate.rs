@@ -138,7 +138,7 @@ impl Make {
                 &format!("w{}", self.dice.below(u32::try_from(workloads).unwrap_or(1))),
             )?]),
             trusted_by: Vec::new(),
-            verified_by: Default::default(),
+            verified_by: BTreeSet::default(),
             unlocks,
             begets: Begets::default(),
             generate: Generate::default(),

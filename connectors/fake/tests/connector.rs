@@ -106,14 +106,14 @@ async fn a_child_is_refused_once_its_parent_is_dead_however_deep() {
 }
 
 #[tokio::test]
-async fn full_slots_are_a_conflict_and_in_place_takes_the_slot() {
+async fn full_slots_are_said_and_in_place_takes_the_slot() {
     let spec = IssuerSpec { slots: Slots::Two, ..IssuerSpec::new("ids") };
     let (_world, issuer, connector, admin) = issuer(spec).await;
     for operation in ["op-1", "op-2"] {
         connector.mint(&call(operation, Some(&admin)), &request("web")).await.unwrap();
     }
     let full = connector.mint(&call("op-3", Some(&admin)), &request("web")).await.unwrap_err();
-    assert_eq!(full.kind, ErrorKind::Conflict);
+    assert_eq!(full.kind, ErrorKind::Full);
     let in_place = MintRequest { strategy: Strategy::InPlace, ..request("web") };
     connector.mint(&call("op-4", Some(&admin)), &in_place).await.unwrap();
     assert_eq!(issuer.live_versions("web").len(), 1);

@@ -130,7 +130,6 @@ pub enum CredentialClass {
 impl CredentialClass {
     /// The default.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
     pub const fn is_authenticator(&self) -> bool {
         matches!(self, Self::Authenticator)
     }

@@ -1,6 +1,6 @@
 //! A small language for estates.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use remint_contract::*;
@@ -86,7 +86,7 @@ impl Make {
             delivered_to,
             consumed_by: consumers.iter().map(|name| r(Kind::Workload, name)).collect(),
             trusted_by: Vec::new(),
-            verified_by: Default::default(),
+            verified_by: BTreeSet::default(),
             unlocks: Vec::new(),
             begets: Begets::default(),
             generate: Generate::default(),

@@ -194,8 +194,8 @@ impl Bucket {
     async fn spaced(&self) {
         let now = || self.context.clock.now();
         let _line = if self.pace.spaced(now()) { Some(self.line.lock().await) } else { None };
-        while let Err(next) = self.pace.begin(now()) {
-            self.context.clock.sleep(next.duration_since(now()).unsigned_abs()).await;
+        while let Err(wait) = self.pace.begin(now()) {
+            self.context.clock.sleep(wait).await;
         }
     }
 
@@ -375,8 +375,6 @@ impl Bucket {
 
     /// From now on this is what is known here.
     fn adopt(&self, shared: &Shared, part: Part, now: Timestamp) {
-        let alone = shared.slices.len() <= 1;
-        let after = (!alone).then_some(now);
         let (opened, closed) = {
             let mut inner = self.lock();
             inner.until = shared.slices.get(&self.holder).map_or(Timestamp::UNIX_EPOCH, |slice| slice.until);
@@ -389,7 +387,7 @@ impl Bucket {
         if let Some(quiet) = shared.quiet {
             self.pace.hush(quiet);
         }
-        self.pace.grow(part, after);
+        self.pace.grow(part);
         if opened || closed {
             let until = shared.circuit.as_ref().map(|open| open.until);
             if opened {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::budget::Part;
 
@@ -24,8 +25,8 @@ struct Inner {
     /// The most that was busy or waiting since it was last asked for.
     peak: u32,
     least: u32,
-    /// The next call's turn.
-    next: Timestamp,
+    /// The next call's turn; by a clock that nobody sets.
+    next: Instant,
     quiet: Timestamp,
 }
 
@@ -48,7 +49,7 @@ impl Pace {
             waiting: 0,
             peak: 0,
             least: 1,
-            next: Timestamp::UNIX_EPOCH,
+            next: Instant::now(),
             quiet: Timestamp::UNIX_EPOCH,
         };
         Self { slots: Arc::new(Semaphore::new(0)), inner: Mutex::new(inner) }
@@ -109,12 +110,12 @@ impl Pace {
         }
     }
 
-    /// Takes more. With `after`, the first call waits its turn: somebody else may just have had it.
-    pub(super) fn grow(&self, part: Part, after: Option<Timestamp>) {
+    /// Takes more. The first call waits its turn: somebody else may just have had it.
+    pub(super) fn grow(&self, part: Part) {
         let mut inner = self.lock();
         let more = part.slots.saturating_sub(inner.part.slots);
-        if let (Some(now), 0, Some(gap)) = (after, inner.part.slots, gap(part.rate)) {
-            inner.next = inner.next.max(now + gap);
+        if let (0, Some(gap)) = (inner.part.slots, gap(part.rate)) {
+            inner.next = inner.next.max(Instant::now() + gap);
         }
         let paid = more.min(inner.debt);
         inner.debt -= paid;
@@ -125,17 +126,20 @@ impl Pace {
         }
     }
 
-    /// Begins a call now, or says when to ask again. Nobody has a turn ahead of its time: the rate may be another by then.
-    pub(super) fn begin(&self, now: Timestamp) -> Result<(), Timestamp> {
+    /// Begins a call now, or says how long to wait before asking again. Nobody has a turn ahead of its time: the rate may
+    /// be another by then.
+    pub(super) fn begin(&self, now: Timestamp) -> Result<(), Duration> {
         let mut inner = self.lock();
-        let next = inner.next.max(inner.quiet);
-        if now < next {
-            return Err(next);
+        let (here, next) = (Instant::now(), inner.next);
+        let wait =
+            next.duration_since(here).max(Duration::try_from(inner.quiet.duration_since(now)).unwrap_or_default());
+        if !wait.is_zero() {
+            return Err(wait);
         }
         if let Some(gap) = gap(inner.part.rate) {
             // Timers are late by about a millisecond, which only matters, and is only made up for, where calls are close.
             let late = if gap < CLOSE { gap * 4 } else { Duration::ZERO };
-            inner.next = inner.next.max(now - late) + gap;
+            inner.next = here.checked_sub(late).map_or(next, |least| next.max(least)) + gap;
         }
         Ok(())
     }
@@ -198,7 +202,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_given_back_while_in_use_goes_when_its_call_ends() {
         let pace = Arc::new(Pace::new());
-        pace.grow(part(3), None);
+        pace.grow(part(3));
         let (one, two) = (pace.take(1).await, pace.take(1).await);
         pace.shrink(part(1));
         assert_eq!(pace.used(), part(2), "two still run");
@@ -207,23 +211,23 @@ mod tests {
         assert_eq!(pace.slots.available_permits(), 0);
         drop(two);
         assert_eq!(pace.slots.available_permits(), 1);
-        pace.grow(part(4), None);
+        pace.grow(part(4));
         assert_eq!((pace.used(), pace.slots.available_permits()), (part(4), 4));
     }
 
-    #[tokio::test]
-    async fn calls_are_spaced_by_the_rate() {
+    #[tokio::test(start_paused = true)]
+    async fn calls_are_spaced_by_the_rate_whatever_becomes_of_the_clock() {
         let pace = Pace::new();
-        pace.grow(Part { slots: 9, rate: 4 }, None);
-        let mut now = Timestamp::UNIX_EPOCH;
-        let mut begun = Vec::new();
+        pace.grow(Part { slots: 9, rate: 4 });
+        let (start, mut clock, mut begun) = (Instant::now(), Timestamp::UNIX_EPOCH, Vec::new());
         while begun.len() < 5 {
-            match pace.begin(now) {
-                Ok(()) => begun.push(now.as_millisecond()),
-                Err(next) => now = next,
+            match pace.begin(clock) {
+                Ok(()) => begun.push(start.elapsed().as_millis()),
+                Err(wait) => tokio::time::sleep(wait).await,
             }
+            clock -= Duration::from_hours(1);
         }
-        assert_eq!(begun, [0, 250, 500, 750, 1000]);
+        assert_eq!(begun, [250, 500, 750, 1000, 1250], "the first waits its turn, too");
     }
 
     #[tokio::test]

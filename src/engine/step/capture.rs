@@ -56,27 +56,41 @@ async fn known(task: &mut Task, material: Material) -> Result<Version, Stop> {
     let issuer = run.host.connector(&document.issued_by.system)?.describe().issuer;
     let same = issuer.and_then(|issuer| issuer.verifies_at);
     let mut accepted_at = BTreeSet::new();
-    let (id, principal, told) = match verify(&run, document, &material).await {
-        Ok(verified) => {
-            accepted_at.extend(same);
-            (Some(verified.version), Some(verified.principal), same)
-        }
-        // What lies there is not accepted: the version that lives is another one.
-        Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::Unsupported | ErrorKind::Missing) => {
-            let told = same.filter(|_| error.kind == ErrorKind::Denied);
-            (listed(task).await?.and_then(|version| version.id), None, told)
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let verified = unless_not_accepted(verify(&run, document, &material).await)?;
+    let told = same.filter(|_| !matches!(verified, Err(ErrorKind::Missing | ErrorKind::Unsupported)));
+    accepted_at.extend(told.filter(|_| verified.is_ok()));
     let endpoints = task.member().endpoints.len().max(1);
     for endpoint in (0..endpoints).filter(|endpoint| told != Some(*endpoint)) {
         if accepts(&run, document, &material, endpoint).await? {
             accepted_at.insert(endpoint);
         }
     }
+    let verified = match verified {
+        // Accepted after all: without its version nothing could be revoked, so it is asked once more.
+        Err(ErrorKind::Denied | ErrorKind::Missing) if !accepted_at.is_empty() => {
+            unless_not_accepted(verify(&run, document, &material).await)?
+        }
+        known => known,
+    };
+    let (id, principal) = match verified {
+        Ok(verified) => (Some(verified.version), Some(verified.principal)),
+        // What lies there is not accepted: the version that lives is another one.
+        Err(_) => (listed(task).await?.and_then(|version| version.id), None),
+    };
     let sealing = run.context.operation().map_err(EngineError::from)?;
     let sealed = task.seal(&sealing, &material.secret)?;
     Ok(Version { id, username: material.username, sealed: Some(sealed), principal, accepted_at })
+}
+
+/// An answer that says that the value is not accepted, or that this cannot be told, is no failure of the step.
+fn unless_not_accepted(answer: Result<Verified, Error>) -> Result<Result<Verified, ErrorKind>, Error> {
+    match answer {
+        Ok(verified) => Ok(Ok(verified)),
+        Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::Unsupported | ErrorKind::Missing) => {
+            Ok(Err(error.kind))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn verify(run: &Run, document: &Credential, material: &Material) -> Result<Verified, Error> {

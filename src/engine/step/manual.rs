@@ -29,7 +29,7 @@ pub(super) async fn made(task: &mut Task) -> Result<Version, Stop> {
     let mut words =
         format!("make a new value of {} at {}, target {}", task.credential(), issued.system, issued.target.name);
     if !places.is_empty() {
-        words.push_str(&format!("; write it to {}", places.join(" and ")));
+        words.extend(["; write it to ", &places.join(" and ")]);
     }
     words.push_str("; leave the old one alive");
     attested(task, Step::Mint, words).await?;

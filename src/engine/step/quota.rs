@@ -77,7 +77,7 @@ async fn ours(run: &Run) -> Result<BTreeMap<OperationId, ResetId>, Stop> {
         for stored in run.store.entries_of(&reset.id).await.map_err(EngineError::from)? {
             let Ok(entry) = remint_evidence_format::entry::parse(&stored.bytes) else { continue };
             let Ok(body) = entry.body() else { continue };
-            let intended = entry.kind.to_string() == "effect.intended";
+            let intended = entry.kind == "effect.intended";
             if let (true, Some(operation)) = (intended, body.get("operation").and_then(|value| value.as_str())) {
                 ours.insert(OperationId(operation.to_owned()), reset.id.clone());
             }

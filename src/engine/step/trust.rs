@@ -132,7 +132,7 @@ async fn edit(task: &mut Task, place: &Location, change: impl Fn(&mut Vec<String
         if changed == blocks {
             return Ok(());
         }
-        let text = changed.iter().map(|block| format!("{block}\n")).collect::<String>();
+        let text = changed.iter().flat_map(|block| [&**block, "\n"]).collect::<String>();
         let fields = BTreeMap::from([(field.clone(), SecretValue::from(text))]);
         let expect = version.filter(|_| store.as_ref().is_some_and(|store| store.compare_and_set));
         let written = match write(task, place, &fields, expect).await {

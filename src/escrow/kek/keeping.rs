@@ -114,6 +114,7 @@ fn read(path: &Path, place: impl FnOnce() -> Result<(), KekError>) -> Result<(Fi
 }
 
 /// Whether a file of this mode keeps its secret.
+#[expect(clippy::verbose_bit_mask, reason = "a mode is read in bits")]
 fn keeps(mode: u32, read_only: bool) -> bool {
     if read_only { mode & 0o022 == 0 } else { mode & 0o077 == 0 }
 }

@@ -13,6 +13,7 @@ use crate::store::StoreError;
 const MIGRATIONS: [&str; 1] = [include_str!("v1.sql")];
 
 /// The schema this program reads and writes.
+#[expect(clippy::cast_possible_truncation, reason = "a handful")]
 const VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// Whoever migrates holds this lock: `remint` and 1.

@@ -211,7 +211,8 @@ impl Seen {
             .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        while !socket.exists() {
+        // The file is there a moment before anybody listens.
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
             assert!(child.try_wait().unwrap().is_none(), "{:?}", std::fs::read_to_string(folder.path().join("log")));
             std::thread::yield_now();
         }

@@ -74,10 +74,12 @@ fn settled(stage: &Stage, member: &Member, record: &RotationRecord, say: &mut dy
             say(format!("the new version {new} is dead"));
         }
         let old = record.rotation.facts.old.as_ref().and_then(|old| old.id.as_ref());
-        if old.is_some_and(|old| issuer.lives(&old.0)) {
+        // What came back after the last try of it is for whoever tries next.
+        let untried = |id: &str| issuer.versions[id].untried;
+        if old.is_some_and(|old| issuer.lives(&old.0) && !untried(&old.0)) {
             say(format!("the old version {} lives", old.map_or("?", |old| old.0.as_str())));
         }
-        let others: Vec<&str> = issuer.living(target).into_iter().filter(|id| *id != new.0).collect();
+        let others: Vec<&str> = issuer.living(target).into_iter().filter(|id| *id != new.0 && !untried(id)).collect();
         if !others.is_empty() {
             say(format!("{} live beside {new}", others.join(", ")));
         }
@@ -203,8 +205,11 @@ async fn evidence(stage: &Stage, engine: &Engine, id: &ResetId, status: ResetSta
 }
 
 /// Is it a state that a person sees and that nothing but a person can end, for a reason that the faults explain?
-pub(crate) fn may_stay(state: &State) -> bool {
+pub(crate) fn may_stay(state: &State, all: &[RotationRecord]) -> bool {
+    let weak = |state: &State| matches!(state, State::Parked { reason: Reason::WeakProof { .. }, .. });
     match state {
+        // It comes after what cannot be proven.
+        State::Waiting { .. } => all.iter().any(|record| weak(&record.rotation.state)),
         State::Settled { .. } | State::Superseded { .. } => true,
         State::Parked { reason, .. } => matches!(reason, Reason::WeakProof { .. }),
         _ => false,

@@ -23,6 +23,9 @@ mod settings;
 
 pub(crate) use settings::{Role, Settings};
 
+/// A call that lands, told with how it came.
+type Landing<T> = dyn Fn(&str) -> Result<T, Error> + Send + Sync;
+
 /// How one process reaches the world.
 pub(crate) struct Net {
     pub(crate) process: String,
@@ -109,7 +112,7 @@ impl Sim {
         let deadline = call.deadline;
         let name = system.to_owned();
         let world = Arc::clone(&net.world);
-        let land: Arc<dyn Fn(&str) -> Result<T, Error> + Send + Sync> = Arc::new(move |how: &str| {
+        let land: Arc<Landing<T>> = Arc::new(move |how: &str| {
             let now = world.time.now();
             let answer = world.land(|state| {
                 if state.refuses_late(&name) && changes(verb) && now > deadline {
@@ -330,7 +333,10 @@ impl Connector for Sim {
 
     async fn probe(&self, call: &Call, target: &Target, material: &Material, _: usize) -> Result<Verdict, Error> {
         let shown = material.clone();
-        let act = self.issuer(move |issuer| Ok(issuer.accepts(&shown).is_some()));
+        let act = self.issuer(move |issuer| {
+            let accepted = issuer.accepts(&shown).map(str::to_owned);
+            Ok(accepted.and_then(|id| issuer.versions.get_mut(&id)).map(|version| version.untried = false).is_some())
+        });
         Ok(match self.ask(call, Verb::Probe, &target.name, act).await {
             Ok(true) => Verdict::Accepted,
             Ok(false) => Verdict::Denied,

@@ -39,13 +39,13 @@ impl Make {
         Self(estate)
     }
 
-    pub(crate) fn system(&mut self, settings: &Settings, auth: Option<&str>, concurrency: u32) {
+    pub(crate) fn system(&mut self, settings: &Settings, auth: Option<&str>, budget: Budget) {
         let system = System {
             meta: meta(&settings.name),
             connector: "sim".to_owned(),
             settings: serde_json::to_value(settings).unwrap(),
             auth: auth.map(|auth| name(Kind::Credential, auth)),
-            budget: Budget { concurrency, per_second: None, restarts: None },
+            budget,
             propagation: None,
             zone: None,
         };
@@ -85,7 +85,7 @@ impl Make {
             fields: fields.clone(),
             source: index == 0,
         };
-        let outage = (strategy == Strategy::InPlace).then_some(Duration::from_secs(60));
+        let outage = (strategy == Strategy::InPlace).then_some(Duration::from_mins(1));
         let credential = Credential {
             meta: meta(of),
             class: CredentialClass::Authenticator,
@@ -119,7 +119,7 @@ impl Make {
 }
 
 pub(crate) fn issuer(name: &str, slots: Slots, made_by: MadeBy) -> Settings {
-    Settings { slots, made_by, ..store(name, false, false, false) }.as_role(Role::Issuer)
+    Settings { slots, made_by, ..store(name, false, false, false) }.with_role(Role::Issuer)
 }
 
 pub(crate) fn store(name: &str, staged: bool, versioned: bool, compares: bool) -> Settings {
@@ -135,11 +135,11 @@ pub(crate) fn store(name: &str, staged: bool, versioned: bool, compares: bool) -
 }
 
 pub(crate) fn floor() -> Settings {
-    store("floor", false, false, false).as_role(Role::Floor)
+    store("floor", false, false, false).with_role(Role::Floor)
 }
 
 impl Settings {
-    fn as_role(self, role: Role) -> Self {
+    fn with_role(self, role: Role) -> Self {
         Self { role, ..self }
     }
 }
@@ -154,23 +154,25 @@ pub(crate) const ISSUERS: [(&str, Slots, MadeBy, Strategy); 5] = [
 ];
 
 /// All systems: each issuer with what Remint acts through there, two stores, and the floor where the workloads run.
-pub(crate) fn systems(make: &mut Make, concurrency: u32) {
+pub(crate) fn systems(make: &mut Make, budget: Budget) {
     for (system, slots, made_by, strategy) in ISSUERS {
         let root = format!("root-{system}");
-        make.system(&issuer(system, slots, made_by), Some(&root), concurrency);
+        make.system(&issuer(system, slots, made_by), Some(&root), budget);
         let credential = make.credential(&root, system, strategy, &[format!("vault:keep/{root}")], &[]);
         let what = UnlockWhat::Node(name(Kind::System, system));
         credential.unlocks.push(Unlock { what, verb: UnlockVerb::Admin });
     }
-    make.system(&store("vault", true, true, true), None, concurrency);
-    make.system(&store("plain", false, false, true), None, concurrency);
-    make.system(&floor(), None, concurrency);
+    make.system(&store("vault", true, true, true), None, budget);
+    make.system(&store("plain", false, false, true), None, budget);
+    make.system(&floor(), None, budget);
 }
 
 /// 3 to 12 credentials with chains, groups, readers of one another and dirty nodes, and what is asked for.
 pub(crate) fn random(dice: &Dice) -> (Estate, Request) {
     let mut make = Make::new();
-    systems(&mut make, 2 + u32::try_from(dice.below(6)).unwrap());
+    let concurrency = 2 + u32::try_from(dice.below(6)).unwrap();
+    let per_second = dice.permille(400).then(|| 4 + u32::try_from(dice.below(40)).unwrap());
+    systems(&mut make, Budget { concurrency, per_second, restarts: None });
     let workloads: Vec<String> = (0..4).map(|index| format!("w{index}")).collect();
     workloads.iter().for_each(|workload| make.workload(workload));
     let count = usize::try_from(3 + dice.below(10)).unwrap();

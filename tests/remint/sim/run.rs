@@ -116,7 +116,7 @@ async fn simulate(seed: u64) -> Outcome {
     let mut wrong = check(&stage, &id).await;
     if stuck {
         let rotations = stage.person().rotations(&id).await.unwrap();
-        let left = rotations.iter().filter(|record| !may_stay(&record.rotation.state));
+        let left = rotations.iter().filter(|record| !may_stay(&record.rotation.state, &rotations));
         let left: Vec<String> =
             left.map(|record| format!("{} {:?}", record.credential, record.rotation.state)).collect();
         wrong.push(format!("it never came to an end: {}", left.join("; ")));
@@ -260,10 +260,10 @@ fn strike_world(stage: &Stage, dice: &Dice, what: u64) {
             }
             // Before anybody has it: it has rights too many, or it is dead.
             11 => {
-                // Who kills the last value that Remint has locks it out, and who kills a minter kills what it made.
-                let dies = |other: &remint_core::estate::Credential| {
-                    other.issued_by.dies_with_issuer && other.issued_by.by.as_ref() == Some(&member.credential)
-                };
+                // Who kills the last value that Remint has locks it out, and who kills a minter
+                // before anybody has it stops all that it would mint.
+                let dies =
+                    |other: &remint_core::estate::Credential| other.issued_by.by.as_ref() == Some(&member.credential);
                 if member.remint_acts || stage.estate.credentials.values().any(dies) {
                     return None;
                 }
@@ -372,7 +372,7 @@ impl Person {
         let rotations = self.engine.rotations(&self.id).await.unwrap();
         if quiet {
             self.retries += 1;
-            if self.retries > 6 && rotations.iter().all(|record| may_stay(&record.rotation.state)) {
+            if self.retries > 6 && rotations.iter().all(|record| may_stay(&record.rotation.state, &rotations)) {
                 return Some(false);
             }
         }
@@ -398,7 +398,7 @@ impl Person {
             if let Some(issuer) = state.issuers.get_mut(document.issued_by.system.name.as_str())
                 && let Some(version) = issuer.versions.get_mut(&old.0)
             {
-                version.life = Life::Live;
+                (version.life, version.untried) = (Life::Live, true);
             }
         });
         stage.world.trace(&format!("RESURRECTED {old}"));

@@ -69,7 +69,7 @@ impl Stage {
         world.land(|state| {
             for system in estate.systems.values() {
                 let own: Settings = serde_json::from_value(system.settings.clone()).unwrap();
-                state.budgets.insert(own.name.clone(), system.budget.concurrency);
+                state.budgets.insert(own.name.clone(), system.budget);
                 match own.role {
                     Role::Issuer => {
                         let mut issuer = Issuer::new(own.slots, own.made_by);

@@ -2,11 +2,13 @@
 //!
 //! Every call lands in one go ([`World::land`]); after each the promises that hold at every moment are looked at.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use remint_contract::{ErrorKind, Material, SecretValue};
+use remint_core::estate::Budget;
 
 use super::clock::Time;
 pub(crate) use issuer::{Issuer, Life};
@@ -43,7 +45,9 @@ pub(crate) struct State {
     pub(crate) broken: BTreeSet<String>,
     /// Calls in flight per system: now, and at most.
     pub(crate) flights: BTreeMap<String, (u32, u32)>,
-    pub(crate) budgets: BTreeMap<String, u32>,
+    pub(crate) budgets: BTreeMap<String, Budget>,
+    /// When the calls of the last second began, per system.
+    begun: BTreeMap<String, VecDeque<Duration>>,
 }
 
 /// A workload: what it reads, and what it holds.
@@ -94,12 +98,23 @@ impl World {
 
     pub(crate) fn begin(&self, system: &str) {
         let mut state = self.state.lock().unwrap();
-        let budget = state.budgets.get(system).copied().unwrap_or(u32::MAX);
+        let budget = state.budgets.get(system).copied().unwrap_or_default();
         let (now, most) = state.flights.entry(system.to_owned()).or_default();
         *now += 1;
         *most = (*most).max(*now);
-        if *most > budget {
-            state.broken.insert(format!("{system} saw more calls at a time than its budget of {budget}"));
+        if *most > budget.concurrency {
+            state.broken.insert(format!("{system} saw more calls at a time than its budget of {}", budget.concurrency));
+        }
+        let now = self.time.elapsed();
+        let begun = state.begun.entry(system.to_owned()).or_default();
+        begun.push_back(now);
+        while begun.front().is_some_and(|first| *first + Duration::from_secs(1) <= now) {
+            begun.pop_front();
+        }
+        // A process that is stopped just before a call makes it when it is woken: one for each of the three.
+        if let Some(rate) = budget.per_second.filter(|rate| begun.len() > *rate as usize + 3) {
+            let seen = begun.len();
+            state.broken.insert(format!("{system} saw {seen} calls in a second, and its budget is {rate}"));
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct Version {
     pub(crate) foreign: bool,
     pub(crate) wider: bool,
     sessions: u32,
+    /// It came back to life and nobody has tried it since.
+    pub(crate) untried: bool,
 }
 
 #[derive(Clone, Default)]
@@ -88,6 +90,7 @@ impl Issuer {
             foreign: false,
             wider: false,
             sessions: 1,
+            untried: false,
         };
         self.versions.insert(id.clone(), version);
         id

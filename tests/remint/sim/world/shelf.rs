@@ -9,6 +9,7 @@ use super::No;
 pub(crate) type Fields = BTreeMap<String, SecretValue>;
 
 #[derive(Default, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing that a store can do or not")]
 pub(crate) struct Shelf {
     pub(crate) staged: bool,
     pub(crate) versioned: bool,
