@@ -18,7 +18,7 @@ mod wake;
 pub mod whole;
 
 pub use wake::{Bell, Wake, Woken};
-pub use whole::{Contents, Whole};
+pub use whole::Contents;
 
 /// Kinds whose puts whoever watches the store is told of.
 pub const WATCHED: [&str; 1] = ["reset"];

@@ -12,9 +12,10 @@ use remint_evidence_format::{FormatError, entry, tree};
 use super::{AppError, Places};
 use crate::escrow::{Escrow, EscrowError, Kek, SystemRandomness};
 use crate::evidence::key;
+use crate::store::dump::{Line, SealedLine};
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Contents, Sealed, StoreError, Whole};
+use crate::store::{Contents, Sealed, Store, StoreError};
 
 /// Why a state was not carried over.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +57,7 @@ pub struct Copied {
 /// # Errors
 /// Either side is in use, the target is not empty, or what lies there afterwards is not what was copied.
 pub async fn copy(from: &Places, to: &Places) -> Result<Copied, CopyError> {
-    let mut contents = open(from).await?.contents().await?;
+    let mut contents = Contents::read(&*open(from).await?).await?;
     let sealed = match from.store {
         None => key::sealed_in(&from.state).map_err(AppError::from)?,
         Some(_) => take(&mut contents),
@@ -68,21 +69,21 @@ pub async fn copy(from: &Places, to: &Places) -> Result<Copied, CopyError> {
     let target = open(to).await?;
     let mut copied = contents;
     if to.store.is_some() {
-        copied.sealed.push(sealed.clone());
-        copied.sealed.sort_by(|a, b| a.id.cmp(&b.id));
+        put(&mut copied, sealed.clone());
     }
-    target.fill(copied.clone()).await?;
+    copied.write(&*target).await?;
     if to.store.is_none() {
         key::lay_in(&to.state, &sealed).map_err(AppError::from)?;
     }
-    let there = target.contents().await?;
+    let there = Contents::read(&*target).await?;
     if there != copied || rooted(&there, &signing)? != size {
         return Err(CopyError::Different);
     }
-    Ok(Copied { records: there.records.len(), sealed: there.sealed.len(), entries: there.entries.len(), tree: size })
+    let (sealed, entries) = (there.sealed().count(), there.entries().count());
+    Ok(Copied { records: there.records(), sealed, entries, tree: size })
 }
 
-async fn open(places: &Places) -> Result<Box<dyn Whole>, StoreError> {
+async fn open(places: &Places) -> Result<Box<dyn Store>, StoreError> {
     Ok(match &places.store {
         None => Box::new(SqliteStore::open(&places.state)?),
         Some(address) => Box::new(PostgresStore::open_alone(address.clone()).await?),
@@ -91,8 +92,25 @@ async fn open(places: &Places) -> Result<Box<dyn Whole>, StoreError> {
 
 /// The signing key leaves the sealed values: a state folder keeps it as a file.
 fn take(contents: &mut Contents) -> Option<Sealed> {
-    let at = contents.sealed.iter().position(|sealed| sealed.id == key::ID)?;
-    Some(contents.sealed.remove(at))
+    let at = contents.lines.iter().position(|line| matches!(line, Line::Sealed(sealed) if sealed.id == key::ID))?;
+    match contents.lines.remove(at) {
+        Line::Sealed(SealedLine { id, scope, generation, expires, bytes }) => {
+            Some(Sealed { id, scope, generation, expires, bytes })
+        }
+        _ => None,
+    }
+}
+
+/// A sealed value comes to the others, in the order of their ids.
+fn put(contents: &mut Contents, sealed: Sealed) {
+    let Sealed { id, scope, generation, expires, bytes } = sealed;
+    let before = |line: &Line| match line {
+        Line::Sealed(other) => other.id < id,
+        Line::End => false,
+        _ => true,
+    };
+    let at = contents.lines.partition_point(before);
+    contents.lines.insert(at, Line::Sealed(SealedLine { id, scope, generation, expires, bytes }));
 }
 
 fn signing(from: &Places, sealed: &Sealed) -> Result<SigningKey, CopyError> {
@@ -104,9 +122,12 @@ fn signing(from: &Places, sealed: &Sealed) -> Result<SigningKey, CopyError> {
 
 /// The size of the tree, whose root is the one that was signed.
 fn rooted(contents: &Contents, key: &SigningKey) -> Result<u64, CopyError> {
-    let Some((size, note)) = contents.checkpoints.last() else { return Ok(0) };
+    let Some((size, note)) = contents.checkpoint() else { return Ok(0) };
     let signed = Checkpoint::open(note.as_bytes(), key.verifier()).map_err(CopyError::Foreign)?;
-    let placed = usize::try_from(*size).ok().and_then(|size| contents.entries.get(..size)).ok_or(CopyError::Changed)?;
-    let root = tree::root(placed.iter().map(|row| entry::hash(&row.bytes)));
-    if (signed.size, signed.root) == (*size, root) { Ok(*size) } else { Err(CopyError::Changed) }
+    let count = usize::try_from(size).map_err(|_| CopyError::Changed)?;
+    let placed: Vec<_> = contents.entries().take(count).map(|line| entry::hash(&line.bytes)).collect();
+    if placed.len() != count {
+        return Err(CopyError::Changed);
+    }
+    if (signed.size, signed.root) == (size, tree::root(placed)) { Ok(size) } else { Err(CopyError::Changed) }
 }

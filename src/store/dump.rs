@@ -43,15 +43,25 @@ pub enum Line {
         revision: u64,
         body: serde_json::Value,
     },
-    /// Nobody holds it in the copy; its number goes on.
+    /// Its number goes on.
     Lease {
         name: String,
         token: u64,
+        /// In a copy; what comes out of a backup nobody holds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held: Option<Held>,
     },
     /// Never in a backup: for a copy from one back end to another.
     Sealed(SealedLine),
     /// The last one: without it a load is not complete, and leaves nothing.
     End,
+}
+
+/// Who holds a lease, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub holder: String,
+    pub until: jiff::Timestamp,
 }
 
 /// An entry; the order of ids is the order of commit.

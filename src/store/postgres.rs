@@ -24,19 +24,21 @@ use jiff::Timestamp;
 use remint_contract::ResetId;
 use remint_evidence_format::Stored;
 use sqlx::postgres::PgPool;
+use tokio::sync::mpsc;
 
 use self::server::Server;
 use self::writer::Writer;
+use crate::store::dump::Line;
 use crate::store::{Change, Committed, Fence, Key, Record, Sealed, Store, StoreError, Wake};
 
 mod address;
+mod dump;
 mod group;
 mod lease;
 mod read;
 mod schema;
 mod server;
 mod wake;
-mod whole;
 mod writer;
 
 pub use address::{Address, AddressError};
@@ -156,7 +158,19 @@ impl Store for PostgresStore {
     }
 
     async fn sealed_after(&self, after: Option<&str>, limit: usize) -> Result<Vec<Sealed>, StoreError> {
-        read::sealed_after(&self.pool, after.unwrap_or_default(), limit).await
+        dump::sealed_after(&self.pool, after.unwrap_or_default(), limit).await
+    }
+
+    async fn rewrap(&self, fence: &Fence, pairs: Vec<(Sealed, Sealed)>) -> Result<usize, StoreError> {
+        dump::rewrap(&self.pool, fence, pairs).await
+    }
+
+    async fn dump(&self, sealed: bool, lines: mpsc::Sender<Line>) -> Result<(), StoreError> {
+        dump::dump(&self.pool, sealed, &lines).await
+    }
+
+    async fn load(&self, lines: mpsc::Receiver<Line>) -> Result<(), StoreError> {
+        dump::load(&self.pool, lines).await
     }
 }
 

@@ -26,7 +26,7 @@ use self::folder::Folder;
 use self::pool::Pool;
 use self::writer::{Work, Writer, Writing};
 use crate::store::dump::Line;
-use crate::store::{Bell, Change, Committed, Contents, Fence, Key, Record, Sealed, Store, StoreError, Wake, Whole};
+use crate::store::{Bell, Change, Committed, Fence, Key, Record, Sealed, Store, StoreError, Wake};
 
 mod change;
 mod dump;
@@ -37,7 +37,6 @@ mod pool;
 mod read;
 mod schema;
 mod sequence;
-mod whole;
 mod writer;
 
 /// The embedded store.
@@ -212,17 +211,6 @@ pub async fn dump_beside(folder: &Path, lines: mpsc::Sender<Line>) -> Result<(),
 fn picture(connection: &Connection, sealed: bool, lines: &mpsc::Sender<Line>) -> Result<(), StoreError> {
     let transaction = connection.unchecked_transaction().map_err(broken("could not be read"))?;
     dump::dump(&transaction, sealed, lines)
-}
-
-#[async_trait]
-impl Whole for SqliteStore {
-    async fn contents(&self) -> Result<Contents, StoreError> {
-        self.read(whole::contents).await
-    }
-
-    async fn fill(&self, contents: Contents) -> Result<(), StoreError> {
-        self.writer.run(whole::Fill(contents)).await
-    }
 }
 
 /// The store's word for a failure of SQLite.

@@ -1,74 +1,75 @@
-//! All that a store holds, to be carried to another back end.
+//! All that a store holds, to be compared and carried to another back end.
 //!
-//! Guarantees: [`Whole::fill`] is one transaction, and only into a store that holds nothing. Fencing numbers come along, so
-//! that they never go backwards. It is held in memory meanwhile: some hundred bytes an entry.
+//! It is held in memory meanwhile: some hundred bytes an entry. Fencing numbers and who holds what come along, so that a
+//! holder that is gone keeps what it had for as long as something of it may still land.
 
-use async_trait::async_trait;
-use jiff::Timestamp;
+use tokio::sync::mpsc;
 
-use crate::store::{Sealed, Store, StoreError};
+use crate::store::dump::{EntryLine, Line, QUEUE, SealedLine};
+use crate::store::{Store, StoreError};
 
 /// Everything, in the order in which it was written.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Contents {
-    pub records: Vec<RecordRow>,
-    pub sealed: Vec<Sealed>,
-    pub leases: Vec<LeaseRow>,
-    /// By id, which counts from one without a gap.
-    pub entries: Vec<EntryRow>,
-    /// The size of the tree and the signed note.
-    pub checkpoints: Vec<(u64, String)>,
-}
-
-/// A record, its body as it was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordRow {
-    pub kind: String,
-    pub id: String,
-    pub scope: String,
-    pub revision: u64,
-    pub body: String,
-}
-
-/// A lease, held or let go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeaseRow {
-    pub name: String,
-    pub holder: Option<String>,
-    pub token: u64,
-    pub until: Timestamp,
-}
-
-/// An entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EntryRow {
-    /// Empty: of none.
-    pub reset: String,
-    pub number: u64,
-    pub bytes: Vec<u8>,
+    pub lines: Vec<Line>,
 }
 
 impl Contents {
-    /// True of a store that nobody used.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.sealed.is_empty() && self.leases.is_empty() && self.entries.is_empty()
-    }
-}
-
-/// A back end that can be copied.
-#[async_trait]
-pub trait Whole: Store {
-    async fn contents(&self) -> Result<Contents, StoreError>;
-    /// Writes all of it, or nothing.
+    /// Reads a store, sealed values too.
     ///
     /// # Errors
-    /// The store holds something already.
-    async fn fill(&self, contents: Contents) -> Result<(), StoreError>;
-}
+    /// The store failed.
+    pub async fn read(store: &dyn Store) -> Result<Self, StoreError> {
+        let (sender, mut receiver) = mpsc::channel(QUEUE);
+        let mut lines = Vec::new();
+        let taking = async {
+            while let Some(line) = receiver.recv().await {
+                lines.push(line);
+            }
+        };
+        let (dumped, ()) = tokio::join!(store.dump(true, sender), taking);
+        dumped?;
+        Ok(Self { lines })
+    }
 
-/// What a store that holds something says.
-pub(super) fn not_empty() -> StoreError {
-    let what = "holds something already, so nothing was copied into it; name an empty one".to_owned();
-    StoreError::Broken { what, source: None }
+    /// Writes all of it into a store that is empty, or nothing.
+    ///
+    /// # Errors
+    /// The store holds something already, or failed.
+    pub async fn write(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let giving = async {
+            for line in &self.lines {
+                if sender.send(line.clone()).await.is_err() {
+                    break;
+                }
+            }
+            drop(sender);
+        };
+        tokio::join!(store.load(receiver), giving).0
+    }
+
+    pub fn entries(&self) -> impl Iterator<Item = &EntryLine> {
+        self.lines.iter().filter_map(|line| if let Line::Entry(entry) = line { Some(entry) } else { None })
+    }
+
+    /// The newest checkpoint: the size of the tree and the signed note.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<(u64, &str)> {
+        let found = |line: &'_ Line| matches!(line, Line::Checkpoint { .. });
+        match self.lines.iter().rfind(|line| found(line))? {
+            Line::Checkpoint { size, note } => Some((*size, note)),
+            _ => None,
+        }
+    }
+
+    pub fn sealed(&self) -> impl Iterator<Item = &SealedLine> {
+        self.lines.iter().filter_map(|line| if let Line::Sealed(sealed) = line { Some(sealed) } else { None })
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        self.lines.iter().filter(|line| matches!(line, Line::Record { .. })).count()
+    }
 }

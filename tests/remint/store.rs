@@ -240,6 +240,7 @@ async fn a_dump_loads_into_an_empty_store_whole_or_not_at_all<S: Store>(full: S,
     full.sequence(&fence, &[1, 2, 3], 3, "note 3").await.unwrap();
     let backup = lines(&full, false).await;
     assert!(!backup.iter().any(|line| matches!(line, Line::Sealed(_))), "a backup holds no sealed value");
+    assert!(!backup.iter().any(|line| matches!(line, Line::Lease { held: Some(_), .. })), "and nobody holds anything");
     assert!(load(&empty, backup[..backup.len() - 1].to_vec()).await.is_err(), "cut off");
     assert!(empty.unsequenced(9).await.unwrap().is_empty(), "and nothing is left of it");
     load(&empty, lines(&full, true).await).await.unwrap();
@@ -249,8 +250,10 @@ async fn a_dump_loads_into_an_empty_store_whole_or_not_at_all<S: Store>(full: S,
     assert_eq!(empty.unsequenced(9).await.unwrap(), full.unsequenced(9).await.unwrap());
     assert_eq!(empty.checkpoint().await.unwrap(), full.checkpoint().await.unwrap());
     assert_eq!(empty.sealed("s1").await.unwrap(), full.sealed("s1").await.unwrap());
-    let next = empty.lease("sequencer", "a", at(0), at(1)).await.unwrap().unwrap();
-    assert_eq!(next.token, fence.token + 1, "nobody of before holds it, and its number goes on");
+    let early = empty.lease("sequencer", "b", at(9), at(20)).await.unwrap();
+    assert_eq!(early, None, "in a copy who holds it holds it: something of his may still land");
+    let next = empty.lease("sequencer", "b", at(10), at(20)).await.unwrap().unwrap();
+    assert_eq!(next.token, fence.token + 1, "its number goes on");
     // The chains go on.
     for store in [&empty, &full] {
         store.commit(Change { entries: vec![draft(Some("r1"), 6)], ..Change::default() }).await.unwrap();

@@ -115,4 +115,4 @@ pub(super) fn name(index: usize) -> String {
 }
 
 /// About as much as one file may hold.
-const FILE: usize = 4 << 20;
+const FILE: usize = 1 << 20;

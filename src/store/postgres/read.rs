@@ -47,12 +47,6 @@ pub(super) async fn sealed(pool: &PgPool, id: &str) -> Result<Option<Sealed>, St
     ask("could not read a sealed value", || sqlx::query_as(sql).bind(id).fetch_optional(pool)).await
 }
 
-pub(super) async fn sealed_after(pool: &PgPool, after: &str, limit: usize) -> Result<Vec<Sealed>, StoreError> {
-    let sql = "SELECT id, scope, generation, expires, bytes FROM remint.sealed WHERE id > $1 ORDER BY id LIMIT $2";
-    let question = || sqlx::query_as(sql).bind(after).bind(rows(limit)).fetch_all(pool);
-    ask("could not list the sealed values", question).await
-}
-
 /// The size of the tree goes with each row, so that both come from one moment.
 pub(super) async fn unsequenced(pool: &PgPool, limit: usize) -> Result<Vec<Stored>, StoreError> {
     let sql = "SELECT id, reset, number, bytes, 0::bigint AS size FROM remint.entry

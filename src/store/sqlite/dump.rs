@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use super::writer::{Work, Writing, execute};
 use super::{broken, from_row, read, to_row};
 use crate::store::StoreError;
-use crate::store::dump::{EntryLine, Line, SealedLine};
+use crate::store::dump::{EntryLine, Held, Line, SealedLine};
 
 /// Sends everything, entries first. The caller sees to it that all of it is one picture.
 pub(super) fn dump(connection: &Connection, sealed: bool, lines: &mpsc::Sender<Line>) -> Result<(), StoreError> {
@@ -22,8 +22,11 @@ pub(super) fn dump(connection: &Connection, sealed: bool, lines: &mpsc::Sender<L
         let record = read::as_record(row)?;
         Ok(Line::Record { kind, id: record.id, scope: record.scope, revision: record.revision, body: record.body })
     })?;
-    send(connection, "SELECT name, token FROM lease ORDER BY name", lines, |row| {
-        Ok(Line::Lease { name: row.get(0)?, token: from_row(row.get(1)?) })
+    send(connection, "SELECT name, token, holder, until FROM lease ORDER BY name", lines, |row| {
+        let holder: Option<String> = row.get(2)?;
+        let until = read::time(row, 3)?;
+        let held = holder.filter(|_| sealed).map(|holder| Held { holder, until });
+        Ok(Line::Lease { name: row.get(0)?, token: from_row(row.get(1)?), held })
     })?;
     if sealed {
         send(connection, "SELECT id, scope, generation, bytes, expires FROM sealed ORDER BY id", lines, |row| {
@@ -86,10 +89,11 @@ impl Work for Load {
                     let sql = "INSERT INTO record (kind, id, scope, revision, body) VALUES (?1, ?2, ?3, ?4, ?5)";
                     execute(connection, sql, params![kind, id, scope, to_row(revision), body.to_string()], failed)?;
                 }
-                Some(Line::Lease { name, token }) => {
-                    let sql = "INSERT INTO lease (name, holder, token, until) VALUES (?1, NULL, ?2, ?3)";
-                    let until = jiff::Timestamp::UNIX_EPOCH.to_string();
-                    execute(connection, sql, params![name, to_row(token), until], failed)?;
+                Some(Line::Lease { name, token, held }) => {
+                    let sql = "INSERT INTO lease (name, holder, token, until) VALUES (?1, ?2, ?3, ?4)";
+                    let until = held.as_ref().map_or(jiff::Timestamp::UNIX_EPOCH, |held| held.until).to_string();
+                    let holder = held.map(|held| held.holder);
+                    execute(connection, sql, params![name, holder, to_row(token), until], failed)?;
                 }
                 Some(Line::Sealed(SealedLine { id, scope, generation, expires, bytes })) => {
                     let sql = "INSERT INTO sealed (id, scope, generation, expires, bytes) VALUES (?1, ?2, ?3, ?4, ?5)";

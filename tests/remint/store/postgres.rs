@@ -53,6 +53,7 @@ impl Databases {
 async fn the_store_of_replicas_holds_every_promise() {
     let Some(databases) = Databases::find("the_store_of_replicas_holds_every_promise").await else { return };
     suite(async || databases.store().await).await;
+    super::copies(async || databases.store().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
