@@ -13,6 +13,7 @@ use remint_evidence_format::note::SigningKey;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::app::replica::Replica;
 use crate::config::Environment;
 use crate::context::Context;
 use crate::engine::record::{entry, kind, put, read};
@@ -28,6 +29,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Change, Key, Rule, Store, StoreError};
 
 pub mod copy;
+mod replica;
 
 /// The most that is read of one file; the loader refuses one that is larger than it takes, by its length.
 const READ_AT_MOST: u64 = 8 << 20;
@@ -200,9 +202,20 @@ impl App {
             None => Arc::new(SqliteStore::open(&places.state)?),
             Some(address) => {
                 folder(&places.state)?;
-                // Replicas are told apart by their names: one that crashed is waited for until its leases end.
-                settings.holder = format!("{}-{}", settings.holder, context.hex(8).map_err(EngineError::from)?);
-                Arc::new(PostgresStore::open(address.clone()).await?)
+                let failed = |source| AppError::Read { path: places.state.clone(), source };
+                let replica = Replica::here(&places.state).map_err(failed)?;
+                let name = match &replica {
+                    Some(replica) => replica.name.clone(),
+                    None => context.hex(8).map_err(EngineError::from)?,
+                };
+                settings.holder = format!("{}-{name}", settings.holder);
+                let store = PostgresStore::open(address.clone()).await?;
+                if replica.is_some() {
+                    // What its predecessor sent last may still reach the store: with its leases let go, that is refused.
+                    store.abandon(&settings.holder).await?;
+                }
+                // Whoever can still write under a name must be the only one who has it.
+                Arc::new(store.keeping(replica))
             }
         };
         let kek = places.keys()?;

@@ -17,6 +17,8 @@
 //! commit, nobody knows whether it stands, and the error says so; what is read again tells. Reads and leases are asked
 //! again on a new connection for some seconds: a restart of the server is no failure.
 
+use std::any::Any;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use remint_contract::ResetId;
@@ -46,6 +48,8 @@ pub struct PostgresStore {
     writer: Writer,
     pool: PgPool,
     server: Server,
+    /// What its owner wants kept for as long as anybody can write through this.
+    _kept: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl PostgresStore {
@@ -66,9 +70,24 @@ impl PostgresStore {
         Self::hold(Server::new(address, true)).await
     }
 
+    /// Lets go of every lease of a holder that is known to have ended: nobody waits for it, and whatever it sent last and
+    /// the server has not carried out yet is refused.
+    ///
+    /// # Errors
+    /// The server cannot be asked.
+    pub async fn abandon(&self, holder: &str) -> Result<(), StoreError> {
+        lease::abandon(&self.pool, holder).await
+    }
+
+    /// Keeps a value, a lock mostly, until nobody has this store open any more.
+    #[must_use]
+    pub fn keeping(self, kept: impl Any + Send + Sync) -> Self {
+        Self { _kept: Some(Box::new(kept)), ..self }
+    }
+
     async fn hold(server: Server) -> Result<Self, StoreError> {
         let connection = server.open().await?;
-        Ok(Self { pool: server.pool()?, writer: Writer::start(server.clone(), connection), server })
+        Ok(Self { pool: server.pool()?, writer: Writer::start(server.clone(), connection), server, _kept: None })
     }
 }
 

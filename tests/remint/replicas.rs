@@ -161,3 +161,39 @@ async fn a_reset_half_done_goes_on_after_a_copy_and_again_after_the_copy_back() 
     app.engine.store.commit(Change { entries: vec![draft(None, 1)], ..Change::default() }).await.unwrap();
     app.sequencer.flush().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_started_again_takes_its_own_leases_at_once_and_nobody_elses() {
+    let test = "a_replica_that_is_started_again_takes_its_own_leases_at_once_and_nobody_elses";
+    let Some(databases) = Databases::find(test).await else { return };
+    let (folder, keys) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let address = databases.fresh().await;
+    let places = |state: &str| places(&folder.path().join(state), &keys.path().join("kek"), Some(address.clone()));
+    let context = Context::system();
+    let opened = async |state: &str| {
+        let kinds: Arc<dyn Kinds> = Arc::new(OnlyFake::default());
+        let settings = EngineSettings::default();
+        App::open(&places(state), &context, kinds, HostRules::default(), settings).await.unwrap()
+    };
+    drop(App::init(&places("here"), &context, Arc::new(OnlyFake::default())).await.unwrap());
+    let until = context.clock.now() + Duration::from_hours(1);
+    let take = async |app: &App, name: &str| {
+        let holder = &app.engine.settings.holder;
+        app.engine.store.lease(name, holder, context.clock.now(), until).await.unwrap()
+    };
+    let (first, other) = (opened("here").await, opened("there").await);
+    let beside = opened("here").await;
+    assert_ne!(beside.engine.settings.holder, first.engine.settings.holder, "two processes of one name");
+    let old = take(&first, "reset/a").await.unwrap();
+    take(&other, "reset/b").await.unwrap();
+    assert_eq!(take(&beside, "reset/a").await, None);
+    // It ends without a word: its leases stay.
+    drop(first);
+    let again = opened("here").await;
+    let new = take(&again, "reset/a").await.unwrap();
+    assert!(new.token > old.token);
+    assert_eq!(take(&again, "reset/b").await, None, "a lease of somebody who lives");
+    let late = Change { fence: Some(old), entries: vec![draft(None, 1)], ..Change::default() };
+    let refused = again.engine.store.commit(late).await;
+    assert!(matches!(refused, Err(StoreError::Fenced(_))), "what its predecessor sent last: {refused:?}");
+}

@@ -1,7 +1,9 @@
-//! What developers and CI run: `cargo xtask test`, `cargo xtask lint`, `cargo xtask servers up|down|list`, `cargo xtask bench NAME`.
+//! What developers and CI run: `cargo xtask test`, `cargo xtask lint`, `cargo xtask servers up|down|list`, `cargo xtask bench NAME`,
+//! `cargo xtask chaos`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person at a terminal")]
 
 mod bench;
+mod chaos;
 mod child;
 mod lint;
 mod postgres;
@@ -38,6 +40,12 @@ enum Task {
         #[command(subcommand)]
         action: servers::Action,
     },
+    /// Kill a real daemon at random while it resets, and count at the servers and files what came of it.
+    Chaos {
+        /// `--kills N --seed S -o json`, and what `--help` after `--` says.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run one benchmark.
     Bench {
         name: String,
@@ -51,6 +59,7 @@ fn main() -> ExitCode {
         Task::Test { arguments } => test::run(&arguments),
         Task::Lint => lint::run(),
         Task::Servers { action } => servers::run(&action).map(|()| ExitCode::SUCCESS),
+        Task::Chaos { arguments } => chaos::run(&arguments),
         Task::Bench { name, arguments } => bench::run(&name, &arguments),
     };
     outcome.unwrap_or_else(|sentence| {

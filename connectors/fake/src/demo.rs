@@ -51,9 +51,21 @@ pub struct Estate {
     pub documents: String,
     /// Where Remint finds its own credentials: (credential, path in [`KEEP`]).
     pub own: Vec<(String, String)>,
+    /// Where every credential is issued and lies. For comparison with what was delivered.
+    pub placed: Vec<Placed>,
     /// Every credential that the compromised runner leads to, by any way. For comparison with what `reach` says.
     pub reached: BTreeSet<String>,
     foothold: Vec<(String, String)>,
+}
+
+/// One credential, as the services know it.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// Its name, and its target's at the issuer.
+    pub name: String,
+    pub issuer: String,
+    /// (store, path); its value is in the field [`FIELD`].
+    pub places: Vec<(String, String)>,
 }
 
 impl Estate {
@@ -88,7 +100,13 @@ impl Estate {
             .cloned()
             .collect();
         let reached = cast.members.iter().filter(|member| member.reached).map(|member| member.name.clone()).collect();
-        Ok(Self { world, documents, own, reached, foothold })
+        let placed = cast.members.iter().map(|member| Placed {
+            name: member.name.clone(),
+            issuer: member.issuer.clone(),
+            places: member.places.clone(),
+        });
+        let placed = placed.collect();
+        Ok(Self { world, documents, own, placed, reached, foothold })
     }
 
     /// What the runner's host shows whoever broke into it: (store, path).
@@ -201,4 +219,5 @@ const STORES: [&str; 3] = ["vault-ci", "vault-prod", RUNNER_FILES];
 const HOST: &str = "hosts";
 /// Remint writes the runner's files with the credential it has for this store.
 const FILES_ADMIN: &str = "remint-vault-ci";
-const FIELD: &str = "secret";
+/// The field of a value in a store.
+pub const FIELD: &str = "secret";

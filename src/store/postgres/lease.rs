@@ -36,6 +36,14 @@ pub(super) async fn release(pool: &PgPool, fence: &Fence) -> Result<(), StoreErr
     }
 }
 
+/// Lets everything of one holder go.
+pub(super) async fn abandon(pool: &PgPool, holder: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE remint.lease SET holder = NULL WHERE holder = $1";
+    ask("could not release the leases of one that ended", || sqlx::query(sql).bind(holder).execute(pool))
+        .await
+        .map(drop)
+}
+
 /// Takes what is free of many, and passes over what somebody else is just taking.
 pub(super) async fn claim(
     pool: &PgPool,

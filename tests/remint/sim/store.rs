@@ -203,6 +203,12 @@ impl Store for MemoryStore {
         Ok(self.inner.lock().unwrap().sealed.get(id).cloned())
     }
 
+    async fn sealed_after(&self, after: Option<&str>, limit: usize) -> Result<Vec<Sealed>, StoreError> {
+        let inner = self.inner.lock().unwrap();
+        let after = inner.sealed.values().filter(|sealed| after.is_none_or(|after| sealed.id.as_str() > after));
+        Ok(after.take(limit).cloned().collect())
+    }
+
     async fn lease(
         &self,
         name: &str,
