@@ -107,6 +107,11 @@ impl Graph {
         if let Some(id) = self.number(&node) {
             return id;
         }
+        self.insert(node)
+    }
+
+    /// A node that is not there yet.
+    fn insert(&mut self, node: Node) -> NodeId {
         let id = u32::try_from(self.label.len()).unwrap_or(u32::MAX);
         match &node {
             Node::Doc(reference) => self.documents.insert(reference.clone(), id),

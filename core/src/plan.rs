@@ -254,6 +254,14 @@ pub struct Precedence {
     pub row: Row,
 }
 
+impl Precedence {
+    /// Where it stands among the others, as one number.
+    fn place(&self) -> u128 {
+        let end = |(member, step): (usize, crate::step::Step)| (member as u128) << 8 | step as u128;
+        end(self.before) << 64 | end(self.after) << 8 | self.row as u128
+    }
+}
+
 /// The rows of the order table (architecture, section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

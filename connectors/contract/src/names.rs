@@ -109,9 +109,25 @@ pub enum Kind {
     Grant,
 }
 
+impl Kind {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "System",
+            Self::Identity => "Identity",
+            Self::Credential => "Credential",
+            Self::Workload => "Workload",
+            Self::ApprovalPolicy => "ApprovalPolicy",
+            Self::RotationWindow => "RotationWindow",
+            Self::Grant => "Grant",
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.pad(self.as_str())
     }
 }
 
@@ -174,19 +190,30 @@ impl Ref {
     }
 }
 
+impl Ref {
+    /// What it is written as, in parts: a plan writes millions, which is no work for a formatter.
+    fn parts(&self) -> [&str; 5] {
+        let namespace = self.namespace.as_str();
+        let (namespace, slash) = if namespace == DEFAULT_NAMESPACE { ("", "") } else { (namespace, "/") };
+        [self.kind.as_str(), "/", namespace, slash, self.name.as_str()]
+    }
+
+    /// As [`fmt::Display`] writes it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.parts().concat()
+    }
+}
+
 impl Serialize for Ref {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.text())
     }
 }
 
 impl fmt::Display for Ref {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.namespace.as_str() == DEFAULT_NAMESPACE {
-            write!(f, "{}/{}", self.kind, self.name)
-        } else {
-            write!(f, "{}/{}/{}", self.kind, self.namespace, self.name)
-        }
+        self.parts().into_iter().try_for_each(|part| f.write_str(part))
     }
 }
 
@@ -249,16 +276,23 @@ impl Location {
     }
 }
 
+impl Location {
+    fn parts(&self) -> [&str; 9] {
+        let [kind, slash, namespace, other, name] = self.system.parts();
+        let (hash, field) = self.field.as_ref().map_or(("", ""), |field| ("#", field));
+        [kind, slash, namespace, other, name, ":", &self.path, hash, field]
+    }
+}
+
 impl Serialize for Location {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.parts().concat())
     }
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.system, self.path)?;
-        self.field.as_ref().map_or(Ok(()), |field| write!(f, "#{field}"))
+        self.parts().into_iter().try_for_each(|part| f.write_str(part))
     }
 }
 

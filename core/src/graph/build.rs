@@ -3,23 +3,21 @@
 //! A pattern is matched against the sorted places of its system by binary search, so a hundred patterns over a hundred
 //! thousand places cost what they match and no more.
 
-use std::collections::BTreeMap;
-
 use remint_contract::{Location, Pattern, Ref};
 
 use crate::estate::{Credential, Estate, Unlock, UnlockVerb, UnlockWhat, Workload};
 use crate::plan::Node;
 
-use super::{Graph, NodeId};
+use super::{Graph, Map, NodeId};
 
 impl Graph {
     /// The graph of an estate. Nodes are numbered documents first, then places; equal estates give equal numbers.
     #[must_use]
     pub fn build(estate: &Estate) -> Self {
         let mut build = Build { graph: Self::default(), edges: Vec::new(), places: Places::default() };
-        build.number(estate);
-        for (reference, credential) in &estate.credentials {
-            build.credential(estate, reference, credential);
+        let numbered = build.number(estate);
+        for (credential, numbers) in estate.credentials.values().zip(&numbered) {
+            build.credential(estate, credential, numbers);
         }
         for (reference, workload) in &estate.workloads {
             build.workload(reference, workload);
@@ -34,8 +32,8 @@ impl Graph {
 /// The paths of each system, sorted, with their numbers; and what each system issues, by the target's name.
 #[derive(Default)]
 struct Places {
-    by_system: BTreeMap<Ref, Vec<(String, NodeId)>>,
-    issued: BTreeMap<Ref, Vec<(String, NodeId)>>,
+    by_system: Map<Ref, Vec<(String, NodeId)>>,
+    issued: Map<Ref, Vec<(String, NodeId)>>,
 }
 
 impl Places {
@@ -50,6 +48,12 @@ impl Places {
     }
 }
 
+/// A credential's own number, and those of the places that it is delivered to.
+struct Numbers {
+    own: NodeId,
+    places: Vec<NodeId>,
+}
+
 struct Build {
     graph: Graph,
     edges: Vec<(NodeId, NodeId, UnlockVerb)>,
@@ -57,34 +61,42 @@ struct Build {
 }
 
 impl Build {
-    fn number(&mut self, estate: &Estate) {
+    /// Numbers everything; each credential's are kept, for they are needed again.
+    fn number(&mut self, estate: &Estate) -> Vec<Numbers> {
         let documents = estate
             .systems
             .keys()
             .chain(estate.identities.keys())
             .chain(estate.credentials.keys())
             .chain(estate.workloads.keys());
+        let count = estate.systems.len() + estate.identities.len() + estate.credentials.len() + estate.workloads.len();
+        self.graph.documents.reserve(count);
+        self.graph.places.reserve(estate.credentials.len());
+        self.graph.label.reserve(count + estate.credentials.len());
         for reference in documents {
             self.graph.add(Node::Doc(reference.clone()));
         }
-        for (reference, credential) in &estate.credentials {
-            let id = self.graph.add(Node::Doc(reference.clone()));
-            self.places
-                .issued
-                .entry(credential.issued_by.system.clone())
-                .or_default()
-                .push((credential.issued_by.target.name.clone(), id));
-            for destination in &credential.delivered_to {
-                self.place(&destination.at);
-            }
+        // Documents are numbered in their order.
+        let first = u32::try_from(estate.systems.len() + estate.identities.len()).unwrap_or(u32::MAX);
+        let mut numbered = Vec::with_capacity(estate.credentials.len());
+        for (own, credential) in (first..).zip(estate.credentials.values()) {
+            let issued = &credential.issued_by;
+            let list = match self.places.issued.get_mut(&issued.system) {
+                Some(list) => list,
+                None => self.places.issued.entry(issued.system.clone()).or_default(),
+            };
+            list.push((issued.target.name.clone(), own));
+            let places = credential.delivered_to.iter().map(|destination| self.place(&destination.at)).collect();
             for location in &credential.trusted_by {
                 self.place(location);
             }
+            numbered.push(Numbers { own, places });
         }
         for list in self.places.by_system.values_mut().chain(self.places.issued.values_mut()) {
             list.sort_unstable();
             list.dedup();
         }
+        numbered
     }
 
     fn place(&mut self, location: &Location) -> NodeId {
@@ -92,9 +104,13 @@ impl Build {
             return id;
         }
         let whole = location.whole();
-        let (system, path) = (whole.system.clone(), whole.path.clone());
-        let id = self.graph.add(Node::Place(whole));
-        self.places.by_system.entry(system).or_default().push((path, id));
+        let path = whole.path.clone();
+        let list = match self.places.by_system.get_mut(&whole.system) {
+            Some(list) => list,
+            None => self.places.by_system.entry(whole.system.clone()).or_default(),
+        };
+        let id = self.graph.insert(Node::Place(whole));
+        list.push((path, id));
         id
     }
 
@@ -102,10 +118,9 @@ impl Build {
         self.edges.push((from, to, verb));
     }
 
-    fn credential(&mut self, estate: &Estate, reference: &Ref, credential: &Credential) {
-        let id = self.graph.add(Node::Doc(reference.clone()));
-        for destination in &credential.delivered_to {
-            let place = self.place(&destination.at);
+    fn credential(&mut self, estate: &Estate, credential: &Credential, numbers: &Numbers) {
+        let id = numbers.own;
+        for &place in &numbers.places {
             self.edge(place, id, UnlockVerb::Read);
         }
         if let Some(identity) = self.graph.document(&credential.identity) {
@@ -117,9 +132,11 @@ impl Build {
         for workload in &credential.consumed_by {
             if let Some(workload_id) = self.graph.document(workload) {
                 self.edge(workload_id, id, UnlockVerb::Read);
-                for at in read_by(estate.workloads.get(workload), credential) {
-                    let place = self.place(at);
-                    self.edge(workload_id, place, UnlockVerb::Read);
+                let reads = read_by(estate.workloads.get(workload), credential);
+                for (destination, &place) in credential.delivered_to.iter().zip(&numbers.places) {
+                    if reads.iter().any(|at| std::ptr::eq(*at, &destination.at)) {
+                        self.edge(workload_id, place, UnlockVerb::Read);
+                    }
                 }
             }
         }

@@ -62,12 +62,15 @@ pub(super) fn resolve(
     readers: &Readers,
 ) -> Result<Vec<Precedence>, Refusal> {
     loop {
-        let precedences = derive(draft, rows, readers);
+        let mut precedences = derive(draft, rows, readers);
         let cycles = cycles(draft, &precedences);
         if cycles.is_empty() {
             announce(draft);
+            precedences.sort_unstable_by_key(Precedence::place);
+            precedences.dedup();
             return Ok(precedences);
         }
+        let mut cuts = BTreeSet::new();
         let was: Vec<Option<usize>> = draft.members.iter().map(|member| member.cut).collect();
         for cycle in cycles {
             // A cycle that lay whole inside one unit before this round would come back for ever.
@@ -75,8 +78,21 @@ pub(super) fn resolve(
                 return Err(Refusal::Uncuttable(names(draft, &cycle)));
             }
             if !hold_late(estate, draft, &cycle, readers) {
-                cut(draft, cycle, &precedences);
+                cuts.insert(cut(draft, cycle));
             }
+        }
+        // Why: every row but its own that binds two of a unit.
+        for edge in precedences.iter().filter(|edge| edge.row != Row::Cut) {
+            let unit = |(member, _): (usize, Step)| draft.members[member].cut;
+            let both = unit(edge.before).filter(|own| unit(edge.after) == Some(*own) && cuts.contains(own));
+            if let Some(both) = both {
+                draft.cuts[both].because.push(edge.row);
+            }
+        }
+        for unit in cuts {
+            let because = &mut draft.cuts[unit].because;
+            because.sort_unstable();
+            because.dedup();
         }
     }
 }
@@ -123,8 +139,12 @@ pub(super) fn hold_back(draft: &mut Draft, readers: &Readers) {
 /// wait for anybody.
 pub(super) struct StepGraph {
     pub(super) edges: Csr,
+    /// Whose step each node is.
+    pub(super) member: Vec<u32>,
     /// A bit per step of each member that is a node.
     kept: Vec<u32>,
+    /// Each member's first node.
+    first: Vec<u32>,
 }
 
 impl StepGraph {
@@ -134,24 +154,29 @@ impl StepGraph {
             kept[member] |= bit(step);
         }
         let mut edges = Vec::with_capacity(2 * draft.members.len() + 2 * precedences.len());
-        for (index, (member, kept)) in draft.members.iter().zip(&mut kept).enumerate() {
+        let (mut first, mut whose) = (Vec::with_capacity(kept.len()), Vec::with_capacity(4 * kept.len()));
+        for (index, (member, kept)) in (0_u32..).zip(draft.members.iter().zip(&mut kept)) {
             let steps = member.steps();
             *kept |= steps.first().copied().map_or(0, bit) | steps.last().copied().map_or(0, bit);
+            let start = u32::try_from(whose.len()).unwrap_or(u32::MAX);
+            first.push(start);
+            whose.extend(std::iter::repeat_n(index, kept.count_ones() as usize));
             let mut last = None;
             for &step in steps.iter().filter(|&&step| *kept & bit(step) != 0) {
-                let number = step_number((index, step));
+                let number = start + rank(*kept, step);
                 edges.extend(last.replace(number).map(|last| (last, number, UnlockVerb::Use)));
             }
         }
-        edges.extend(
-            precedences.iter().map(|edge| (step_number(edge.before), step_number(edge.after), UnlockVerb::Use)),
-        );
-        let nodes = u32::try_from(draft.members.len()).unwrap_or(u32::MAX / WIDTH) * WIDTH;
-        Self { edges: Csr::new(nodes, edges), kept }
+        let node = |(member, step): (usize, Step)| first[member] + rank(kept[member], step);
+        edges.extend(precedences.iter().map(|edge| (node(edge.before), node(edge.after), UnlockVerb::Use)));
+        let nodes = u32::try_from(whose.len()).unwrap_or(u32::MAX);
+        Self { edges: Csr::new(nodes, edges), member: whose, kept, first }
     }
 
-    pub(super) fn has(&self, member: usize, step: Step) -> bool {
-        self.kept[member] & bit(step) != 0
+    /// The node of a member's step, where it is one.
+    pub(super) fn node(&self, member: usize, step: Step) -> Option<usize> {
+        let kept = self.kept[member];
+        (kept & bit(step) != 0).then(|| (self.first[member] + rank(kept, step)) as usize)
     }
 }
 
@@ -159,8 +184,9 @@ const fn bit(step: Step) -> u32 {
     1 << step as u16
 }
 
-pub(super) fn step_number((member, step): (usize, Step)) -> u32 {
-    u32::try_from(member).unwrap_or(u32::MAX / WIDTH) * WIDTH + step as u32
+/// How many kept steps come before this one.
+const fn rank(kept: u32, step: Step) -> u32 {
+    (kept & (bit(step) - 1)).count_ones()
 }
 
 /// The members of each cycle, ascending.
@@ -168,10 +194,11 @@ fn cycles(draft: &Draft, precedences: &[Precedence]) -> Vec<Vec<usize>> {
     if precedences.is_empty() {
         return Vec::new();
     }
-    graph::cycles(&StepGraph::of(draft, precedences).edges)
+    let graph = StepGraph::of(draft, precedences);
+    graph::cycles(&graph.edges)
         .into_iter()
         .map(|component| {
-            let members: BTreeSet<usize> = component.iter().map(|step| (step / WIDTH) as usize).collect();
+            let members: BTreeSet<usize> = component.iter().map(|&node| graph.member[node as usize] as usize).collect();
             members.into_iter().collect()
         })
         .collect()
@@ -218,8 +245,8 @@ fn hold_late(estate: &Estate, draft: &mut Draft, cycle: &[usize], readers: &Read
     moved
 }
 
-/// Makes one unit of the cycle and of every unit that it touches.
-fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) {
+/// Makes one unit of the cycle and of every unit that it touches; its number.
+fn cut(draft: &mut Draft, mut members: Vec<usize>) -> usize {
     let touched: BTreeSet<usize> = members.iter().filter_map(|&member| draft.members[member].cut).collect();
     let mut because = BTreeSet::new();
     for &unit in &touched {
@@ -228,14 +255,6 @@ fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) {
     }
     members.sort_unstable();
     members.dedup();
-    let inside: BTreeSet<usize> = members.iter().copied().collect();
-    because.extend(
-        members
-            .iter()
-            .flat_map(|&member| begin_at(precedences, member))
-            .filter(|edge| edge.row != Row::Cut && inside.contains(&edge.after.0))
-            .map(|edge| edge.row),
-    );
     let unit = touched.first().copied().unwrap_or(draft.cuts.len());
     let cut =
         Cut { members, because: because.into_iter().collect(), outage: Duration::ZERO, consumers: BTreeSet::new() };
@@ -255,13 +274,7 @@ fn cut(draft: &mut Draft, mut members: Vec<usize>, precedences: &[Precedence]) {
     } else {
         draft.cuts[unit] = cut;
     }
-}
-
-/// The precedences whose first step is this member's: a run, because they are sorted.
-fn begin_at(precedences: &[Precedence], member: usize) -> &[Precedence] {
-    let start = precedences.partition_point(|edge| edge.before.0 < member);
-    let length = precedences[start..].partition_point(|edge| edge.before.0 == member);
-    &precedences[start..start + length]
+    unit
 }
 
 /// Drops units that were merged into others, and says who is without a working value for how long.
@@ -289,8 +302,6 @@ fn names(draft: &Draft, members: &[usize]) -> Vec<remint_contract::Ref> {
     members.iter().map(|&member| draft.members[member].credential.clone()).collect()
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "there are some twenty steps")]
-pub(super) const WIDTH: u32 = Step::COUNT as u32;
 /// Until the proofs are in, and for each member its disable, sweep and delivery.
 const OUTAGE_BASE: Duration = Duration::from_secs(30);
 const OUTAGE_PER_MEMBER: Duration = Duration::from_millis(500);

@@ -9,7 +9,7 @@ use remint_contract::{Capabilities, Location, Ref};
 use crate::estate::Estate;
 use crate::step::{Path, Step};
 
-use super::cut::{StepGraph, WIDTH, resolve, step_number, undo};
+use super::cut::{StepGraph, resolve, undo};
 use super::draft::Draft;
 use super::rows::Readers;
 use super::{Precedence, Refusal, Request, Rows};
@@ -40,10 +40,10 @@ pub(super) fn meet(
 }
 
 /// Marks what ends too late and has a place that another member still reads: it is not waited for, in a cut or outside.
-fn expose(draft: &mut Draft, readers: &Readers, ends: &[Duration], allowed: Duration) {
+fn expose(draft: &mut Draft, readers: &Readers, ends: &Ends, allowed: Duration) {
     for (member, its_readers) in readers.iter().enumerate() {
         let this = &draft.members[member];
-        let last = this.steps().last().map(|step| ends[step_number((member, *step)) as usize]);
+        let last = this.steps().last().and_then(|step| ends.of(member, *step));
         if this.dark || this.path == Path::Contain || last.is_none_or(|last| last <= allowed) {
             continue;
         }
@@ -73,6 +73,18 @@ fn expose_below(draft: &mut Draft, readers: &Readers) {
                 work.push(below);
             }
         }
+    }
+}
+
+/// When each step ends that is a node.
+struct Ends {
+    graph: StepGraph,
+    at: Vec<Duration>,
+}
+
+impl Ends {
+    fn of(&self, member: usize, step: Step) -> Option<Duration> {
+        Some(self.at[self.graph.node(member, step)?])
     }
 }
 
@@ -115,10 +127,10 @@ impl Forecast {
     }
 
     /// When each step that is a node ends, with nobody waiting for a budget: the critical path.
-    fn ends(&self, draft: &Draft, precedences: &[Precedence]) -> Vec<Duration> {
-        let graph = StepGraph::of(draft, precedences);
-        let (own, gap) = self.spans(draft, &graph);
-        let graph = graph.edges;
+    fn ends(&self, draft: &Draft, precedences: &[Precedence]) -> Ends {
+        let steps = StepGraph::of(draft, precedences);
+        let (own, gap) = self.spans(draft, &steps);
+        let (graph, member) = (&steps.edges, &steps.member);
         let count = graph.len() as usize;
         let mut open = vec![0_u32; count];
         (0..graph.len()).flat_map(|node| graph.targets(node)).for_each(|&target| open[target as usize] += 1);
@@ -128,7 +140,7 @@ impl Forecast {
             let end = ends[node as usize] + own[node as usize];
             ends[node as usize] = end;
             for &target in graph.targets(node) {
-                let same_member = target / WIDTH == node / WIDTH;
+                let same_member = member[target as usize] == member[node as usize];
                 let begin = if same_member { end + gap[node as usize] } else { end };
                 ends[target as usize] = ends[target as usize].max(begin);
                 open[target as usize] -= 1;
@@ -137,7 +149,7 @@ impl Forecast {
                 }
             }
         }
-        ends
+        Ends { graph: steps, at: ends }
     }
 
     /// How long each node lasts, and how long the steps between it and the next node of its member.
@@ -148,21 +160,21 @@ impl Forecast {
             let mut node = 0;
             for &step in member.steps() {
                 let takes = self.step(draft, index, step);
-                if graph.has(index, step) {
-                    node = step_number((index, step)) as usize;
-                    own[node] = takes;
-                } else {
-                    gap[node] += takes;
+                match graph.node(index, step) {
+                    Some(at) => {
+                        node = at;
+                        own[node] = takes;
+                    }
+                    None => gap[node] += takes,
                 }
             }
         }
         (own, gap)
     }
 
-    fn total(&self, draft: &Draft, ends: &[Duration]) -> Duration {
+    fn total(&self, draft: &Draft, ends: &Ends) -> Duration {
         let path = (0..draft.members.len())
-            .filter_map(|member| draft.members[member].steps().last().map(|step| step_number((member, *step))))
-            .map(|step| ends[step as usize])
+            .filter_map(|member| ends.of(member, *draft.members[member].steps().last()?))
             .max()
             .unwrap_or_default();
         path.max(self.load)

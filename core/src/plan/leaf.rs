@@ -35,23 +35,33 @@ impl Plan {
         let cut = self.members.get(member).and_then(|member| self.cuts.get(member.cut?));
         let cut = cut.map(|cut| self.unit(cut));
         let names = self.names();
-        Digest::of(&self.leaf_bytes(member, after.copied().collect::<Vec<_>>().as_slice(), cut, &names))
+        let mut bytes = Vec::new();
+        self.write_leaf(member, after.copied().collect::<Vec<_>>().as_slice(), cut, &names, &mut bytes);
+        Digest::of(&bytes)
     }
 
     /// All members of a cut, by name.
     fn unit(&self, cut: &Cut) -> Digest {
         let members = cut.members.iter().filter_map(|&member| self.members.get(member));
-        let mut names: Vec<_> = members.map(|member| member.credential.to_string().into_bytes()).collect();
+        let mut names: Vec<_> = members.map(|member| member.credential.text().into_bytes()).collect();
         names.sort_unstable();
         Digest::merkle(&names)
     }
 
     fn names(&self) -> Vec<String> {
-        self.members.iter().map(|member| member.credential.to_string()).collect()
+        self.members.iter().map(|member| member.credential.text()).collect()
     }
 
-    fn leaf_bytes(&self, member: usize, after: &[super::Precedence], cut: Option<Digest>, names: &[String]) -> Vec<u8> {
-        let Some(this) = self.members.get(member) else { return Vec::new() };
+    fn write_leaf(
+        &self,
+        member: usize,
+        after: &[super::Precedence],
+        cut: Option<Digest>,
+        names: &[String],
+        bytes: &mut Vec<u8>,
+    ) {
+        bytes.clear();
+        let Some(this) = self.members.get(member) else { return };
         let name = |index: usize| names.get(index).map(String::as_str).unwrap_or_default();
         let mut after: Vec<_> =
             after.iter().map(|edge| (name(edge.before.0), edge.before.1, edge.after.1, edge.row)).collect();
@@ -71,7 +81,7 @@ impl Plan {
         }
         let leaf = Leaf { member: &bare, cut, after, held };
         // Names, numbers and enums only: writing them as JSON cannot fail.
-        serde_json::to_vec(&leaf).unwrap_or_default()
+        let _ = serde_json::to_writer(bytes, &leaf);
     }
 }
 
@@ -84,23 +94,30 @@ pub(super) fn root(plan: &Plan) -> Digest {
     let units: Vec<Digest> = plan.cuts.iter().map(|cut| plan.unit(cut)).collect();
     let unit = |member: usize| plan.members[member].cut.and_then(|cut| units.get(cut).copied());
     let names = plan.names();
-    let leaf = |member: usize| Digest::leaf(&plan.leaf_bytes(member, &by_member[member], unit(member), &names));
+    let leaves = |members: std::ops::Range<usize>| {
+        let mut bytes = Vec::with_capacity(1024);
+        let leaf = |member: usize| {
+            plan.write_leaf(member, &by_member[member], unit(member), &names, &mut bytes);
+            Digest::leaf(&bytes)
+        };
+        members.map(leaf).collect::<Vec<_>>()
+    };
     // A leaf needs no other, so two halves are hashed side by side; a small plan is done before a thread begins.
     let (half, all) = (plan.members.len() / 2, plan.members.len());
-    let mut leaves: Vec<Digest> = if all < MANY {
-        (0..all).map(leaf).collect()
+    let mut all_leaves: Vec<Digest> = if all < MANY {
+        leaves(0..all)
     } else {
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| (half..all).map(leaf).collect::<Vec<_>>());
-            let mut leaves: Vec<Digest> = (0..half).map(leaf).collect();
-            leaves.extend(second.join().unwrap_or_else(|_| (half..all).map(leaf).collect()));
-            leaves
+            let second = scope.spawn(|| leaves(half..all));
+            let mut first = leaves(0..half);
+            first.extend(second.join().unwrap_or_else(|_| leaves(half..all)));
+            first
         })
     };
-    leaves.push(Digest::leaf(&limits(&plan.limits)));
+    all_leaves.push(Digest::leaf(&limits(&plan.limits)));
     // An approval of a revision is one of the difference: of this plan as the successor of that one.
-    leaves.extend(plan.parent.iter().map(|parent| Digest::leaf(parent.to_string().as_bytes())));
-    Digest::merkle_of(&leaves)
+    all_leaves.extend(plan.parent.iter().map(|parent| Digest::leaf(parent.to_string().as_bytes())));
+    Digest::merkle_of(&all_leaves)
 }
 
 /// From this many members on a second thread is worth its start.

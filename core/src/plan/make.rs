@@ -70,15 +70,21 @@ fn make(
         failure_budget: request.failure_budget,
         budgets: estate.systems.iter().map(|(name, system)| (name.clone(), system.budget.concurrency)).collect(),
     };
-    let new_destinations = new_destinations(&draft.members, &request.known_destinations);
+    // Neither needs the other.
+    let (new_destinations, found, waves) = std::thread::scope(|scope| {
+        let new = scope.spawn(|| new_destinations(&draft.members, &request.known_destinations));
+        let found = reached.found(&graph);
+        let waves = waves::waves(estate, &draft, &precedences, request);
+        (new.join().unwrap_or_else(|_| new_destinations(&draft.members, &request.known_destinations)), found, waves)
+    });
     Ok(Plan {
         digest: Digest([0; 32]),
         parent: None,
         estate: Digest([0; 32]),
         from: request.from.iter().map(reference).collect(),
-        reached: reached.found(&graph),
+        reached: found,
         dirty,
-        waves: waves::waves(estate, &draft, &precedences, request),
+        waves,
         members: draft.members,
         precedences,
         cuts: draft.cuts,

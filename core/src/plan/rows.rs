@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use remint_contract::Location;
 
-use crate::step::{Path, Step};
+use crate::step::{Course, Path, Step};
 
 use super::draft::Draft;
 use super::{Precedence, Row};
@@ -29,7 +29,7 @@ impl Rows {
     }
 }
 
-/// Every precedence, ascending, each once.
+/// Every precedence, in no order, some of them twice.
 pub(super) fn derive(draft: &Draft, rows: Rows, readers: &Readers) -> Vec<Precedence> {
     let mut found = Found { list: Vec::new(), rows };
     read(draft, readers, &mut found);
@@ -42,14 +42,13 @@ pub(super) fn derive(draft: &Draft, rows: Rows, readers: &Readers) -> Vec<Preced
     group(draft, &mut found);
     cut(draft, &mut found);
     // A table without the step has another that stands for it.
+    let ways: Vec<(Course, Path)> = draft.members.iter().map(|member| (member.course(), member.path)).collect();
     for edge in &mut found.list {
         for (member, step) in [&mut edge.before, &mut edge.after] {
-            let this = &draft.members[*member];
-            *step = this.course().stand_in(this.path, *step);
+            let (course, path) = ways[*member];
+            *step = course.stand_in(path, *step);
         }
     }
-    found.list.sort_unstable();
-    found.list.dedup();
     found.list
 }
 
