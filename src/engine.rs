@@ -25,6 +25,7 @@ use crate::store::{Store, StoreError};
 mod alone;
 mod barrier;
 mod bell;
+mod chair;
 pub mod close;
 pub mod conduct;
 mod conductor;

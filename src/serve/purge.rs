@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError};
 use crate::serve::{Stopping, causes};
 
 const EVERY: Duration = Duration::from_hours(1);
@@ -10,7 +10,7 @@ const EVERY: Duration = Duration::from_hours(1);
 pub(super) async fn run(engine: &Engine, stopping: Stopping) {
     let mut stopped = std::pin::pin!(stopping.stopped());
     loop {
-        match engine.purge().await {
+        match chore(engine).await {
             Ok(0) => {}
             Ok(values) => tracing::info!(values, "forgot sealed values past their expiry"),
             Err(error) => tracing::error!(error = causes(&error), "sealed values past their expiry are still there"),
@@ -20,4 +20,9 @@ pub(super) async fn run(engine: &Engine, stopping: Stopping) {
             () = engine.context.clock.sleep(EVERY) => {}
         }
     }
+}
+
+/// One of several daemons does it.
+async fn chore(engine: &Engine) -> Result<usize, EngineError> {
+    if engine.chairs().await? { engine.purge().await } else { Ok(0) }
 }

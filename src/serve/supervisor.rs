@@ -115,7 +115,9 @@ impl Supervisor {
         loop {
             if clock.now().duration_since(alarmed).unsigned_abs() >= DARK {
                 alarmed = clock.now();
-                if let Err(error) = self.app.engine.alarm_all_dark().await {
+                let engine = &self.app.engine;
+                let told = async { if engine.chairs().await? { engine.alarm_all_dark().await } else { Ok(()) } };
+                if let Err(error) = told.await {
                     tracing::error!(error = causes(&error), "what is dark cannot be read");
                 }
             }

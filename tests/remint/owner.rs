@@ -159,3 +159,17 @@ impl Clock for Later {
         SystemClock.sleep(duration).await;
     }
 }
+
+#[tokio::test]
+async fn of_several_processes_one_does_the_chores_and_another_takes_over_when_it_is_gone() {
+    let mut rig = Rig::start(1).await;
+    "first".clone_into(&mut rig.settings.holder);
+    let first = rig.engine();
+    let mut second = rig.engine_over(Arc::clone(&first.store));
+    "second".clone_into(&mut second.settings.holder);
+    assert!(first.chairs().await.unwrap() && first.chairs().await.unwrap(), "who has the chair keeps it");
+    assert!(!second.chairs().await.unwrap());
+    second.context.clock = Arc::new(Later(Duration::from_mins(21)));
+    assert!(second.chairs().await.unwrap(), "the first is gone");
+    assert!(!first.chairs().await.unwrap(), "and is not asked when it comes back");
+}

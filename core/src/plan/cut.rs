@@ -19,12 +19,14 @@ use super::{Cut, Late, Precedence, Refusal, Row, Rows};
 pub(super) fn readers(graph: &Graph, draft: &Draft) -> Readers {
     let mut by_place: Map<NodeId, Vec<usize>> = Map::default();
     let mut by_credential: Map<NodeId, Vec<usize>> = Map::default();
-    let ours: HashSet<NodeId, foldhash::fast::RandomState> = draft
+    // In the order of the members, and of their places: looked up once.
+    let places: Vec<Option<NodeId>> = draft
         .members
         .iter()
         .flat_map(|member| member.destinations.iter().chain(&member.withheld))
-        .filter_map(|destination| graph.place(&destination.at))
+        .map(|destination| graph.place(&destination.at))
         .collect();
+    let ours: HashSet<NodeId, foldhash::fast::RandomState> = places.iter().flatten().copied().collect();
     for (reader, access) in draft.access.iter().enumerate() {
         for place in access.places.iter().filter(|place| ours.contains(place)) {
             by_place.entry(*place).or_default().push(reader);
@@ -33,6 +35,7 @@ pub(super) fn readers(graph: &Graph, draft: &Draft) -> Readers {
             by_credential.entry(*credential).or_default().push(reader);
         }
     }
+    let mut places = places.into_iter();
     draft
         .members
         .iter()
@@ -40,7 +43,7 @@ pub(super) fn readers(graph: &Graph, draft: &Draft) -> Readers {
         .map(|(member, id)| {
             let mut found: Vec<(usize, Arc<Location>)> = Vec::new();
             for destination in member.destinations.iter().chain(&member.withheld) {
-                let place = graph.place(&destination.at).and_then(|place| by_place.get(&place));
+                let place = places.next().flatten().and_then(|place| by_place.get(&place));
                 let mut readers = place.into_iter().chain(by_credential.get(id)).flatten().peekable();
                 if readers.peek().is_some() {
                     let at = Arc::new(destination.at.whole());
@@ -61,8 +64,9 @@ pub(super) fn resolve(
     rows: Rows,
     readers: &Readers,
 ) -> Result<Vec<Precedence>, Refusal> {
+    let mut precedences = Vec::with_capacity(6 * draft.members.len());
     loop {
-        let mut precedences = derive(draft, rows, readers);
+        precedences = derive(draft, rows, readers, precedences);
         let cycles = cycles(draft, &precedences);
         if cycles.is_empty() {
             announce(draft);

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use remint_contract::{Capabilities, Location, Ref};
+use remint_contract::{Capabilities, Location, Ref, Strategy};
 
 use crate::estate::Estate;
+use crate::graph::Map;
 use crate::step::{Path, Step};
 
 use super::cut::{StepGraph, resolve, undo};
@@ -95,24 +96,42 @@ struct Forecast {
     load: Duration,
 }
 
+/// One issuer: what a call costs of its budget, and what was asked of it so far.
+struct Issuer<'a> {
+    calls: &'a [(Strategy, u32)],
+    each: Duration,
+    propagation: Duration,
+    work: Duration,
+}
+
+impl<'a> Issuer<'a> {
+    fn of(estate: &Estate, capabilities: &'a BTreeMap<Ref, Capabilities>, name: &Ref) -> Self {
+        let issuer = capabilities.get(name).and_then(|found| found.issuer.as_ref());
+        let system = estate.systems.get(name);
+        let budget = system.map(|system| system.budget).unwrap_or_default();
+        let side_by_side = CALL / budget.concurrency.max(1);
+        let own = system.and_then(|system| system.propagation);
+        Self {
+            calls: issuer.map_or(&[], |issuer| &issuer.calls),
+            each: budget.per_second.map_or(side_by_side, |rate| side_by_side.max(SECOND / rate.max(1))),
+            propagation: own.or_else(|| issuer.map(|issuer| issuer.propagation)).unwrap_or_default(),
+            work: Duration::ZERO,
+        }
+    }
+}
+
 impl Forecast {
     fn of(estate: &Estate, draft: &Draft, capabilities: &BTreeMap<Ref, Capabilities>) -> Self {
-        let mut work: BTreeMap<&Ref, Duration> = BTreeMap::new();
+        let mut systems: Map<&Ref, Issuer<'_>> = Map::default();
         let (mut call, mut propagation) = (Vec::new(), Vec::new());
         for (member, system) in draft.members.iter().zip(&draft.issuer) {
-            let issuer = capabilities.get(system).and_then(|found| found.issuer.as_ref());
-            let calls = issuer
-                .and_then(|issuer| issuer.calls.iter().find(|(strategy, _)| *strategy == member.strategy))
-                .map_or(DEFAULT_CALLS, |(_, calls)| *calls);
-            let budget = estate.systems.get(system).map(|system| system.budget).unwrap_or_default();
-            let side_by_side = CALL / budget.concurrency.max(1);
-            let each = budget.per_second.map_or(side_by_side, |rate| side_by_side.max(SECOND / rate.max(1)));
-            *work.entry(system).or_default() += each * calls;
+            let issuer = systems.entry(system).or_insert_with(|| Issuer::of(estate, capabilities, system));
+            let calls = issuer.calls.iter().find(|(strategy, _)| *strategy == member.strategy);
+            issuer.work += issuer.each * calls.map_or(DEFAULT_CALLS, |(_, calls)| *calls);
             call.push(CALL);
-            let own = estate.systems.get(system).and_then(|system| system.propagation);
-            propagation.push(own.or_else(|| issuer.map(|issuer| issuer.propagation)).unwrap_or_default());
+            propagation.push(issuer.propagation);
         }
-        Self { call, propagation, load: work.values().max().copied().unwrap_or_default() }
+        Self { call, propagation, load: systems.values().map(|issuer| issuer.work).max().unwrap_or_default() }
     }
 
     fn step(&self, draft: &Draft, member: usize, step: Step) -> Duration {

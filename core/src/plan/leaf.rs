@@ -87,17 +87,18 @@ impl Plan {
 
 /// The root over all leaves and the limits.
 pub(super) fn root(plan: &Plan) -> Digest {
-    let mut by_member: Vec<Vec<super::Precedence>> = vec![Vec::new(); plan.members.len()];
-    for edge in &plan.precedences {
-        by_member[edge.after.0].push(*edge);
-    }
+    let mut after = plan.precedences.clone();
+    after.sort_unstable_by_key(|edge| edge.after.0);
+    let mut from = vec![0; plan.members.len() + 1];
+    after.iter().for_each(|edge| from[edge.after.0 + 1] += 1);
+    (0..plan.members.len()).for_each(|member| from[member + 1] += from[member]);
     let units: Vec<Digest> = plan.cuts.iter().map(|cut| plan.unit(cut)).collect();
     let unit = |member: usize| plan.members[member].cut.and_then(|cut| units.get(cut).copied());
     let names = plan.names();
     let leaves = |members: std::ops::Range<usize>| {
         let mut bytes = Vec::with_capacity(1024);
         let leaf = |member: usize| {
-            plan.write_leaf(member, &by_member[member], unit(member), &names, &mut bytes);
+            plan.write_leaf(member, &after[from[member]..from[member + 1]], unit(member), &names, &mut bytes);
             Digest::leaf(&bytes)
         };
         members.map(leaf).collect::<Vec<_>>()

@@ -38,9 +38,13 @@ pub(super) fn choose<'e>(
     reached.sort_unstable();
 
     let (mut tasks, mut exceptions, mut undying) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut numbers, mut documents) = (Vec::new(), Vec::new());
+    let (mut numbers, mut documents) = (Vec::with_capacity(reached.len()), Vec::with_capacity(reached.len()));
+    // Credentials are numbered in their order, so that one walk finds each.
+    let mut all = estate.credentials.iter();
     for &id in &reached {
-        let Some((reference, credential)) = credential(estate, graph, id) else { continue };
+        let Some(name) = graph.credential(id) else { continue };
+        let found = all.find(|(reference, _)| *reference == name).or_else(|| estate.credentials.get_key_value(name));
+        let Some((reference, credential)) = found else { continue };
         if request.exceptions.contains(reference) {
             exceptions.push(reference.clone());
             undying.push(id);
@@ -60,15 +64,16 @@ pub(super) fn choose<'e>(
     draft.members = on_two_threads(&numbers, &documents, |id, (reference, document)| {
         member(estate, graph, request, &capabilities, &dirty, &foul, id, reference, document)
     });
+    let actors: Map<&Ref, Option<usize>> =
+        estate.systems.keys().map(|system| (system, actor(estate, graph, &draft.index, system))).collect();
+    let actor = |system: &Ref| actors.get(system).copied().flatten();
     for (index, (_, document)) in documents.into_iter().enumerate() {
         draft.documents.push(document);
         draft.parent.push(parent(estate, graph, &draft.index, document, index));
         draft.issuer.push(document.issued_by.system.clone());
-        draft.acts_at_issuer.push(actor(estate, graph, &draft.index, &document.issued_by.system));
+        draft.acts_at_issuer.push(actor(&document.issued_by.system));
         let stores: BTreeSet<_> = document.delivered_to.iter().map(|destination| &destination.at.system).collect();
-        draft
-            .acts_at_stores
-            .push(stores.into_iter().filter_map(|system| actor(estate, graph, &draft.index, system)).collect());
+        draft.acts_at_stores.push(stores.into_iter().filter_map(actor).collect());
     }
     mark_actors(estate, graph, &mut draft, &capabilities, &mut refusals);
     if let Some(refusal) = own_ancestors(&draft) {
@@ -465,10 +470,6 @@ fn find_trust(graph: &Graph, draft: &mut Draft) {
             .collect::<Vec<_>>()
     };
     draft.trusted_by = draft.documents.iter().map(trusted).collect();
-}
-
-fn credential<'a>(estate: &'a Estate, graph: &Graph, id: NodeId) -> Option<(&'a Ref, &'a Credential)> {
-    estate.credentials.get_key_value(graph.credential(id)?)
 }
 
 fn document(graph: &Graph, id: NodeId) -> Option<Ref> {

@@ -29,9 +29,10 @@ impl Rows {
     }
 }
 
-/// Every precedence, in no order, some of them twice.
-pub(super) fn derive(draft: &Draft, rows: Rows, readers: &Readers) -> Vec<Precedence> {
-    let mut found = Found { list: Vec::new(), rows };
+/// Every precedence, in no order, some of them twice, into a list whose room is used again.
+pub(super) fn derive(draft: &Draft, rows: Rows, readers: &Readers, mut list: Vec<Precedence>) -> Vec<Precedence> {
+    list.clear();
+    let mut found = Found { list, rows };
     read(draft, readers, &mut found);
     minter(draft, &mut found);
     dies_with(draft, &mut found);

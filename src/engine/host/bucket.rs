@@ -178,6 +178,10 @@ impl Bucket {
 
     /// Waits until this call may begin.
     pub(super) async fn turn(&self) -> Result<Turn, NoTurn> {
+        if self.lock().circuit.is_some() {
+            // What others tried before this call asked is no news to it.
+            self.look(News::Again).await?;
+        }
         let known = self.lock().circuit.as_ref().map_or(0, |open| open.times);
         loop {
             let mut trying = self.pass(known).await?;
