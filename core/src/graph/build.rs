@@ -134,7 +134,7 @@ impl Build {
                 self.edge(workload_id, id, UnlockVerb::Read);
                 let reads = read_by(estate.workloads.get(workload), credential);
                 for (destination, &place) in credential.delivered_to.iter().zip(&numbers.places) {
-                    if reads.iter().any(|at| std::ptr::eq(*at, &destination.at)) {
+                    if reads.iter().any(|at| std::ptr::eq(*at, &raw const destination.at)) {
                         self.edge(workload_id, place, UnlockVerb::Read);
                     }
                 }

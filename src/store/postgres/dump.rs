@@ -101,8 +101,9 @@ pub(super) async fn load(pool: &PgPool, mut lines: mpsc::Receiver<Line>) -> Resu
     transaction.commit().await.map_err(&failed)
 }
 
-/// Lines on their way into the tables: a statement for each kind of them, not for each of them.
+/// Lines on their way into the tables, a list for each column: a statement for each kind of them, not for each of them.
 #[derive(Default)]
+#[expect(clippy::type_complexity, reason = "the columns of five tables, bound as they are")]
 struct Batch {
     size: usize,
     entries: (Vec<i64>, Vec<String>, Vec<i64>, Vec<Vec<u8>>),
