@@ -1,5 +1,8 @@
 //! Several replicas over one PostgreSQL: what one of them leaves, another carries on.
 
+mod gate;
+mod stopped;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +33,7 @@ fn brief(settings: &mut EngineSettings) {
 }
 
 /// Replicas with stores of their own over one database.
-async fn replicas(databases: &Databases, rig: &mut Rig, count: usize) -> Vec<(Engine, Arc<dyn Store>)> {
-    let address = databases.fresh().await;
+async fn replicas(address: &Address, rig: &mut Rig, count: usize) -> Vec<(Engine, Arc<dyn Store>)> {
     brief(&mut rig.settings);
     let mut replicas = Vec::new();
     for number in 0..count {
@@ -73,7 +75,7 @@ async fn survive(test: &str, count: usize) {
     let Some(databases) = Databases::find(test).await else { return };
     let shape = Shape { count: 8, latency: Duration::from_millis(5), ..Shape::default() };
     let mut rig = Rig::with(shape).await;
-    let replicas = replicas(&databases, &mut rig, count).await;
+    let replicas = replicas(&databases.fresh().await, &mut rig, count).await;
     let old: Vec<_> = (0..8).map(|index| rig.value(index)).collect();
     let id = rig.approved(&replicas[0].0, rig.plan()).await;
     for (number, (engine, _)) in replicas[..count - 1].iter().enumerate() {
