@@ -1,5 +1,6 @@
 //! Several replicas over one PostgreSQL: what one of them leaves, another carries on.
 
+mod budgets;
 mod gate;
 mod stopped;
 
