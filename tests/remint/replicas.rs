@@ -2,6 +2,7 @@
 
 mod budgets;
 mod gate;
+mod restarted;
 mod stopped;
 
 use std::sync::Arc;
