@@ -86,6 +86,12 @@ impl Digest {
     }
 }
 
+/// What is as it would be if nobody had said it is not written: a field that comes to a document later leaves every digest
+/// made before as it was, and hashing, which is most of the work over many documents, has half as much to do.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// A digest that is written to.
 struct Hashed(aws_lc_rs::digest::Context);
 
