@@ -24,6 +24,7 @@ mod recover;
 mod replicas;
 mod rig;
 mod rights;
+mod rollback;
 mod serve;
 mod sim;
 mod sorts;
