@@ -26,7 +26,7 @@ use crate::store::draft;
 use crate::store::postgres::Databases;
 
 /// Every length that a lease, or a slice of a budget, goes by: a replica that dies is missed for seconds, not minutes.
-fn brief(settings: &mut EngineSettings) {
+pub(crate) fn brief(settings: &mut EngineSettings) {
     settings.skew = Duration::from_millis(100);
     settings.lease = Duration::from_secs(1);
     settings.host.call_timeout = Duration::from_secs(1);
