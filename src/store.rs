@@ -143,6 +143,9 @@ pub enum StoreError {
     NotEmpty,
     #[error("this back end cannot {0} yet")]
     Unsupported(&'static str),
+    /// The server went away in the middle. Whoever reads again learns whether the change stands.
+    #[error("the store went away, and it is unknown whether a change was recorded: {0}")]
+    Unanswered(String),
     #[error("the store {what}")]
     Broken {
         what: String,

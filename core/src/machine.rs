@@ -230,12 +230,18 @@ impl Rotation {
             }
             (State::Parked { step, reason }, Event::Retry) => next.repeat(*step, reason, member),
             (State::Parked { .. }, Event::RolledBack) if !next.killed() && !next.encrypts(member) => {
-                next.facts.new = None;
+                // It may live for as long as it was not given up: it joins what is killed. What lies where it was
+                // delivered stays known until somebody goes forward.
+                next.facts.also.extend(next.facts.new.take());
+                next.facts.confirmed.clear();
                 next.facts.ended.retain(|step| *step == Step::Capture);
                 next.state = State::RolledBack;
                 vec![Effect::GiveUpNew]
             }
-            (State::RolledBack, Event::Retry) => next.wait(Step::Mint),
+            (State::RolledBack, Event::Retry) => {
+                next.facts.delivered.clear();
+                next.wait(Step::Mint)
+            }
             (State::Dark { .. }, Event::Cleaned) => next.wait(Step::Mint),
             (State::Settled { last: false }, Event::Reproved { last }) => {
                 next.state = State::Settled { last: *last };
