@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 pub mod dump;
+pub mod pages;
 pub mod postgres;
 pub mod readonly;
 pub mod sqlite;

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use remint_core::machine::Version;
+use remint_contract::ResetId;
+use remint_core::machine::{Facts, State, Version};
 use serde_json::json;
 
 use crate::engine::record::{IntentOutcome, IntentRecord, ResetStatus, entry, kind, read};
 use crate::engine::{Engine, EngineError};
+use crate::store::pages::Pages;
 use crate::store::{Change, Sealed};
 
 impl Engine {
@@ -18,12 +20,9 @@ impl Engine {
     pub async fn purge(&self) -> Result<usize, EngineError> {
         let now = self.context.clock.now();
         let mut expired: Vec<Sealed> = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let batch = self.store.sealed_after(after.as_deref(), BATCH).await?;
-            let Some(last) = batch.last() else { break };
-            after = Some(last.id.clone());
-            expired.extend(batch.into_iter().filter(|sealed| sealed.expires.is_some_and(|expires| expires < now)));
+        let mut pages = Pages::of(&*self.store);
+        while let Some(page) = pages.next().await? {
+            expired.extend(page.into_iter().filter(|sealed| sealed.expires.is_some_and(|expires| expires < now)));
         }
         if expired.is_empty() {
             return Ok(0);
@@ -48,8 +47,7 @@ impl Engine {
                 continue;
             }
             for record in self.rotations(&reset.id).await? {
-                let facts = record.rotation.facts;
-                needed.extend([facts.old, facts.new].into_iter().flatten().filter_map(|version| version.sealed));
+                needed.extend(sealed(&record.rotation.facts));
             }
         }
         for record in self.store.list(kind::INTENT, None).await? {
@@ -63,5 +61,27 @@ impl Engine {
     }
 }
 
-/// Values read at a time.
-const BATCH: usize = 512;
+impl Engine {
+    /// Sealed values that rotations of other resets still go on with: a rotation that was vouched for, or that took over,
+    /// has its values from another one's.
+    pub(crate) async fn needed_beside(&self, id: &ResetId) -> Result<BTreeSet<String>, EngineError> {
+        let mut needed = BTreeSet::new();
+        for reset in self.resets().await? {
+            if reset.id == *id || matches!(reset.status, ResetStatus::Complete | ResetStatus::Rejected) {
+                continue;
+            }
+            for record in self.rotations(&reset.id).await? {
+                let over = matches!(record.rotation.state, State::Settled { last: true } | State::Superseded { .. });
+                if !over {
+                    needed.extend(sealed(&record.rotation.facts));
+                }
+            }
+        }
+        Ok(needed)
+    }
+}
+
+/// What is sealed of a rotation's versions.
+fn sealed(facts: &Facts) -> impl Iterator<Item = String> + '_ {
+    facts.old.iter().chain(&facts.new).chain(&facts.also).filter_map(|version| version.sealed.clone())
+}

@@ -126,10 +126,11 @@ impl Engine {
         let mut change = Change::default();
         // What another reset took over is its own.
         let settled = |known: &&RotationRecord| matches!(known.rotation.state, State::Settled { .. });
+        let needed = self.needed_beside(&id).await?;
         for known in records.iter().filter(settled) {
             let facts = &known.rotation.facts;
             for version in facts.old.iter().chain(&facts.new).chain(&facts.also) {
-                change.unseals.extend(version.sealed.clone());
+                change.unseals.extend(version.sealed.clone().filter(|sealed| !needed.contains(sealed)));
             }
         }
         change.deletes.extend(self.owned_by(&id).await?);

@@ -38,7 +38,7 @@ pub fn revise(
     now: Timestamp,
 ) -> Result<Plan, Vec<Refusal>> {
     let mut request = Request::new(starts(parent));
-    request.clean = clean.iter().cloned().map(Node::Doc).collect();
+    request.clean = clean.iter().cloned().map(Node::Doc).chain(attested(parent)).collect();
     request.exceptions = parent.exceptions.iter().cloned().collect();
     request.deadline = parent.limits.deadline;
     request.canary = parent.limits.canary;
@@ -65,6 +65,16 @@ pub fn revise(
     revised.parent = Some(parent.digest);
     revised.digest = revised.recompute();
     Ok(revised)
+}
+
+/// What the parent's request said is clean: it was reached, and the parent does not call it dirty.
+fn attested(parent: &Plan) -> impl Iterator<Item = Node> + '_ {
+    let nodes = parent.reached.iter().flat_map(|found| match &found.from {
+        FoundFrom::Start(start) => [Some(start), Some(&found.node)],
+        FoundFrom::Found(_) => [None, Some(&found.node)],
+    });
+    let clean = |node: &&Node| matches!(node, Node::Doc(reference) if !parent.dirty.contains(reference));
+    nodes.flatten().filter(clean).cloned()
 }
 
 /// Where the attacker started, places as places.

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use remint_core::plan::{Refusal, revise};
+use remint_contract::Kind;
+use remint_core::plan::{Node, Refusal, Request, revise};
 use remint_core::step::Path;
 
 use super::small::{empty, leaked, planned};
-use crate::world::{TestKinds, cred};
+use crate::world::{TestKinds, cred, r};
 
 #[test]
 fn a_revision_turns_what_is_selected_keeps_every_place_and_is_pinned_with_its_parent() {
@@ -37,6 +38,21 @@ fn a_revision_turns_what_is_selected_keeps_every_place_and_is_pinned_with_its_pa
     let mut orphan = back.clone();
     orphan.parent = None;
     assert_eq!((back.recompute(), orphan.recompute()), (back.digest, parent.digest));
+}
+
+#[test]
+fn what_the_first_request_said_is_clean_is_clean_in_a_revision() {
+    let mut make = empty();
+    make.credential("a", "i0", &["s0:a"], &["w1"]);
+    make.credential("b", "i0", &["s0:b"], &["w1"]);
+    let mut request = Request::new(vec![Node::Doc(r(Kind::Workload, "w1"))]);
+    request.clean = [Node::Doc(r(Kind::Workload, "w1"))].into();
+    let parent = planned(&make, &request);
+    let none = BTreeSet::new();
+    let name = "name=a".parse().unwrap();
+    let turned = revise(&parent, &make.0, Some(&name), None, &none, &none, &TestKinds, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(turned.dirty, parent.dirty);
+    assert!(turned.members.iter().all(|member| !member.dark && member.dirty_consumers.is_empty()), "{turned:?}");
 }
 
 #[test]

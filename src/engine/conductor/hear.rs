@@ -26,6 +26,8 @@ impl Conductor {
         self.run.yields.store(self.stands_still(), Ordering::Relaxed);
         let findings = self.engine.findings(Some(&self.run.id)).await?;
         self.decided = findings.into_iter().filter(|found| found.decision.is_some()).map(|found| found.id).collect();
+        // Before the rotations: what is another's after this is refused its next change.
+        self.take_in().await?;
         for record in self.engine.rotations(&self.run.id).await? {
             let known = &mut self.rotations[record.index];
             if known.state.rests() && known.state != record.rotation.state {

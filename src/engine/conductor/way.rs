@@ -41,7 +41,7 @@ impl Conductor {
             while self.run.lease.in_flight() && self.moving.join_next().await.is_some() {}
             return Err(EngineError::Revised(self.run.id.clone()));
         }
-        self.run.owned.lock().unwrap_or_else(PoisonError::into_inner).remove(&credential);
+        // The revision that was known stays: a step that is under way is refused its next change.
         self.held.remove(&index);
         let mut records = self.engine.rotations(&self.run.id).await?;
         if let Some(at) = records.iter().position(|record| record.index == index) {
@@ -55,10 +55,25 @@ impl Conductor {
         Ok(())
     }
 
+    /// Takes in what became this reset's own meanwhile. What was known of a row stays: it may be another's by now.
+    pub(super) async fn take_in(&mut self) -> Result<(), EngineError> {
+        let owners = self.engine.owners().await?;
+        let mut owned = self.run.owned.lock().unwrap_or_else(PoisonError::into_inner);
+        for (credential, (owner, revision)) in owners {
+            if owner.reset == self.run.id {
+                owned.entry(credential).or_insert(revision);
+            }
+        }
+        Ok(())
+    }
+
     /// Somebody claimed something, or a plan was revised: was it ours?
     pub(super) async fn look(&mut self) -> Result<(), EngineError> {
         let owners = self.engine.owners().await?;
         for index in 0..self.rotations.len() {
+            if matches!(self.rotations[index].state, State::Superseded { .. }) {
+                continue;
+            }
             let now = owners.get(&self.run.members[index].credential).map(|(_, revision)| *revision);
             if self.run.expected(index).is_some_and(|(_, known)| now != Some(known)) {
                 self.taken(index).await?;
