@@ -26,7 +26,7 @@ struct Once;
 
 fn issuer(slots: Slots, made_by: MadeBy) -> Capabilities {
     Capabilities {
-        verbs: [Verb::Disable, Verb::ListDerived, Verb::EndDerived, Verb::Enumerate].into(),
+        verbs: [Verb::Disable, Verb::ListDerived, Verb::EndDerived].into(),
         issuer: Some(IssuerCapabilities {
             slots,
             made_by,
