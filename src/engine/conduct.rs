@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError};
 
 use remint_contract::{ResetId, Strategy};
 use remint_core::estate::Estate;
+use remint_core::plan::Member;
 use remint_core::step::Step;
 
 use crate::engine::conductor::Conductor;
@@ -74,7 +75,9 @@ impl Engine {
             let mut intents = run.intents.lock().unwrap_or_else(PoisonError::into_inner);
             intents.entry(intent.credential.clone()).or_default().push(intent);
         }
-        for (member, rotation) in reset.plan.members.iter().zip(&rotations) {
+        // What another reset owns may have a younger value by now: that one lies where it was delivered.
+        let own = |member: &Member| owners.get(&member.credential).is_some_and(|(owner, _)| owner.reset == id);
+        for (member, rotation) in reset.plan.members.iter().zip(&rotations).filter(|(member, _)| own(member)) {
             if let Some(new) = &rotation.facts.new {
                 run.news.lock().unwrap_or_else(PoisonError::into_inner).insert(member.credential.clone(), new.clone());
                 // Where the old value of what Remint acts through is dead, or about to be, only the new one is good.

@@ -26,13 +26,13 @@ struct Once;
 
 fn issuer(slots: Slots, made_by: MadeBy) -> Capabilities {
     Capabilities {
-        verbs: BTreeSet::new(),
+        verbs: [Verb::Disable, Verb::ListDerived, Verb::EndDerived].into(),
         issuer: Some(IssuerCapabilities {
             slots,
             made_by,
             probe: ProbeCost::Free,
             propagation: Duration::ZERO,
-            strategies: [Strategy::Overlap, Strategy::Alternate, Strategy::InPlace].into(),
+            strategies: [Strategy::Overlap, Strategy::Alternate, Strategy::InPlace, Strategy::DualTrust].into(),
             endpoints: vec!["main".into()],
             verifies_at: None,
             reversible_disable: true,

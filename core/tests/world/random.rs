@@ -1,7 +1,7 @@
 //! Estates made from a seed. The same seed gives the same estate for ever.
 
-use remint_contract::Kind;
-use remint_core::estate::{Estate, Tier, UnlockVerb, UnlockWhat};
+use remint_contract::{Kind, Strategy};
+use remint_core::estate::{CredentialClass, Estate, Tier, UnlockVerb, UnlockWhat};
 
 use super::make::{Make, cred, pattern, r, unlock};
 
@@ -106,6 +106,18 @@ pub fn random(dice: &mut Dice) -> Estate {
             let auth = cred(&names[dice.below(count)]);
             make.system(system).auth = Some(auth);
         }
+    }
+    // What is trusted before it is used, and what data are encrypted under. Remint logs in with none of these.
+    let logins: Vec<_> = make.0.systems.values().filter_map(|system| system.auth.clone()).collect();
+    for name in names.iter().filter(|name| !logins.contains(&cred(name))) {
+        let (class, strategy) = match dice.below(12) {
+            0 => (CredentialClass::VerifierPair, Strategy::DualTrust),
+            1 => (CredentialClass::Authenticator, Strategy::DualTrust),
+            2 => (CredentialClass::Encryption, Strategy::Overlap),
+            _ => continue,
+        };
+        let credential = make.credential(name, "i0", &[], &[]);
+        (credential.class, credential.rotation.strategy) = (class, strategy);
     }
     make.0
 }
