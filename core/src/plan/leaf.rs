@@ -39,7 +39,7 @@ impl Plan {
         let Some(this) = self.members.get(member) else { return Digest::of(&[]) };
         let after = self.precedences.iter().filter(|edge| edge.after.0 == member);
         let cut = this.cut.and_then(|cut| self.cuts.get(cut)).map(|cut| self.unit(cut));
-        self.leaf_of(this, body(this), after, cut, &self.names())
+        leaf_of(this, body(this), after, cut, &self.names())
     }
 
     /// All members of a cut, by name.
@@ -53,28 +53,26 @@ impl Plan {
     fn names(&self) -> Vec<String> {
         self.members.iter().map(|member| member.credential.text()).collect()
     }
+}
 
-    fn leaf_of<'p>(
-        &self,
-        this: &Member,
-        body: Digest,
-        after: impl Iterator<Item = &'p Precedence>,
-        cut: Option<Digest>,
-        names: &[String],
-    ) -> Digest {
-        // Indexes of others would make the leaf change with its neighbours; names stand for them.
-        let name = |index: usize| names.get(index).map(String::as_str).unwrap_or_default();
-        let mut after: Vec<_> =
-            after.map(|edge| (name(edge.before.0), edge.before.1, edge.after.1, edge.row)).collect();
-        after.sort_unstable();
-        let mut held: Vec<_> = this.withheld_after.iter().map(|&index| ("withheld".to_owned(), name(index))).collect();
-        for late in &this.late {
-            let place = late.destination.at.to_string();
-            held.extend(late.after.iter().map(|&index| (place.clone(), name(index))));
-        }
-        held.sort_unstable();
-        Digest::leaf(&written(&Leaf { member: body, cut, after, held }))
+/// The digest of one leaf: indexes of others would make it change with its neighbours, so names stand for them.
+fn leaf_of<'p>(
+    this: &Member,
+    body: Digest,
+    after: impl Iterator<Item = &'p Precedence>,
+    cut: Option<Digest>,
+    names: &[String],
+) -> Digest {
+    let name = |index: usize| names.get(index).map(String::as_str).unwrap_or_default();
+    let mut after: Vec<_> = after.map(|edge| (name(edge.before.0), edge.before.1, edge.after.1, edge.row)).collect();
+    after.sort_unstable();
+    let mut held: Vec<_> = this.withheld_after.iter().map(|&index| ("withheld".to_owned(), name(index))).collect();
+    for late in &this.late {
+        let place = late.destination.at.to_string();
+        held.extend(late.after.iter().map(|&index| (place.clone(), name(index))));
     }
+    held.sort_unstable();
+    Digest::leaf(&written(&Leaf { member: body, cut, after, held }))
 }
 
 /// The digest of what a member is by itself.
@@ -121,7 +119,7 @@ pub(super) fn root(plan: &Plan, begun: &[Digest]) -> Digest {
         let body = known.copied().unwrap_or_else(|| body(member));
         let after = after[from[index]..from[index + 1]].iter().map(|&edge| &plan.precedences[edge]);
         let cut = member.cut.and_then(|cut| units.get(cut).copied());
-        plan.leaf_of(member, body, after, cut, &names)
+        leaf_of(member, body, after, cut, &names)
     });
     leaves.push(Digest::leaf(&written(&plan.limits)));
     // An approval of a revision is one of the difference: of this plan as the successor of that one.
