@@ -6,6 +6,7 @@ pub mod digest;
 pub mod drift;
 pub mod estate;
 pub mod graph;
+mod halves;
 pub mod machine;
 pub mod plan;
 pub mod step;

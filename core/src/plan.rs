@@ -15,7 +15,6 @@ mod access;
 mod cut;
 mod deadline;
 mod draft;
-mod halves;
 mod leaf;
 mod make;
 mod members;

@@ -6,6 +6,7 @@
 use remint_contract::{Location, Pattern, Ref};
 
 use crate::estate::{Credential, Estate, Unlock, UnlockVerb, UnlockWhat, Workload};
+use crate::halves::pieces;
 use crate::plan::Node;
 
 use super::{Graph, Map, NodeId};
@@ -14,17 +15,25 @@ impl Graph {
     /// The graph of an estate. Nodes are numbered documents first, then places; equal estates give equal numbers.
     #[must_use]
     pub fn build(estate: &Estate) -> Self {
-        let mut build = Build { graph: Self::default(), edges: Vec::new(), places: Places::default() };
+        let mut build = Build { graph: Self::default(), places: Places::default() };
         let numbered = build.number(estate);
-        for (credential, numbers) in estate.credentials.values().zip(&numbered) {
-            build.credential(estate, credential, numbers);
-        }
+        // The edges of one credential need those of no other.
+        let credentials: Vec<_> = estate.credentials.values().zip(&numbered).collect();
+        let mut edges = Vec::with_capacity(6 * credentials.len());
+        let of_some = |range: std::ops::Range<usize>| {
+            let mut edges = Vec::new();
+            for &(credential, numbers) in &credentials[range] {
+                build.credential(estate, credential, numbers, &mut edges);
+            }
+            edges
+        };
+        edges.extend(pieces(credentials.len(), of_some).into_iter().flatten());
         for (reference, workload) in &estate.workloads {
-            build.workload(reference, workload);
+            build.workload(reference, workload, &mut edges);
         }
-        build.systems(estate);
+        build.systems(estate, &mut edges);
         let nodes = u32::try_from(build.graph.label.len()).unwrap_or(u32::MAX);
-        build.graph.edges = super::Csr::new(nodes, build.edges);
+        build.graph.edges = super::Csr::new(nodes, edges);
         build.graph
     }
 }
@@ -56,9 +65,10 @@ struct Numbers {
 
 struct Build {
     graph: Graph,
-    edges: Vec<(NodeId, NodeId, UnlockVerb)>,
     places: Places,
 }
+
+type Edge = (NodeId, NodeId, UnlockVerb);
 
 impl Build {
     /// Numbers everything; each credential's are kept, for they are needed again.
@@ -120,92 +130,90 @@ impl Build {
         id
     }
 
-    fn edge(&mut self, from: NodeId, to: NodeId, verb: UnlockVerb) {
-        self.edges.push((from, to, verb));
-    }
-
-    fn credential(&mut self, estate: &Estate, credential: &Credential, numbers: &Numbers) {
+    fn credential(&self, estate: &Estate, credential: &Credential, numbers: &Numbers, edges: &mut Vec<Edge>) {
         let id = numbers.own;
         for &place in &numbers.places {
-            self.edge(place, id, UnlockVerb::Read);
+            edges.push((place, id, UnlockVerb::Read));
         }
         if let Some(identity) = self.graph.document(&credential.identity) {
-            self.edge(identity, id, UnlockVerb::Read);
+            edges.push((identity, id, UnlockVerb::Read));
         }
         if let Some(minter) = credential.issued_by.by.as_ref().and_then(|by| self.graph.document(by)) {
-            self.edge(minter, id, UnlockVerb::Mint);
+            edges.push((minter, id, UnlockVerb::Mint));
         }
         for workload in &credential.consumed_by {
             if let Some(workload_id) = self.graph.document(workload) {
-                self.edge(workload_id, id, UnlockVerb::Read);
+                edges.push((workload_id, id, UnlockVerb::Read));
                 let reads = read_by(estate.workloads.get(workload), credential);
                 for (destination, &place) in credential.delivered_to.iter().zip(&numbers.places) {
                     if reads.iter().any(|at| std::ptr::eq(*at, &raw const destination.at)) {
-                        self.edge(workload_id, place, UnlockVerb::Read);
+                        edges.push((workload_id, place, UnlockVerb::Read));
                     }
                 }
             }
         }
         for unlock in &credential.unlocks {
-            self.unlock(id, unlock);
+            self.unlock(id, unlock, edges);
         }
     }
 
-    fn unlock(&mut self, id: NodeId, unlock: &Unlock) {
+    fn unlock(&self, id: NodeId, unlock: &Unlock, edges: &mut Vec<Edge>) {
         match &unlock.what {
-            UnlockWhat::Places(pattern) => self.pattern(id, pattern, unlock.verb),
+            UnlockWhat::Places(pattern) => self.pattern(id, pattern, unlock.verb, edges),
             UnlockWhat::Node(node) => {
                 let Some(target) = self.graph.document(node) else { return };
                 let whole = Pattern { system: node.clone(), path: String::new(), wildcard: true };
                 match (node.kind, unlock.verb) {
                     (remint_contract::Kind::System, UnlockVerb::Read | UnlockVerb::Mint | UnlockVerb::Write) => {
-                        self.pattern(id, &whole, unlock.verb);
+                        self.pattern(id, &whole, unlock.verb, edges);
                     }
-                    (remint_contract::Kind::Credential, UnlockVerb::Admin) => self.edge(id, target, UnlockVerb::Mint),
-                    (_, verb) => self.edge(id, target, verb),
+                    (remint_contract::Kind::Credential, UnlockVerb::Admin) => {
+                        edges.push((id, target, UnlockVerb::Mint))
+                    }
+                    (_, verb) => edges.push((id, target, verb)),
                 }
             }
         }
     }
 
-    fn pattern(&mut self, id: NodeId, pattern: &Pattern, verb: UnlockVerb) {
+    fn pattern(&self, id: NodeId, pattern: &Pattern, verb: UnlockVerb, edges: &mut Vec<Edge>) {
         if verb == UnlockVerb::Admin
             && pattern.wildcard
             && pattern.path.is_empty()
             && let Some(system) = self.graph.document(&pattern.system)
         {
-            return self.edge(id, system, UnlockVerb::Admin);
+            return edges.push((id, system, UnlockVerb::Admin));
         }
         if verb == UnlockVerb::Mint || verb == UnlockVerb::Admin {
             let issued = Places::matching(self.places.issued.get(&pattern.system), pattern);
-            self.edges.extend(issued.iter().map(|(_, target)| (id, *target, UnlockVerb::Mint)));
+            edges.extend(issued.iter().map(|(_, target)| (id, *target, UnlockVerb::Mint)));
         }
         if verb != UnlockVerb::Mint {
             let places = Places::matching(self.places.by_system.get(&pattern.system), pattern);
-            self.edges.extend(places.iter().map(|(_, place)| (id, *place, verb)));
+            edges.extend(places.iter().map(|(_, place)| (id, *place, verb)));
         }
     }
 
-    fn workload(&mut self, reference: &Ref, workload: &Workload) {
-        let id = self.graph.add(Node::Doc(reference.clone()));
+    fn workload(&self, reference: &Ref, workload: &Workload, edges: &mut Vec<Edge>) {
+        let Some(id) = self.graph.document(reference) else { return };
         for pattern in &workload.reads {
-            self.pattern(id, pattern, UnlockVerb::Read);
+            self.pattern(id, pattern, UnlockVerb::Read, edges);
         }
         if let Some(host) = workload.runs_on.as_ref().and_then(|host| self.graph.document(&host.system)) {
-            self.edge(host, id, UnlockVerb::Admin);
+            edges.push((host, id, UnlockVerb::Admin));
         }
     }
 
-    fn systems(&mut self, estate: &Estate) {
+    fn systems(&self, estate: &Estate, edges: &mut Vec<Edge>) {
         for (reference, system) in &estate.systems {
             let Some(id) = self.graph.document(reference) else { continue };
             if let Some(auth) = system.auth.as_ref().and_then(|auth| self.graph.document(auth)) {
-                self.edge(auth, id, UnlockVerb::Admin);
+                edges.push((auth, id, UnlockVerb::Admin));
             }
             let places = self.places.by_system.get(reference).map_or(&[][..], Vec::as_slice);
-            self.edges.extend(places.iter().map(|(_, place)| (id, *place, UnlockVerb::Read)));
+            edges.extend(places.iter().map(|(_, place)| (id, *place, UnlockVerb::Read)));
             let issued = self.places.issued.get(reference).map_or(&[][..], Vec::as_slice);
-            self.edges.extend(issued.iter().map(|(_, target)| (id, *target, UnlockVerb::Mint)));
+            edges.extend(issued.iter().map(|(_, target)| (id, *target, UnlockVerb::Mint)));
         }
     }
 }

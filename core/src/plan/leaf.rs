@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 use crate::digest::Digest;
+use crate::halves::in_halves;
 
-use super::halves::in_halves;
 use super::{Cut, Member, Plan, Precedence, Row};
 use crate::step::Step;
 

@@ -61,15 +61,21 @@ fn make(
     }
     // Until the first cycle is cut the members stay as they are, and one thread is free.
     let enough = AtomicBool::new(false);
-    let (readers, order, mut begun) = std::thread::scope(|scope| {
-        let begun = scope.spawn(|| leaf::begin(&draft.members, &enough));
+    let new_destinations = || new_destinations(&graph, &draft.members, &request.known_destinations);
+    let (readers, order, mut begun, new_destinations) = std::thread::scope(|scope| {
+        let beside = scope.spawn(|| (new_destinations(), leaf::begin(&draft.members, &enough)));
         let readers = cut::readers(&graph, &draft);
         let order = Order::of(&draft, rows, &readers);
         enough.store(true, Ordering::Relaxed);
-        (readers, order, begun.join().unwrap_or_default())
+        let (new, begun) = beside.join().unwrap_or_else(|_| (new_destinations(), Vec::new()));
+        (readers, order, begun, new)
     });
-    let Order { precedences, steps, .. } =
-        cut::resolve(estate, &mut draft, rows, &readers, order).map_err(|refusal| vec![refusal])?;
+    let (resolved, found) = std::thread::scope(|scope| {
+        let found = scope.spawn(|| reached.found(&graph));
+        let resolved = cut::resolve(estate, &mut draft, rows, &readers, order);
+        (resolved, found.join().unwrap_or_else(|_| reached.found(&graph)))
+    });
+    let Order { precedences, steps, .. } = resolved.map_err(|refusal| vec![refusal])?;
     let (precedences, met) = std::thread::scope(|scope| {
         let sorted = scope.spawn(move || cut::sorted(precedences));
         let met = deadline::meet(estate, request, now, &mut draft, rows, &readers, steps, &capabilities);
@@ -88,14 +94,7 @@ fn make(
         failure_budget: request.failure_budget,
         budgets: estate.systems.iter().map(|(name, system)| (name.clone(), system.budget.concurrency)).collect(),
     };
-    // Neither needs the other.
-    let (new_destinations, found, waves) = std::thread::scope(|scope| {
-        let new_destinations = || new_destinations(&graph, &draft.members, &request.known_destinations);
-        let new = scope.spawn(new_destinations);
-        let found = reached.found(&graph);
-        let waves = waves::waves(estate, &draft, &precedences, request);
-        (new.join().unwrap_or_else(|_| new_destinations()), found, waves)
-    });
+    let waves = waves::waves(estate, &draft, &precedences, request);
     let plan = Plan {
         digest: Digest([0; 32]),
         parent: None,

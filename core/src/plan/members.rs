@@ -8,11 +8,11 @@ use remint_contract::{Capabilities, ConfirmGrade, Kind, Kinds, MadeBy, ProofGrad
 
 use crate::estate::{Credential, CredentialClass, Estate, Tier};
 use crate::graph::{Graph, Map, NodeId, Reach};
+use crate::halves::in_halves;
 use crate::step::{Course, Path};
 
 use super::access::{Access, Walker};
 use super::draft::Draft;
-use super::halves::in_halves;
 use super::{AtDeadline, Member, Node, PlannedTask, Quiet, Refusal, Request};
 
 /// What [`choose`] found.
@@ -319,8 +319,11 @@ fn parent(
     own: usize,
 ) -> Option<usize> {
     let issued = &credential.issued_by;
+    if !issued.dies_with_issuer {
+        return None;
+    }
     let auth = || estate.systems.get(&issued.system).and_then(|system| system.auth.as_ref());
-    let minter = issued.by.as_ref().or_else(auth).filter(|_| issued.dies_with_issuer)?;
+    let minter = issued.by.as_ref().or_else(auth)?;
     index.get(&graph.document(minter)?).copied().filter(|&parent| parent != own)
 }
 
