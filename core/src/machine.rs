@@ -211,7 +211,10 @@ impl Rotation {
                 next.park(*step, Reason::Drifted { what: what.clone() })
             }
             (State::Waiting { step }, Event::Cleared) => next.perform(*step),
-            (State::Doing { step }, Event::Done { facts }) if facts.fits(*step) => next.finish(*step, member, facts),
+            // A step of another path has no next one here, which must not be taken for the end.
+            (State::Doing { step }, Event::Done { facts }) if facts.fits(*step) && member.steps().contains(step) => {
+                next.finish(*step, member, facts)
+            }
             (State::Doing { step }, Event::Lost) => {
                 next.state = State::Unknown { step: *step };
                 vec![Effect::Ask(*step)]

@@ -383,6 +383,14 @@ fn what_was_revoked_is_not_contained_and_what_was_disabled_does_not_roll() {
 }
 
 #[test]
+fn the_end_of_a_step_of_another_path_settles_nothing() {
+    let rotation = Rotation { state: State::Doing { step: Step::Disable }, facts: Facts::default() };
+    let event = Event::Done { facts: done(Step::Disable, false) };
+    assert!(rotation.on(&member(Path::Rolling, false), &event).is_err());
+    assert!(rotation.on(&member(Path::Contain, false), &event).is_ok());
+}
+
+#[test]
 fn what_joined_another_settles_with_it_only_when_its_consumers_were_seen_there() {
     let member = member(Path::Rolling, false);
     let joined = Rotation { state: State::Joined { with: ResetId("r".into()) }, facts: Facts::default() };
