@@ -34,9 +34,14 @@ pub(crate) fn run(name: &str, arguments: &[String]) -> Outcome<ExitCode> {
     }
     // Dropped, and so stopped, after the benchmark.
     let _server = match name {
-        "postgres" | "fanout" => {
-            let server = postgres::start(Durability::Full)?;
+        "postgres" => {
+            let server = postgres::start(Durability::Counted)?;
             bench.envs(server.environment()).env("REMINT_BENCH_POSTGRES_LOG", server.log());
+            Some(server)
+        }
+        "fanout" => {
+            let server = postgres::start(Durability::Full)?;
+            bench.envs(server.environment());
             Some(server)
         }
         _ => None,
