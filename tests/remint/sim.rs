@@ -16,7 +16,9 @@ mod coverage;
 pub(crate) mod dice;
 pub(crate) mod estate;
 pub(crate) mod fate;
+pub(crate) mod person;
 mod run;
+mod scene;
 pub(crate) mod stage;
 mod store;
 pub(crate) mod world;
@@ -40,7 +42,7 @@ fn every_seed_ends_with_nothing_lost_and_nothing_left() {
         assert!(outcome.wrong.is_empty(), "seed {seed}: {:#?}", outcome.wrong);
         return;
     }
-    let seeds = asked("REMINT_SEEDS").unwrap_or(2000);
+    let seeds = asked("REMINT_SEEDS").unwrap_or(ALL);
     let next = Arc::new(AtomicU64::new(0));
     let found: Arc<Mutex<Found>> = Arc::default();
     let threads: Vec<_> = (0..std::thread::available_parallelism().map_or(2, usize::from))
@@ -76,17 +78,33 @@ fn every_seed_ends_with_nothing_lost_and_nothing_left() {
     wrong.sort();
     let shown = wrong.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
     assert!(wrong.is_empty(), "{} of {seeds} seeds went wrong:\n{shown}", wrong.len());
-    let missing = table.missing();
-    println!("{} pairs of an edge and a fault were not seen", missing.len());
-    if seeds >= 2000 {
-        let taken = |from: &str, event: &str| ALWAYS.iter().any(|(of, by)| *of == from && *by == event);
-        let missing: Vec<_> = missing.iter().filter(|((from, event, _), _)| taken(from, event)).collect();
-        assert!(missing.is_empty(), "never taken under that fault: {missing:#?}");
-    }
+    let (open, holes): (Vec<String>, Vec<String>) = table.holes().into_iter().partition(|hole| is_open(hole));
+    println!("{} pairs of an edge and a fault were not seen; known:\n{}", open.len() + holes.len(), open.join("\n"));
+    // Fewer seeds cannot show them all.
+    assert!(seeds < ALL || holes.is_empty(), "never taken:\n{}", holes.join("\n"));
 }
 
-/// Edges that every kind of fault meets in so many seeds; the table shows the others.
-const ALWAYS: [(&str, &str); 3] = [("waiting", "cleared"), ("planned", "start"), ("settled", "reproved")];
+/// Edges that no scene brings together with every kind of fault yet: they are counted, and not asked for.
+const OPEN: [&str; 11] = [
+    "doing --destroyed--> parked",
+    "doing --done--> dark",
+    "doing --spoiled--> waiting",
+    "doing --superseded--> superseded",
+    "parked --revised--> waiting",
+    "parked --superseded--> superseded",
+    "settled --resurrected--> parked",
+    "unknown --failed--> parked",
+    "unknown --revised--> waiting",
+    "unknown --superseded--> superseded",
+    "waiting --revised--> waiting",
+];
+
+fn is_open(hole: &str) -> bool {
+    OPEN.iter().any(|edge| hole.starts_with(edge))
+}
+
+/// How many seeds CI runs. In so many, every edge is met by every kind of fault.
+const ALL: u64 = 2000;
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
