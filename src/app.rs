@@ -60,6 +60,17 @@ impl Places {
             Keeping::File(path) | Keeping::Folder(path) => Kek::load(&path, &self.state, self.same_folder),
         }
     }
+
+    /// The store alone, which nobody else uses: for what carries all of it from one place to another.
+    ///
+    /// # Errors
+    /// It cannot be opened, or somebody uses it.
+    pub async fn alone(&self) -> Result<Box<dyn Store>, StoreError> {
+        Ok(match &self.store {
+            None => Box::new(SqliteStore::open(&self.state)?),
+            Some(address) => Box::new(PostgresStore::open_alone(address.clone()).await?),
+        })
+    }
 }
 
 /// An opened state.

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::app::{App, AppError};
 use crate::engine::record::{Reset, ResetStatus, RotationRecord};
+use crate::store::pages::Pages;
 
 /// What was looked at, and what is wrong.
 #[derive(Debug, Default, Serialize)]
@@ -166,12 +167,9 @@ async fn records(
 /// Every sealed value opens, and none is missing that a reset goes on with.
 async fn seals(app: &App, needed: BTreeSet<(String, String)>, checked: &mut Checked) -> Result<(), AppError> {
     let mut there = BTreeSet::new();
-    let mut after: Option<String> = None;
-    loop {
-        let batch = app.store.sealed_after(after.as_deref(), 512).await?;
-        let Some(last) = batch.last() else { break };
-        after = Some(last.id.clone());
-        for sealed in batch {
+    let mut pages = Pages::of(&*app.store);
+    while let Some(page) = pages.next().await? {
+        for sealed in page {
             checked.sealed += 1;
             if let Err(error) = app.engine.escrow.open(&sealed) {
                 checked.find(format!("the sealed value {}", sealed.id), error.to_string());

@@ -104,6 +104,8 @@ enum Command {
     Escalate(escalate::Escalate),
     /// Let parked rotations try again
     Retry(acts::Retry),
+    /// Go back to the old value with what is parked before that was stopped; it stays open
+    Rollback(acts::Rollback),
     /// Begin no further step of a reset until it is resumed
     Pause(pause::Pause),
     /// Let a paused reset go on
@@ -222,6 +224,7 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Decide(decide) => decide.run(session).await,
         Command::Escalate(escalate) => escalate.run(session).await,
         Command::Retry(retry) => retry.run(session).await,
+        Command::Rollback(rollback) => rollback.run(session).await,
         Command::Pause(pause) => pause.run(session).await,
         Command::Resume(resume) => resume.run(session).await,
         Command::Abort(abort) => abort.run(session).await,

@@ -48,6 +48,7 @@ pub mod reconcile;
 pub mod record;
 pub mod reproof;
 pub mod reset;
+pub mod rollback;
 pub mod run;
 pub mod step;
 mod takeover;

@@ -19,6 +19,7 @@ use crate::engine::record::{entry, put};
 use crate::escrow::kek::edit;
 use crate::escrow::{Escrow, Kek, KekError, NoRandomness};
 use crate::evidence::key::{self, KeyError};
+use crate::store::pages::Pages;
 use crate::store::{Change, Key, Rule, Sealed, Store, StoreError};
 
 /// Why the keys stay as they are.
@@ -74,15 +75,13 @@ pub struct Rewrapped {
 /// Counts who needs which generation.
 pub async fn needs(store: &dyn Store, folder: &Path) -> Result<Needs, KeysError> {
     let mut needs = Needs { signing: key::generation(folder)?, ..Needs::default() };
-    let mut after = None;
-    loop {
-        let batch = store.sealed_after(after.as_deref(), BATCH).await?;
-        let Some(last) = batch.last() else { return Ok(needs) };
-        after = Some(last.id.clone());
-        for sealed in &batch {
+    let mut pages = Pages::of(store);
+    while let Some(page) = pages.next().await? {
+        for sealed in &page {
             *needs.values.entry(sealed.generation).or_default() += 1;
         }
     }
+    Ok(needs)
 }
 
 /// Wraps every live sealed value and the signing key for the recipients of today, and records how many that were.
@@ -103,13 +102,10 @@ pub async fn rewrap(
     };
     let mut fence = hold().await?;
     let mut done = Rewrapped::default();
-    let mut after: Option<String> = None;
-    loop {
-        let batch = store.sealed_after(after.as_deref(), BATCH).await?;
-        let Some(last) = batch.last() else { break };
-        after = Some(last.id.clone());
+    let mut pages = Pages::of(store);
+    while let Some(page) = pages.next().await? {
         let mut pairs: Vec<(Sealed, Sealed)> = Vec::new();
-        for before in batch.into_iter().filter(|sealed| !escrow.is_current(sealed)) {
+        for before in page.into_iter().filter(|sealed| !escrow.is_current(sealed)) {
             match escrow.rewrap(&before) {
                 Ok(anew) => pairs.push((before, anew)),
                 Err(_) => done.unopened.push(before.id),
@@ -174,5 +170,3 @@ pub async fn destroy(
 const LEASE: &str = "rewrap";
 /// How long a claim lasts without a sign of life.
 const HELD: Duration = Duration::from_secs(30);
-/// Values exchanged in one commit.
-const BATCH: usize = 256;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 pub mod dump;
+pub mod pages;
 pub mod postgres;
 pub mod readonly;
 pub mod sqlite;
@@ -142,6 +143,9 @@ pub enum StoreError {
     NotEmpty,
     #[error("this back end cannot {0} yet")]
     Unsupported(&'static str),
+    /// The server went away in the middle. Whoever reads again learns whether the change stands.
+    #[error("the store went away, and it is unknown whether a change was recorded: {0}")]
+    Unanswered(String),
     #[error("the store {what}")]
     Broken {
         what: String,

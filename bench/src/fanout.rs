@@ -1,5 +1,8 @@
 //! `bench fanout`: ten thousand credentials through every step, over a store on disk, against four systems that answer
-//! after 20 ms, 64 at a time each, in four shapes.
+//! after 20 ms, 64 at a time each, in four shapes, over both back ends.
+//!
+//! All of them are one wave (`--canary N` asks for a smaller first one): a canary is waited for on purpose, and costs the
+//! time of one rotation each time the waves grow, however many follow.
 //!
 //! The bound is `max(critical path, calls ÷ budget)` with the latency that the systems measured themselves; the ratio says
 //! how much longer it took. Each shape is run once whole and once interrupted in the middle: every task of the engine is
@@ -9,6 +12,7 @@
 pub(crate) mod contain;
 mod counted;
 mod ideal;
+mod kept;
 mod rates;
 mod shape;
 mod town;
@@ -22,13 +26,14 @@ use remint::engine::reset::Request as Asked;
 use remint::engine::{Engine, EngineSettings};
 use remint::escrow::{Escrow, Kek, SystemRandomness};
 use remint::store::Store;
-use remint::store::sqlite::SqliteStore;
 use remint_contract::{HostRules, Kinds, ResetId};
 use remint_core::plan::{Plan, plan};
 use serde::Serialize;
 
+use crate::server::Server;
 use crate::{Outcome, process};
 use counted::Counted;
+use kept::Kept;
 use shape::Shape;
 use town::Town;
 
@@ -40,6 +45,9 @@ struct Options {
     latency: Duration,
     budget: usize,
     shapes: Vec<Shape>,
+    stores: Vec<Kept>,
+    /// Credentials of the first wave; all of them unless it is given.
+    canary: Option<usize>,
     growth: bool,
     json: bool,
 }
@@ -47,24 +55,29 @@ struct Options {
 /// Everything.
 #[derive(Serialize)]
 struct Report {
-    store: &'static str,
-    durability: &'static str,
     credentials: usize,
     latency_ms: u64,
     budget: usize,
     systems: usize,
-    shapes: Vec<Run>,
-    /// At zero latency: microseconds a credential, by the number of credentials.
-    growth: Vec<Growth>,
-    rates: rates::Rates,
-    transitions_per_s: f64,
+    canary: usize,
+    shapes: Vec<Sides>,
+    stores: Vec<Backend>,
     peak_mb: u64,
 }
 
-/// One shape.
+/// One shape, over each back end.
+#[derive(Serialize)]
+struct Sides {
+    shape: &'static str,
+    ratio_sqlite: Option<f64>,
+    ratio_postgres: Option<f64>,
+    runs: Vec<Run>,
+}
+
+/// One shape over one back end.
 #[derive(Serialize)]
 struct Run {
-    shape: &'static str,
+    store: &'static str,
     seconds: f64,
     ideal_seconds: f64,
     ratio: f64,
@@ -73,10 +86,23 @@ struct Run {
     calls_per_credential: f64,
     measured_latency_ms: f64,
     critical_path_calls: u64,
+    waves: usize,
     most_at_once: Vec<usize>,
     cpu_ms_per_credential: f64,
     commits: u64,
     entries: u64,
+}
+
+/// What one back end can do.
+#[derive(Serialize)]
+struct Backend {
+    store: &'static str,
+    durability: String,
+    rates: rates::Rates,
+    /// Rotation records written in a second, the most of the runs at zero latency.
+    transitions_per_s: Option<f64>,
+    /// At zero latency: microseconds a credential, by the number of credentials.
+    growth: Vec<Growth>,
 }
 
 #[derive(Serialize)]
@@ -84,6 +110,8 @@ struct Growth {
     credentials: usize,
     us_per_credential: f64,
     commits_per_s: f64,
+    transitions_per_s: f64,
+    cpu_ms_per_credential: f64,
 }
 
 /// Runs it and prints the report.
@@ -102,48 +130,65 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<()> {
 async fn report(options: &Options) -> Outcome<Report> {
     let mut shapes = Vec::new();
     for &shape in &options.shapes {
-        let whole = play(shape, options.credentials, options.latency, options.budget, None).await?;
-        let half = whole.took / 2;
-        let recovered = play(shape, options.credentials, options.latency, options.budget, Some(half)).await?;
-        shapes.push(whole.against(recovered.took));
+        let mut runs = Vec::new();
+        for kept in &options.stores {
+            let whole = play(shape, kept, options.credentials, options.latency, options, None).await?;
+            let half = whole.took / 2;
+            let recovered = play(shape, kept, options.credentials, options.latency, options, Some(half)).await?;
+            runs.push(whole.against(kept, recovered.took));
+        }
+        let ratio = |store: &str| runs.iter().find(|run| run.store == store).map(|run| run.ratio);
+        let (ratio_sqlite, ratio_postgres) = (ratio("sqlite"), ratio("postgres"));
+        shapes.push(Sides { shape: shape.name(), ratio_sqlite, ratio_postgres, runs });
     }
-    let mut growth = Vec::new();
-    let mut transitions_per_s = 0.0;
-    let counts: &[usize] = if options.growth { &[1_000, 10_000, 100_000] } else { &[] };
-    for &credentials in counts {
-        let played = play(Shape::Flat, credentials, Duration::ZERO, options.budget, None).await?;
-        let per_s = ratio(played.commits, played.took.as_secs_f64());
-        transitions_per_s = f64::max(transitions_per_s, ratio(played.changes, played.took.as_secs_f64()));
-        growth.push(Growth {
-            credentials,
-            us_per_credential: played.took.as_secs_f64() * 1e6 / count(credentials),
-            commits_per_s: per_s,
-        });
+    let mut stores = Vec::new();
+    for kept in &options.stores {
+        stores.push(backend(kept, options).await?);
     }
     Ok(Report {
-        store: "sqlite",
-        durability: "WAL, synchronous=FULL",
         credentials: options.credentials,
         latency_ms: u64::try_from(options.latency.as_millis()).unwrap_or(u64::MAX),
         budget: options.budget,
         systems: SYSTEMS,
+        canary: options.canary.unwrap_or(options.credentials),
         shapes,
-        growth,
-        rates: rates::measure().await?,
-        transitions_per_s,
+        stores,
         peak_mb: process::peak_mb()?,
+    })
+}
+
+async fn backend(kept: &Kept, options: &Options) -> Outcome<Backend> {
+    let mut growth = Vec::new();
+    let counts: &[usize] = if options.growth { &[1_000, 10_000, 100_000] } else { &[] };
+    for &credentials in counts {
+        let played = play(Shape::Flat, kept, credentials, Duration::ZERO, options, None).await?;
+        let per_s = |many: u64| ratio(many, played.took.as_secs_f64());
+        growth.push(Growth {
+            credentials,
+            us_per_credential: played.took.as_secs_f64() * 1e6 / count(credentials),
+            commits_per_s: per_s(played.commits),
+            transitions_per_s: per_s(played.changes),
+            cpu_ms_per_credential: played.cpu.as_secs_f64() * 1e3 / count(credentials),
+        });
+    }
+    Ok(Backend {
+        store: kept.name(),
+        durability: kept.durability().await?,
+        rates: rates::measure(kept).await?,
+        transitions_per_s: growth.iter().map(|growth| growth.transitions_per_s).reduce(f64::max),
+        growth,
     })
 }
 
 /// One reset, measured.
 struct Played {
-    shape: Shape,
     took: Duration,
     ideal: Duration,
     credentials: usize,
     calls: u64,
     latency: Duration,
     path: u64,
+    waves: usize,
     most: Vec<usize>,
     cpu: Duration,
     commits: u64,
@@ -152,9 +197,9 @@ struct Played {
 }
 
 impl Played {
-    fn against(self, recovered: Duration) -> Run {
+    fn against(self, kept: &Kept, recovered: Duration) -> Run {
         Run {
-            shape: self.shape.name(),
+            store: kept.name(),
             seconds: self.took.as_secs_f64(),
             ideal_seconds: self.ideal.as_secs_f64(),
             ratio: self.took.as_secs_f64() / self.ideal.as_secs_f64(),
@@ -162,6 +207,7 @@ impl Played {
             calls_per_credential: ratio(self.calls, count(self.credentials)),
             measured_latency_ms: self.latency.as_secs_f64() * 1e3,
             critical_path_calls: self.path,
+            waves: self.waves,
             most_at_once: self.most,
             cpu_ms_per_credential: self.cpu.as_secs_f64() * 1e3 / count(self.credentials),
             commits: self.commits,
@@ -172,21 +218,24 @@ impl Played {
 
 async fn play(
     shape: Shape,
+    kept: &Kept,
     credentials: usize,
     latency: Duration,
-    budget: usize,
+    options: &Options,
     kill: Option<Duration>,
 ) -> Outcome<Played> {
+    let budget = options.budget;
     let folder = tempfile::tempdir()?;
     let at = |name: &str| folder.path().join(name);
     for name in ["state", "keys"] {
         tokio::fs::create_dir(at(name)).await?;
     }
     let town = Arc::new(Town::new(SYSTEMS, latency));
-    let (estate, request) = shape::of(shape, credentials, &town, budget)?;
+    let (estate, mut request) = shape::of(shape, credentials, &town, budget)?;
+    request.canary = options.canary.unwrap_or(credentials);
     Kek::create(&at("keys/kek"), &at("state"), false, &SystemRandomness)?;
     let kek = || Kek::load(&at("keys/kek"), &at("state"), false);
-    let store = Arc::new(Counted::new(SqliteStore::open(&at("state"))?));
+    let store = Arc::new(Counted::new(kept.open(&at("state"), &at("keys")).await?));
     let engine = |holder: &str| -> Outcome<Engine> {
         let escrow = Arc::new(Escrow::new(kek()?, Box::new(SystemRandomness)));
         let settings = EngineSettings { holder: holder.to_owned(), ..EngineSettings::default() };
@@ -238,13 +287,13 @@ async fn play(
     let path = ideal::critical_path(&plan);
     let budgeted = measured.mul_f64(ratio(busiest, count(budget)));
     Ok(Played {
-        shape,
         took,
         ideal: budgeted.max(measured.mul_f64(ratio(path, 1.0))),
         credentials,
         calls,
         latency: measured,
         path,
+        waves: plan.waves.len(),
         most: load.into_iter().map(|(_, most)| most).collect(),
         cpu,
         commits: after.commits - before.0.commits,
@@ -277,36 +326,46 @@ fn count(count: usize) -> f64 {
 
 fn print(report: &Report) {
     println!(
-        "{} credentials, {} systems, {} at once on each, {} ms; {} ({})",
-        report.credentials, report.systems, report.budget, report.latency_ms, report.store, report.durability
+        "{} credentials, {} systems, {} at once on each, {} ms",
+        report.credentials, report.systems, report.budget, report.latency_ms
     );
     println!(
-        " {:<8}{:>9}{:>9}{:>8}{:>12}{:>8}{:>10}{:>10}",
-        "shape", "seconds", "ideal", "ratio", "recovered", "calls", "cpu ms", "commits"
+        " {:<8}{:<10}{:>9}{:>9}{:>8}{:>12}{:>8}{:>10}{:>10}",
+        "shape", "store", "seconds", "ideal", "ratio", "recovered", "calls", "cpu ms", "commits"
     );
-    for run in &report.shapes {
-        println!(
-            " {:<8}{:>9.2}{:>9.2}{:>8.3}{:>12.2}{:>8.1}{:>10.2}{:>10}",
-            run.shape,
-            run.seconds,
-            run.ideal_seconds,
-            run.ratio,
-            run.seconds_recovered,
-            run.calls_per_credential,
-            run.cpu_ms_per_credential,
-            run.commits
-        );
+    for sides in &report.shapes {
+        for run in &sides.runs {
+            println!(
+                " {:<8}{:<10}{:>9.2}{:>9.2}{:>8.3}{:>12.2}{:>8.1}{:>10.2}{:>10}",
+                sides.shape,
+                run.store,
+                run.seconds,
+                run.ideal_seconds,
+                run.ratio,
+                run.seconds_recovered,
+                run.calls_per_credential,
+                run.cpu_ms_per_credential,
+                run.commits
+            );
+        }
     }
-    for growth in &report.growth {
+    for store in &report.stores {
         println!(
-            " {:>7} at zero latency: {:.0} us a credential, {:.0} commits/s",
-            growth.credentials, growth.us_per_credential, growth.commits_per_s
+            " {} ({}): one-row commits {:.0}/s, from 64 callers {:.0}/s",
+            store.store, store.durability, store.rates.raw_commit_per_s, store.rates.group_commit_per_s
         );
+        for growth in &store.growth {
+            println!(
+                " {:>8} at zero latency: {:.0} us and {:.2} ms CPU a credential, {:.0} transitions/s in {:.0} commits/s",
+                growth.credentials,
+                growth.us_per_credential,
+                growth.cpu_ms_per_credential,
+                growth.transitions_per_s,
+                growth.commits_per_s
+            );
+        }
     }
-    println!(
-        " {:.0} durable transitions/s; raw one-row commits {:.0}/s, group commits from 64 callers {:.0}/s; peak {} MB",
-        report.transitions_per_s, report.rates.raw_commit_per_s, report.rates.group_commit_per_s, report.peak_mb
-    );
+    println!(" most memory held: {} MB", report.peak_mb);
 }
 
 impl Options {
@@ -316,6 +375,8 @@ impl Options {
             latency: Duration::from_millis(20),
             budget: 64,
             shapes: Shape::ALL.to_vec(),
+            stores: vec![Kept::Sqlite, Kept::Postgres(Server::find()?)],
+            canary: None,
             growth: true,
             json: false,
         };
@@ -328,13 +389,15 @@ impl Options {
                 "--credentials" => options.credentials = number()?.max(1),
                 "--latency" => options.latency = Duration::from_millis(number()?.try_into()?),
                 "--budget" => options.budget = number()?.max(1),
+                "--store" => options.stores.retain(|kept| kept.name() == value),
+                "--canary" => options.canary = Some(number()?.max(1)),
                 "--growth" => options.growth = value == "yes",
                 "--shape" => {
                     options.shapes = Shape::ALL.into_iter().filter(|shape| shape.name() == value).collect();
                 }
                 _ => {
-                    let known =
-                        "-o json|table, --credentials N, --latency MS, --budget N, --shape NAME, --growth yes|no";
+                    let known = "-o json|table, --credentials N, --latency MS, --budget N, --shape NAME, --store NAME, \
+                         --canary N, --growth yes|no";
                     return Err(format!("`{word} {value}` is not known; there is: {known}").into());
                 }
             }

@@ -8,6 +8,8 @@ mod graph;
 #[cfg(feature = "engine")]
 mod postgres;
 mod process;
+#[cfg(feature = "engine")]
+mod server;
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -15,7 +15,8 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::Outcome;
-use roles::{Roles, Server};
+use crate::server::Server;
+use roles::Roles;
 
 /// What a person may choose.
 struct Options {

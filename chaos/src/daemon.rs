@@ -60,6 +60,12 @@ impl Program {
         Ok(command.spawn()?)
     }
 
+    /// Begins a command that may be killed; what it says goes to the daemon's log.
+    pub(crate) fn begin(&self, words: &[&str]) -> Outcome<Child> {
+        let log = std::fs::File::options().create(true).append(true).open(self.log())?;
+        Ok(self.command().args(words).stdout(Stdio::null()).stderr(log).spawn()?)
+    }
+
     /// Runs a command that answers in JSON, with its exit.
     pub(crate) async fn ask<const N: usize>(&self, words: [&str; N]) -> Outcome<(ExitStatus, Value)> {
         let done = self.command().args(words).args(["--output", "json"]).output().await?;

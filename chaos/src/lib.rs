@@ -75,6 +75,11 @@ pub struct Tally {
     pub kills_in_flight: u32,
     /// Kills while a call of Remint was being answered by one of the demo's services.
     pub kills_in_call: u32,
+    /// Commands that were killed before they ended, beside the kills of daemons: `keys rotate`, `keys rewrap`, `reprove`.
+    pub commands_killed: u32,
+    /// How often a person paused a reset and let it go on, and had the rest of one contained.
+    pub pauses: u32,
+    pub escalations: u32,
     pub resets: usize,
     /// Rotations that settled.
     pub settled: usize,
@@ -225,6 +230,7 @@ struct Lives {
     kills: u32,
     in_flight: u32,
     in_call: u32,
+    commands: u32,
 }
 
 impl Lives {
@@ -244,7 +250,7 @@ impl Lives {
         };
         let operator = Operator::new(stage.program.door(), scopes, StdRng::seed_from_u64(options.seed));
         let rng = StdRng::seed_from_u64(options.seed.wrapping_add(1));
-        Self { operator, rng, kills: 0, in_flight: 0, in_call: 0 }
+        Self { operator, rng, kills: 0, in_flight: 0, in_call: 0, commands: 0 }
     }
 
     /// Starts and kills until every kill was made.
@@ -267,6 +273,9 @@ impl Lives {
             self.in_call += u32::from(stage.is_calling());
             kill(&mut child).await?;
             self.kills += 1;
+            if self.rng.random_bool(COMMANDS) {
+                self.command(stage).await?;
+            }
             // The kills before this life met what it found when it first answered.
             if let Some(running) = self.operator.running {
                 self.in_flight += if running { unlooked } else { 0 };
@@ -283,6 +292,22 @@ impl Lives {
                     self.operator.retries
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// Somebody uses the time between two daemons for a command, and that is killed, too.
+    async fn command(&mut self, stage: &Stage) -> Outcome<()> {
+        let reset = self.operator.taken.last().cloned();
+        let mut child = match (self.rng.random_range(0..3), &reset) {
+            (0, _) | (_, None) => stage.program.begin(&["keys", "rotate", "--rewrap"])?,
+            (1, _) => stage.program.begin(&["keys", "rewrap"])?,
+            (_, Some(reset)) => stage.program.begin(&["reprove", reset])?,
+        };
+        let life = LONGEST_COMMAND.mul_f64(self.rng.random_range(0.1..1.0));
+        if tokio::time::timeout(life, child.wait()).await.is_err() {
+            kill(&mut child).await?;
+            self.commands += 1;
         }
         Ok(())
     }
@@ -321,6 +346,9 @@ impl Lives {
             kills: self.kills,
             kills_in_flight: self.in_flight,
             kills_in_call: self.in_call,
+            commands_killed: self.commands,
+            pauses: self.operator.pauses,
+            escalations: self.operator.escalations,
             resets: self.operator.taken.len(),
             settled,
             lost: lost.len(),
@@ -368,6 +396,10 @@ impl Lives {
         parked.chain(self.operator.refused.iter().map(|why| format!("not planned: {why}"))).collect()
     }
 }
+
+/// How often a command is killed between two daemons, and how long it may take.
+const COMMANDS: f64 = 0.3;
+const LONGEST_COMMAND: Duration = Duration::from_millis(400);
 
 /// The demo's two that read one another's places: the one cut of its plans.
 const CUT: [&str; 2] = ["svc-loop-a", "svc-loop-b"];

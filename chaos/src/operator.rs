@@ -23,6 +23,9 @@ const PACE: Duration = Duration::from_millis(50);
 /// Looks between two retries of what is parked: a second.
 const CALM: u32 = 20;
 
+/// How likely a look at a running reset ends in a pause.
+const MEDDLES: f64 = 0.05;
+
 /// How long consumers may take to look again after a contained reset.
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
@@ -45,6 +48,10 @@ pub(crate) struct Operator {
     asked: u32,
     idle: u32,
     pub(crate) retries: u32,
+    pub(crate) pauses: u32,
+    pub(crate) escalations: u32,
+    /// The reset that was escalated last: one revision of each is enough.
+    escalated: Option<String>,
     /// Since when resets stop before they replace, or not.
     switches: Vec<(Timestamp, bool)>,
     /// What rested, by the reason that was given, and how often it was seen.
@@ -70,6 +77,9 @@ impl Operator {
             asked: 0,
             idle: 0,
             retries: 0,
+            pauses: 0,
+            escalations: 0,
+            escalated: None,
             switches: Vec::new(),
             parked: BTreeMap::new(),
             foreign: Vec::new(),
@@ -125,7 +135,31 @@ impl Operator {
                 self.taken.push(id);
                 self.current = None;
             }
+            Some("paused") => {
+                self.door.post(&format!("/v1/resets/{id}/resume"), &json!({ "reason": "a cup of tea" })).await?;
+            }
+            Some("running") => self.meddle(&id).await?,
             Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Pauses what runs now and then, or has what is left of it contained.
+    async fn meddle(&mut self, id: &str) -> Outcome<()> {
+        if self.rng.random_bool(MEDDLES) {
+            let paused =
+                self.door.post(&format!("/v1/resets/{id}/pause"), &json!({ "reason": "wait a moment" })).await?;
+            self.pauses += u32::from(paused.is_good());
+        } else if self.rng.random_bool(MEDDLES / 4.0) && self.escalated.as_deref() != Some(id) {
+            // From here on a consumer may be without a value, whether or not the answer comes.
+            self.switches.push((SystemClock.now(), true));
+            self.escalated = Some(id.to_owned());
+            let asked = json!({ "contain": "*", "reason": "it got worse" });
+            let revised = self.door.post(&format!("/v1/resets/{id}/escalate"), &asked).await?;
+            if revised.is_good() {
+                self.escalations += 1;
+                self.door.post(&format!("/v1/resets/{id}/approve"), &json!({})).await?;
+            }
         }
         Ok(())
     }

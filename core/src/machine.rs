@@ -151,9 +151,17 @@ pub struct Illegal {
 }
 
 impl Facts {
-    /// Do they settle this member? A proof that is too weak for it settles nothing.
+    /// Do they settle this member? A proof that is too weak for it settles nothing, nor does a value that one of its
+    /// consumers was not seen on: should the old one rise again, it would be killed under that consumer.
     fn vouch(&self, member: &Member) -> bool {
-        self.new.is_some() && self.proof.is_some_and(|grade| grade <= member.least_proof)
+        self.new.is_some()
+            && self.proof.is_some_and(|grade| grade <= member.least_proof)
+            && member.consumers.iter().all(|consumer| self.saw(consumer, member))
+    }
+
+    /// Was the consumer seen on the new version, as surely as the member asks for?
+    fn saw(&self, consumer: &Ref, member: &Member) -> bool {
+        self.confirmed.get(consumer).is_some_and(|grade| *grade <= member.least_confirm)
     }
 }
 
@@ -222,12 +230,18 @@ impl Rotation {
             }
             (State::Parked { step, reason }, Event::Retry) => next.repeat(*step, reason, member),
             (State::Parked { .. }, Event::RolledBack) if !next.killed() && !next.encrypts(member) => {
-                next.facts.new = None;
+                // It may live for as long as it was not given up: it joins what is killed. What lies where it was
+                // delivered stays known until somebody goes forward.
+                next.facts.also.extend(next.facts.new.take());
+                next.facts.confirmed.clear();
                 next.facts.ended.retain(|step| *step == Step::Capture);
                 next.state = State::RolledBack;
                 vec![Effect::GiveUpNew]
             }
-            (State::RolledBack, Event::Retry) => next.wait(Step::Mint),
+            (State::RolledBack, Event::Retry) => {
+                next.facts.delivered.clear();
+                next.wait(Step::Mint)
+            }
             (State::Dark { .. }, Event::Cleaned) => next.wait(Step::Mint),
             (State::Settled { last: false }, Event::Reproved { last }) => {
                 next.state = State::Settled { last: *last };
@@ -395,10 +409,9 @@ impl Rotation {
             Done::Promoted { places } => self.facts.delivered.clone_from(places),
             Done::Confirmed { consumers } => {
                 self.facts.confirmed.clone_from(consumers);
-                let seen =
-                    |workload: &&Ref| consumers.get(*workload).is_some_and(|grade| *grade <= member.least_confirm);
+                let seen = |consumer: &&Ref| self.facts.saw(consumer, member);
                 let missing: BTreeSet<Ref> =
-                    member.consumers.iter().filter(|workload| !seen(workload)).cloned().collect();
+                    member.consumers.iter().filter(|consumer| !seen(consumer)).cloned().collect();
                 if !missing.is_empty() {
                     return self.park(step, Reason::Unconfirmed { workloads: missing });
                 }

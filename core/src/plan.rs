@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use remint_contract::{ConfirmGrade, Location, ProofGrade, Ref, Strategy};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, is_default};
 use crate::estate::{CredentialClass, Destination, UnlockVerb};
 use crate::step::{Course, Path, Step};
 
@@ -15,6 +15,7 @@ mod access;
 mod cut;
 mod deadline;
 mod draft;
+mod halves;
 mod leaf;
 mod make;
 mod members;
@@ -136,54 +137,65 @@ pub struct Member {
     pub strategy: Strategy,
     pub path: Path,
     /// Where the new value is written.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub destinations: Vec<Destination>,
     /// Destinations that a dirty node can read: nothing is written there until it is clean.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub withheld: Vec<Destination>,
     /// Destinations that only the old values of other members can read and no clean consumer needs: each is written
     /// after the sweep of those members has ended. This is how a cycle is cut without an outage.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub late: Vec<Late>,
     /// Members that can read a withheld destination: it is written after its readers are clean *and* these are swept.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub withheld_after: Vec<usize>,
     /// Dirty nodes that must be clean before anything is minted. Not empty exactly when `dark`. On the rolling path the
     /// old value stays until then, because a clean consumer needs it or a dirty node could mint it anew.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub awaits: BTreeSet<Node>,
     /// Consumers that must be seen on the new value.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub consumers: Vec<Ref>,
     /// Consumers that are dirty: they neither count nor block.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub dirty_consumers: Vec<Ref>,
     /// Addresses where the old value must be refused.
     pub endpoints: Vec<String>,
     /// Who can still read the new value, because the deadline did not allow to wait: never settled before a second pass.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub exposed_by: Option<Ref>,
     /// Only dirty nodes read it: it is killed, and nothing is minted before `remint clean`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub dark: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub group: Option<String>,
     /// Remint itself acts through it.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub remint_acts: bool,
     /// The cut that it belongs to; an index into `cuts`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cut: Option<usize>,
     pub least_confirm: ConfirmGrade,
     pub least_proof: ProofGrade,
     /// The announced bound of an outage, for `in-place`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub outage: Option<Duration>,
     /// A wait after confirm; zero in an incident.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub hold: Duration,
     /// How long nobody may use the old value after every consumer was seen on the new one, and what happens when somebody
     /// does: the source is named either way. `None`: nobody looks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub quiet: Option<Quiet>,
     /// How long consumers may take.
     pub confirm_within: Duration,
-    #[serde(default, skip_serializing_if = "CredentialClass::is_authenticator")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub class: CredentialClass,
     /// Verifiers that must be seen to trust the new version before it is used.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub verifiers: Vec<Ref>,
     /// Verifiers that are dirty: they neither count nor block.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub dirty_verifiers: Vec<Ref>,
 }
 

@@ -10,12 +10,10 @@ use remint_evidence_format::note::SigningKey;
 use remint_evidence_format::{FormatError, entry, tree};
 
 use super::{AppError, Places};
-use crate::escrow::{Escrow, EscrowError, Kek, SystemRandomness};
+use crate::escrow::{Escrow, EscrowError, SystemRandomness};
 use crate::evidence::key;
-use crate::store::dump::{Line, SealedLine};
-use crate::store::postgres::PostgresStore;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Contents, Sealed, Store, StoreError};
+use crate::store::dump::Line;
+use crate::store::{Contents, Sealed, StoreError};
 
 /// Why a state was not carried over.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +55,7 @@ pub struct Copied {
 /// # Errors
 /// Either side is in use, the target is not empty, or what lies there afterwards is not what was copied.
 pub async fn copy(from: &Places, to: &Places) -> Result<Copied, CopyError> {
-    let mut contents = Contents::read(&*open(from).await?).await?;
+    let mut contents = Contents::read(&*from.alone().await?).await?;
     let sealed = match from.store {
         None => key::sealed_in(&from.state).map_err(AppError::from)?,
         Some(_) => take(&mut contents),
@@ -66,7 +64,7 @@ pub async fn copy(from: &Places, to: &Places) -> Result<Copied, CopyError> {
     // What is wrong at the source is said before anything is written.
     let signing = signing(from, &sealed)?;
     let size = rooted(&contents, &signing)?;
-    let target = open(to).await?;
+    let target = to.alone().await?;
     let mut copied = contents;
     if to.store.is_some() {
         put(&mut copied, sealed.clone());
@@ -83,39 +81,28 @@ pub async fn copy(from: &Places, to: &Places) -> Result<Copied, CopyError> {
     Ok(Copied { records: there.records(), sealed, entries, tree: size })
 }
 
-async fn open(places: &Places) -> Result<Box<dyn Store>, StoreError> {
-    Ok(match &places.store {
-        None => Box::new(SqliteStore::open(&places.state)?),
-        Some(address) => Box::new(PostgresStore::open_alone(address.clone()).await?),
-    })
-}
-
 /// The signing key leaves the sealed values: a state folder keeps it as a file.
 fn take(contents: &mut Contents) -> Option<Sealed> {
     let at = contents.lines.iter().position(|line| matches!(line, Line::Sealed(sealed) if sealed.id == key::ID))?;
     match contents.lines.remove(at) {
-        Line::Sealed(SealedLine { id, scope, generation, expires, bytes }) => {
-            Some(Sealed { id, scope, generation, expires, bytes })
-        }
+        Line::Sealed(sealed) => Some(sealed),
         _ => None,
     }
 }
 
 /// A sealed value comes to the others, in the order of their ids.
 fn put(contents: &mut Contents, sealed: Sealed) {
-    let Sealed { id, scope, generation, expires, bytes } = sealed;
     let before = |line: &Line| match line {
-        Line::Sealed(other) => other.id < id,
+        Line::Sealed(other) => other.id < sealed.id,
         Line::End => false,
         _ => true,
     };
     let at = contents.lines.partition_point(before);
-    contents.lines.insert(at, Line::Sealed(SealedLine { id, scope, generation, expires, bytes }));
+    contents.lines.insert(at, Line::Sealed(sealed));
 }
 
 fn signing(from: &Places, sealed: &Sealed) -> Result<SigningKey, CopyError> {
-    let kek = Kek::load(&from.kek, &from.state, from.same_folder).map_err(AppError::from)?;
-    let escrow = Escrow::new(kek, Box::new(SystemRandomness));
+    let escrow = Escrow::new(from.keys().map_err(AppError::from)?, Box::new(SystemRandomness));
     let opened: SecretValue = escrow.open(sealed).map_err(|error| CopyError::Key(Some(error)))?;
     opened.expose_str().and_then(|text| SigningKey::parse(text).ok()).ok_or(CopyError::Key(None))
 }

@@ -1,4 +1,4 @@
-//! What people say of a reset: `approve`, `reject`, `clean`, `decide`, `retry`, `task`, `reprove`.
+//! What people say of a reset: `approve`, `reject`, `clean`, `decide`, `retry`, `rollback`, `task`, `reprove`.
 
 use clap::{Args, Subcommand, ValueEnum};
 use remint_contract::{HostRules, ResetId, VersionId};
@@ -11,6 +11,7 @@ use crate::cli::reset::{Carry, carry_on};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
 use crate::engine::record::{DecisionWord, ResetStatus};
+use crate::engine::rollback::Back;
 
 async fn open(session: &Session) -> Result<App, Failure> {
     Ok(session.open(HostRules::default(), EngineSettings::default()).await?)
@@ -181,6 +182,46 @@ impl Retry {
         moved = moved.max(app.engine.forward(&id, only.first()).await?);
         say(&counted(moved, "parked rotation tries again", "parked rotations try again"));
         carry_on(session, &app, &id, &self.carry).await
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rollback {
+    reset: String,
+    /// Only this credential
+    #[arg(long, value_name = "REF")]
+    only: Option<String>,
+    /// Why
+    #[arg(long)]
+    reason: String,
+}
+
+impl Rollback {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = open(session).await?;
+        let id = ResetId(self.reset);
+        let only = refs(&self.only.into_iter().collect::<Vec<_>>())?;
+        let back = app.engine.rollback(&id, only.first(), &session.environment.user(), &self.reason).await?;
+        app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;
+        let unfinished = back.iter().filter(|back| back.unfinished.is_some()).count();
+        if session.json() {
+            json(&json!({ "reset": id.0, "back": back }))?;
+        } else {
+            let row = |back: &Back| {
+                let how =
+                    back.unfinished.clone().unwrap_or_else(|| "on the old version; the new one is dead".to_owned());
+                [back.credential.to_string(), how]
+            };
+            data(&table(["credential", "went back"], back.iter().map(row)));
+            if unfinished == 0 {
+                say("What went back is still open: its old value is as compromised as it was.");
+                next(&format!("remint retry {id}, to go forward with another value"));
+            } else {
+                next(&format!("mend what is named, then remint rollback {id} --reason … again"));
+            }
+        }
+        // Nothing is finished by going back.
+        Ok(Exit::Failed)
     }
 }
 

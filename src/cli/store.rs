@@ -20,7 +20,7 @@ use crate::recover::{Recovery, mark_restored, recover};
 use crate::store::Store as _;
 use crate::store::dump::{self, BackupError, QUEUE, Tally};
 use crate::store::postgres::PostgresStore;
-use crate::store::sqlite::{SqliteStore, dump_beside};
+use crate::store::sqlite::dump_beside;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Store {
@@ -95,10 +95,7 @@ async fn restore(session: &Session, file: &Path) -> Result<Exit, Failure> {
     if matches!(Keeping::of(&places.kek), Keeping::File(_)) {
         Kek::create(&places.kek, &places.state, places.same_folder, &SystemRandomness).map_err(AppError::from)?;
     }
-    let store: Box<dyn crate::store::Store> = match &places.store {
-        Some(address) => Box::new(PostgresStore::open_alone(address.clone()).await?),
-        None => Box::new(SqliteStore::open(&places.state)?),
-    };
+    let store = places.alone().await?;
     let tally = dump::restore(file, &*store).await?;
     let anchor = mark_restored(&*store, &file.display().to_string()).await?;
     told(session, file, &tally)?;

@@ -86,7 +86,10 @@ impl Engine {
             () = lease.lost() => Err(EngineError::Lost(id.clone())),
             result = work(Arc::clone(&lease)) => result,
         };
+        // A renewal that was sent ends first: carried out after the lease was let go, it would take it again for nobody.
+        let renewed = lease.renewing.lock().await;
         drop(renewing);
+        drop(renewed);
         match result {
             Err(EngineError::Store(StoreError::Fenced(name))) if name == lease.fence.lease => {
                 Err(EngineError::Lost(id.clone()))
@@ -153,11 +156,14 @@ impl Lease {
                 Ok(())
             }
             other => {
-                self.give_up();
-                if let Some((stranger, _)) = other {
+                let released = match other {
                     // Somebody took it, let it go, and it was just taken anew: it is not the lease of this work.
-                    self.engine.store.release(&stranger).await?;
-                }
+                    Some((stranger, _)) => self.engine.store.release(&stranger).await,
+                    None => Ok(()),
+                };
+                // Told last: the work is dropped then, and this with it.
+                self.give_up();
+                released?;
                 Err(self.fenced())
             }
         }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::engine::record::{IntentOutcome, IntentRecord, ResetStatus, entry, kind, read};
 use crate::engine::{Engine, EngineError};
+use crate::store::pages::Pages;
 use crate::store::{Change, Sealed};
 
 impl Engine {
@@ -19,12 +20,9 @@ impl Engine {
     pub async fn purge(&self) -> Result<usize, EngineError> {
         let now = self.context.clock.now();
         let mut expired: Vec<Sealed> = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let batch = self.store.sealed_after(after.as_deref(), BATCH).await?;
-            let Some(last) = batch.last() else { break };
-            after = Some(last.id.clone());
-            expired.extend(batch.into_iter().filter(|sealed| sealed.expires.is_some_and(|expires| expires < now)));
+        let mut pages = Pages::of(&*self.store);
+        while let Some(page) = pages.next().await? {
+            expired.extend(page.into_iter().filter(|sealed| sealed.expires.is_some_and(|expires| expires < now)));
         }
         if expired.is_empty() {
             return Ok(0);
@@ -87,6 +85,3 @@ impl Engine {
 fn sealed(facts: &Facts) -> impl Iterator<Item = String> + '_ {
     facts.old.iter().chain(&facts.new).chain(&facts.also).filter_map(|version| version.sealed.clone())
 }
-
-/// Values read at a time.
-const BATCH: usize = 512;

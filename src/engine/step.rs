@@ -9,6 +9,7 @@ use crate::engine::quiet;
 
 mod activate;
 mod also;
+mod back;
 mod capture;
 mod confirm;
 mod deliver;
@@ -23,6 +24,7 @@ mod rewrap;
 mod sweep;
 mod trust;
 
+pub(crate) use back::back;
 pub use confirm::restart;
 pub use deliver::held_back;
 pub use manual::task_id;

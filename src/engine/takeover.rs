@@ -116,7 +116,11 @@ impl Engine {
         {
             match other.rotations.get(&mine.credential).map(|(record, _)| &record.rotation) {
                 Some(rotation) if matches!(rotation.state, State::Settled { .. }) => {
-                    return Ok(on(&mine.rotation, Event::Vouched { facts: Box::new(rotation.facts.clone()) })?);
+                    let vouched = on(&mine.rotation, Event::Vouched { facts: Box::new(rotation.facts.clone()) });
+                    // What was shown there may be too little here: then it is rotated again.
+                    if let Ok(settled) = vouched {
+                        return Ok(settled);
+                    }
                 }
                 Some(rotation) if stands(other, rotation) => return Ok(mine.rotation.clone()),
                 _ => {}

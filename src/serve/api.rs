@@ -6,7 +6,7 @@
 //! ```text
 //! POST /v1/resets                      ask for a reset; approve it in the same breath
 //! GET  /v1/resets[/{id}[/rotations]]   how they stand
-//! POST /v1/resets/{id}/approve|reject|retry|pause|resume|abort
+//! POST /v1/resets/{id}/approve|reject|retry|rollback|escalate|pause|resume|abort
 //! GET  /v1/resets/{id}/parked          what rests, and what moves it on
 //! POST /v1/nodes/clean                 a dirty node was rebuilt
 //! GET  /v1/findings                    POST /v1/findings/{id}/decide
@@ -62,6 +62,8 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/resets/{id}/approve", post(resets::approve))
         .route("/v1/resets/{id}/reject", post(resets::reject))
         .route("/v1/resets/{id}/retry", post(resets::retry))
+        .route("/v1/resets/{id}/rollback", post(resets::rollback))
+        .route("/v1/resets/{id}/escalate", post(resets::escalate))
         .route("/v1/resets/{id}/pause", post(resets::pause))
         .route("/v1/resets/{id}/resume", post(resets::resume))
         .route("/v1/resets/{id}/abort", post(resets::abort))

@@ -25,7 +25,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::store::{Store, StoreError};
+use crate::store::{Sealed, Store, StoreError};
 
 /// One thing that a store holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,8 +51,9 @@ pub enum Line {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         held: Option<Held>,
     },
-    /// Never in a backup: for a copy from one back end to another.
-    Sealed(SealedLine),
+    /// For a copy from one back end to another. It has no form in a backup.
+    #[serde(skip)]
+    Sealed(Sealed),
     /// The last one: without it a load is not complete, and leaves nothing.
     End,
 }
@@ -73,23 +74,6 @@ pub struct EntryLine {
     pub number: u64,
     #[serde(with = "bytes")]
     pub bytes: Vec<u8>,
-}
-
-/// A sealed value.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct SealedLine {
-    pub id: String,
-    pub scope: String,
-    pub generation: u64,
-    pub expires: Option<jiff::Timestamp>,
-    #[serde(with = "bytes")]
-    pub bytes: Vec<u8>,
-}
-
-impl std::fmt::Debug for SealedLine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SealedLine").field("id", &self.id).finish_non_exhaustive()
-    }
 }
 
 mod bytes {

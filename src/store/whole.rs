@@ -5,8 +5,8 @@
 
 use tokio::sync::mpsc;
 
-use crate::store::dump::{EntryLine, Line, QUEUE, SealedLine};
-use crate::store::{Store, StoreError};
+use crate::store::dump::{EntryLine, Line, QUEUE};
+use crate::store::{Sealed, Store, StoreError};
 
 /// Everything, in the order in which it was written.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -63,7 +63,7 @@ impl Contents {
         }
     }
 
-    pub fn sealed(&self) -> impl Iterator<Item = &SealedLine> {
+    pub fn sealed(&self) -> impl Iterator<Item = &Sealed> {
         self.lines.iter().filter_map(|line| if let Line::Sealed(sealed) = line { Some(sealed) } else { None })
     }
 

@@ -1,25 +1,50 @@
 //! Backups: whole, without a secret, and every changed byte is found.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use remint::store::Store;
 use remint::store::dump::{self, BackupError};
+use remint::store::postgres::{Address, PostgresStore};
 use remint::store::sqlite::{SqliteStore, dump_beside};
 use tokio::sync::mpsc;
 
 use crate::rig::Rig;
+use crate::store::postgres::Databases;
 
-async fn backup(folder: &std::path::Path, file: &std::path::Path) -> dump::Tally {
+/// As the command makes it, beside whoever has the store open: of a folder, or of a database.
+pub(crate) async fn backup(folder: &Path, address: Option<&Address>, file: &Path) -> dump::Tally {
     let (sender, receiver) = mpsc::channel(dump::QUEUE);
-    let (sent, written) = tokio::join!(dump_beside(folder, sender), dump::write(file, receiver));
+    let dumped = async {
+        match address {
+            None => dump_beside(folder, sender).await,
+            Some(address) => PostgresStore::open(address.clone()).await?.dump(false, sender).await,
+        }
+    };
+    let (sent, written) = tokio::join!(dumped, dump::write(file, receiver));
     sent.unwrap();
     written.unwrap()
 }
 
 #[tokio::test]
 async fn a_backup_of_a_busy_store_holds_no_sealed_value_and_no_secret() {
+    no_secret(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_does_one_of_a_database() {
+    let Some(databases) = Databases::find("a backup of a database").await else { return };
+    no_secret(Some(databases.fresh().await)).await;
+}
+
+async fn no_secret(address: Option<Address>) {
     let rig = Rig::start(3).await;
-    let engine = rig.engine();
+    let engine = match &address {
+        None => rig.engine(),
+        Some(address) => rig.engine_over(Arc::new(PostgresStore::open(address.clone()).await.unwrap())),
+    };
     let mut secrets: Vec<Vec<u8>> = (0..3).map(|index| rig.value(index).secret.expose().to_vec()).collect();
     rig.reset(&engine, rig.plan()).await;
     secrets.extend((0..3).map(|index| rig.value(index).secret.expose().to_vec()));
@@ -30,7 +55,7 @@ async fn a_backup_of_a_busy_store_holds_no_sealed_value_and_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup");
     // The engine holds the state folder all along.
-    let tally = backup(rig.folder.path(), &file).await;
+    let tally = backup(rig.folder.path(), address.as_ref(), &file).await;
     assert!(tally.entries > 20 && tally.records > 5, "{tally:?}");
     let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
@@ -75,7 +100,7 @@ async fn every_changed_missing_or_added_byte_of_a_backup_is_found_before_anythin
     change.entries.push(crate::store::draft(Some("r1"), 1));
     store.commit(change).await.unwrap();
     let file = folder.path().join("backup");
-    backup(&state, &file).await;
+    backup(&state, None, &file).await;
     let good = std::fs::read(&file).unwrap();
     dump::check(&file).unwrap();
     let bad = folder.path().join("bad");

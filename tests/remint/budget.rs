@@ -161,6 +161,8 @@ fn circuits(events: &mut Receiver<Progress>) -> Vec<bool> {
 #[tokio::test]
 async fn a_circuit_opens_for_all_replicas_lets_one_call_try_and_closes_for_all() {
     let mut rig = Rig::start(1).await;
+    // Each failed try keeps the circuit open for twice as long, so few of them are enough to see it.
+    (rig.settings.host.tries, rig.settings.host.failures) = (3, 2);
     let engines = replicas(&mut rig);
     let mut events = [engines[0].watch(), engines[1].watch()];
     list(&engines[1], &rig).await.unwrap();

@@ -111,7 +111,7 @@ impl Store for Dying {
 }
 
 /// Opens the state folder as the next process does, once the tasks of the last one are gone.
-async fn next_process(rig: &Rig) -> Engine {
+pub(crate) async fn next_process(rig: &Rig) -> Engine {
     for _ in 0..10_000 {
         match SqliteStore::open(rig.folder.path()) {
             Ok(store) => return rig.engine_over(Arc::new(store)),

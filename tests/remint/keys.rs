@@ -9,10 +9,13 @@ use remint::escrow::kek::edit;
 use remint::escrow::{Escrow, EscrowError, Kek, KekError, SystemRandomness};
 use remint::evidence::key;
 use remint::keys::{KeysError, destroy, needs, rewrap};
+use remint::store::postgres::{Address, PostgresStore};
 use remint::store::sqlite::SqliteStore;
 use remint::store::{Change, Sealed, Store};
 use remint_contract::SecretValue;
 use serde::Deserialize;
+
+use crate::store::postgres::Databases;
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -80,15 +83,23 @@ fn open(path: &Path) -> Escrow {
 /// A state with values in it, and its key files.
 struct Safe {
     folder: tempfile::TempDir,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
+    address: Option<Address>,
     context: Context,
 }
 
 impl Safe {
-    async fn with(values: usize) -> Self {
+    async fn with(values: usize, databases: Option<&Databases>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(&folder.path().join("state")).unwrap());
-        let safe = Self { folder, store, context: Context::system() };
+        let (store, address): (Arc<dyn Store>, _) = match databases {
+            None => (Arc::new(SqliteStore::open(&folder.path().join("state")).unwrap()), None),
+            Some(databases) => {
+                std::fs::create_dir(folder.path().join("state")).unwrap();
+                let address = databases.fresh().await;
+                (Arc::new(PostgresStore::open(address.clone()).await.unwrap()), Some(address))
+            }
+        };
+        let safe = Self { folder, store, address, context: Context::system() };
         Kek::create(&safe.primary(), &safe.state(), false, &SystemRandomness).unwrap();
         key::open_or_create(&safe.state(), "remint", &open(&safe.primary()), &SystemRandomness).unwrap();
         for number in 0..values {
@@ -133,7 +144,8 @@ impl Safe {
 
     async fn destroy(&self, generation: u64) -> Result<(), KeysError> {
         let kek = Kek::load(&self.primary(), &self.state(), false).unwrap();
-        let places = remint::app::Places { state: self.state(), kek: self.primary(), same_folder: false, store: None };
+        let store = self.address.clone();
+        let places = remint::app::Places { state: self.state(), kek: self.primary(), same_folder: false, store };
         destroy(&*self.store, &places, &kek, generation, "tester", &self.context).await
     }
 
@@ -156,7 +168,11 @@ impl Safe {
 
 #[tokio::test]
 async fn losing_either_key_file_loses_nothing() {
-    let safe = Safe::with(300).await;
+    either_key_file(None).await;
+}
+
+async fn either_key_file(databases: Option<&Databases>) {
+    let safe = Safe::with(300, databases).await;
     safe.add_recovery();
     assert_eq!(safe.rewrap().await, 300);
     assert_eq!(safe.rewrap().await, 0, "nothing is left to do");
@@ -177,7 +193,11 @@ async fn losing_either_key_file_loses_nothing() {
 
 #[tokio::test]
 async fn a_rewrap_that_stops_anywhere_goes_on_with_the_rest() {
-    let safe = Safe::with(600).await;
+    rewrap_that_stops(None).await;
+}
+
+async fn rewrap_that_stops(databases: Option<&Databases>) {
+    let safe = Safe::with(600, databases).await;
     safe.rotate();
     // Part of it, as a run does that is killed after its first batch.
     let escrow = open(&safe.primary());
@@ -193,7 +213,11 @@ async fn a_rewrap_that_stops_anywhere_goes_on_with_the_rest() {
 
 #[tokio::test]
 async fn two_rewraps_at_once_are_refused() {
-    let safe = Safe::with(1).await;
+    two_rewraps(None).await;
+}
+
+async fn two_rewraps(databases: Option<&Databases>) {
+    let safe = Safe::with(1, databases).await;
     let now = safe.context.clock.now();
     let until = now + std::time::Duration::from_secs(30);
     let fence = safe.store.lease("rewrap", "somebody", now, until).await.unwrap().unwrap();
@@ -205,7 +229,11 @@ async fn two_rewraps_at_once_are_refused() {
 
 #[tokio::test]
 async fn what_was_forgotten_meanwhile_does_not_come_back() {
-    let safe = Safe::with(1).await;
+    forgotten_meanwhile(None).await;
+}
+
+async fn forgotten_meanwhile(databases: Option<&Databases>) {
+    let safe = Safe::with(1, databases).await;
     safe.rotate();
     let before = safe.store.sealed_after(None, 1).await.unwrap().remove(0);
     let after = open(&safe.primary()).rewrap(&before).unwrap();
@@ -219,7 +247,11 @@ async fn what_was_forgotten_meanwhile_does_not_come_back() {
 
 #[tokio::test]
 async fn a_generation_is_destroyed_only_when_nothing_needs_it() {
-    let safe = Safe::with(3).await;
+    generation_destroyed(None).await;
+}
+
+async fn generation_destroyed(databases: Option<&Databases>) {
+    let safe = Safe::with(3, databases).await;
     assert!(matches!(safe.destroy(1).await, Err(KeysError::Kek(KekError::Newest(1)))));
     assert_eq!(safe.rotate(), 2);
     let refused = safe.destroy(1).await.unwrap_err();
@@ -241,7 +273,11 @@ async fn a_generation_is_destroyed_only_when_nothing_needs_it() {
 
 #[tokio::test]
 async fn a_destruction_that_was_interrupted_is_recorded_by_the_next_try() {
-    let safe = Safe::with(0).await;
+    destruction_interrupted(None).await;
+}
+
+async fn destruction_interrupted(databases: Option<&Databases>) {
+    let safe = Safe::with(0, databases).await;
     safe.rotate();
     safe.rewrap().await;
     let kek = Kek::load(&safe.primary(), &safe.state(), false).unwrap();
@@ -284,8 +320,15 @@ fn a_mounted_folder_is_read_through_one_update_and_is_not_remints_to_change() {
 
 #[tokio::test]
 async fn expired_values_are_forgotten_and_what_an_open_reset_needs_is_not() {
+    expired(None).await;
+}
+
+async fn expired(databases: Option<&Databases>) {
     let rig = crate::rig::Rig::start(1).await;
-    let engine = rig.engine();
+    let engine = match databases {
+        None => rig.engine(),
+        Some(databases) => rig.engine_over(Arc::new(databases.store().await)),
+    };
     let reset = rig.reset(&engine, rig.plan()).await;
     let needed = engine.store.sealed_after(None, 100).await.unwrap();
     assert!(!needed.is_empty());
@@ -307,4 +350,17 @@ async fn expired_values_are_forgotten_and_what_an_open_reset_needs_is_not() {
         assert!(engine.store.sealed(&version.sealed.unwrap()).await.unwrap().is_some());
     }
     assert_eq!(engine.purge().await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_postgresql_generations_rewraps_and_what_expired_are_as_over_files() {
+    let Some(databases) = Databases::find("keys over PostgreSQL").await else { return };
+    let databases = Some(&databases);
+    either_key_file(databases).await;
+    rewrap_that_stops(databases).await;
+    two_rewraps(databases).await;
+    forgotten_meanwhile(databases).await;
+    generation_destroyed(databases).await;
+    destruction_interrupted(databases).await;
+    expired(databases).await;
 }

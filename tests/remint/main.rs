@@ -24,11 +24,18 @@ mod recover;
 mod replicas;
 mod rig;
 mod rights;
+mod rollback;
 mod serve;
 mod sim;
 mod sorts;
 mod standstill;
 mod store;
 mod strategies;
+#[path = "../../xtask/src/postgres.rs"]
+#[allow(dead_code, clippy::print_stderr, reason = "it belongs to xtask, which needs other parts of it")]
+mod throwaway;
 mod tidy;
 mod whole;
+
+/// An error is a sentence for a person, as in xtask.
+type Outcome<T> = Result<T, String>;

@@ -14,25 +14,45 @@ use remint::evidence::anchor::Standing;
 use remint::evidence::export;
 use remint::recover::{mark_restored, recover};
 use remint::store::dump;
-use remint::store::sqlite::{SqliteStore, dump_beside};
+use remint::store::postgres::{Address, PostgresStore};
+use remint::store::sqlite::SqliteStore;
 use remint::store::{Store, StoreError};
 use remint_contract::{HostRules, ResetId};
 use remint_evidence_format::bundle::verify;
 use remint_fake::world::{Fault, Trouble};
-use tokio::sync::mpsc;
 
+use crate::backup::backup;
 use crate::crash::Dying;
 use crate::rig::{OnlyFake, Rig};
+use crate::store::postgres::Databases;
 
 /// A rig with an application over it, and an anchor elsewhere.
 struct Site {
     rig: Rig,
     keys: tempfile::TempDir,
+    /// Where new stores are made, when not in the state folder.
+    databases: Option<Databases>,
+    address: Option<Address>,
 }
 
 impl Site {
     async fn new(count: usize) -> Self {
-        Self { rig: Rig::start(count).await, keys: tempfile::tempdir().unwrap() }
+        let keys = tempfile::tempdir().unwrap();
+        Self { rig: Rig::start(count).await, keys, databases: None, address: None }
+    }
+
+    async fn over(databases: Databases, count: usize) -> Self {
+        let mut site = Self { databases: Some(databases), ..Self::new(count).await };
+        crate::replicas::brief(&mut site.rig.settings);
+        site
+    }
+
+    /// From now on an empty store.
+    async fn forget(&mut self) {
+        self.rig.forget();
+        if let Some(databases) = &self.databases {
+            self.address = Some(databases.fresh().await);
+        }
     }
 
     fn places(&self) -> Places {
@@ -40,7 +60,7 @@ impl Site {
             state: self.rig.folder.path().to_owned(),
             kek: self.keys.path().join("kek"),
             same_folder: false,
-            store: None,
+            store: self.address.clone(),
         }
     }
 
@@ -50,7 +70,7 @@ impl Site {
 
     /// A new state with the rig's estate in it.
     async fn start(&mut self) -> App {
-        self.rig.forget();
+        self.forget().await;
         let _ = std::fs::remove_file(self.anchor());
         let kinds = Arc::new(OnlyFake::default());
         let made = App::init_anchored(&self.places(), Some(self.anchor()), &Context::system(), kinds).await.unwrap();
@@ -67,7 +87,9 @@ impl Site {
             let kinds = Arc::new(OnlyFake::default());
             let rules = HostRules::default();
             match App::open(&self.places(), &Context::system(), kinds, rules, settings.clone()).await {
-                Err(remint::app::AppError::Store(StoreError::Locked(_))) => tokio::task::yield_now().await,
+                Err(remint::app::AppError::Store(StoreError::Locked(_) | StoreError::InUse(_))) => {
+                    tokio::task::yield_now().await;
+                }
                 opened => return opened.unwrap(),
             }
         }
@@ -78,19 +100,19 @@ impl Site {
     async fn backup(&self) -> PathBuf {
         let file = self.keys.path().join("backup");
         let _ = std::fs::remove_file(&file);
-        let (sender, receiver) = mpsc::channel(dump::QUEUE);
-        let (sent, written) = tokio::join!(dump_beside(self.rig.folder.path(), sender), dump::write(&file, receiver));
-        sent.unwrap();
-        written.unwrap();
+        backup(self.rig.folder.path(), self.address.as_ref(), &file).await;
         file
     }
 
     /// An empty state with the backup in it, as the command makes it.
     async fn restore(&mut self, file: &Path) {
-        self.rig.forget();
-        let store = SqliteStore::open(self.rig.folder.path()).unwrap();
-        dump::restore(file, &store).await.unwrap();
-        assert_eq!(mark_restored(&store, "backup").await.unwrap(), Some(self.anchor()));
+        self.forget().await;
+        let store: Box<dyn Store> = match &self.address {
+            None => Box::new(SqliteStore::open(self.rig.folder.path()).unwrap()),
+            Some(address) => Box::new(PostgresStore::open_alone(address.clone()).await.unwrap()),
+        };
+        dump::restore(file, &*store).await.unwrap();
+        assert_eq!(mark_restored(&*store, "backup").await.unwrap(), Some(self.anchor()));
     }
 }
 
@@ -201,9 +223,22 @@ fn signing_key(site: &Site) -> remint_evidence_format::note::SigningKey {
 /// the backup knew, the world ends with one living version of each, and the stranger is found.
 #[tokio::test]
 async fn after_a_recovery_every_credential_ends_with_one_living_version_and_the_orphan_is_found() {
-    let mut site = Site::new(2).await;
+    let (parked, interrupted) = recoveries(Site::new(2).await, &[1, 3, 5, 7, 9, 12, 16, 20, 26]).await;
+    assert!(interrupted >= 5, "{interrupted}");
+    assert_eq!(parked, BTreeSet::from(["is gone", "no more"]), "each of these reasons to park was met");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_restored_is_recovered_as_a_folder_is() {
+    let Some(databases) = Databases::find("recovery of a database").await else { return };
+    let (_, interrupted) = recoveries(Site::over(databases, 2).await, &[3, 9, 16]).await;
+    assert_eq!(interrupted, 3);
+}
+
+/// The reasons to park that were met, and how many resets died.
+async fn recoveries(mut site: Site, commits: &[u64]) -> (BTreeSet<&'static str>, usize) {
     let (mut parked, mut interrupted) = (BTreeSet::new(), 0);
-    for at in [1, 3, 5, 7, 9, 12, 16, 20, 26] {
+    for &at in commits {
         let app = site.start().await;
         let before: Vec<_> = (0..2).map(|index| site.rig.value(index)).collect();
         let id = site.rig.approved(&app.engine, site.rig.plan()).await;
@@ -277,13 +312,21 @@ async fn after_a_recovery_every_credential_ends_with_one_living_version_and_the_
         assert!(report.render().contains("goes on as remint-2"), "{}", report.render());
         assert_eq!(report.render().contains("GAP: the log remint had "), died, "commit {at}");
     }
-    assert!(interrupted >= 5, "{interrupted}");
-    assert_eq!(parked, BTreeSet::from(["is gone", "no more"]), "each of these reasons to park was met");
+    (parked, interrupted)
 }
 
 #[tokio::test]
 async fn an_issuer_that_cannot_be_asked_keeps_the_state_read_only_until_it_is_named() {
-    let mut site = Site::new(1).await;
+    not_asked(Site::new(1).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_does_one_under_a_restored_database() {
+    let Some(databases) = Databases::find("an issuer that cannot be asked, over PostgreSQL").await else { return };
+    not_asked(Site::over(databases, 1).await).await;
+}
+
+async fn not_asked(mut site: Site) {
     let app = site.start().await;
     site.rig.approved(&app.engine, site.rig.plan()).await;
     app.sequencer.flush().await.unwrap();

@@ -1,5 +1,10 @@
 //! Several replicas over one PostgreSQL: what one of them leaves, another carries on.
 
+mod budgets;
+mod gate;
+mod restarted;
+mod stopped;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +25,18 @@ use crate::rig::{OnlyFake, Rig, Shape, assert_chained, assert_settled};
 use crate::store::draft;
 use crate::store::postgres::Databases;
 
+/// Every length that a lease, or a slice of a budget, goes by: a replica that dies is missed for seconds, not minutes.
+pub(crate) fn brief(settings: &mut EngineSettings) {
+    settings.skew = Duration::from_millis(100);
+    settings.lease = Duration::from_secs(1);
+    settings.host.call_timeout = Duration::from_secs(1);
+    settings.host.slice = Duration::from_secs(1);
+    settings.host.look = Duration::from_millis(20);
+}
+
 /// Replicas with stores of their own over one database.
-async fn replicas(databases: &Databases, rig: &mut Rig, count: usize) -> Vec<(Engine, Arc<dyn Store>)> {
-    let address = databases.fresh().await;
-    rig.settings.lease = Duration::from_secs(1);
+async fn replicas(address: &Address, rig: &mut Rig, count: usize) -> Vec<(Engine, Arc<dyn Store>)> {
+    brief(&mut rig.settings);
     let mut replicas = Vec::new();
     for number in 0..count {
         let store: Arc<dyn Store> = Arc::new(PostgresStore::open(address.clone()).await.unwrap());
@@ -64,7 +77,7 @@ async fn survive(test: &str, count: usize) {
     let Some(databases) = Databases::find(test).await else { return };
     let shape = Shape { count: 8, latency: Duration::from_millis(5), ..Shape::default() };
     let mut rig = Rig::with(shape).await;
-    let replicas = replicas(&databases, &mut rig, count).await;
+    let replicas = replicas(&databases.fresh().await, &mut rig, count).await;
     let old: Vec<_> = (0..8).map(|index| rig.value(index)).collect();
     let id = rig.approved(&replicas[0].0, rig.plan()).await;
     for (number, (engine, _)) in replicas[..count - 1].iter().enumerate() {
@@ -109,6 +122,7 @@ async fn a_reset_half_done_goes_on_after_a_copy_and_again_after_the_copy_back() 
     let Some(databases) = Databases::find(test).await else { return };
     let mut rig = Rig::with(Shape { count: 4, latency: Duration::from_millis(5), ..Shape::default() }).await;
     rig.settings.reproofs = vec![Duration::ZERO];
+    brief(&mut rig.settings);
     let keys = tempfile::tempdir().unwrap();
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let kek = keys.path().join("kek");
@@ -117,7 +131,7 @@ async fn a_reset_half_done_goes_on_after_a_copy_and_again_after_the_copy_back() 
     let middle = places(&folders[1].path().join("state"), &kek, Some(address));
     let last = places(&folders[2].path().join("state"), &kek, None);
     let context = Context::system();
-    let settings = || EngineSettings { lease: Duration::from_secs(1), ..rig.settings.clone() };
+    let settings = || rig.settings.clone();
     let opened = async |places: &Places| {
         let kinds: Arc<dyn Kinds> = Arc::new(OnlyFake::default());
         App::open(places, &context, kinds, HostRules::default(), settings()).await.unwrap()
@@ -127,7 +141,8 @@ async fn a_reset_half_done_goes_on_after_a_copy_and_again_after_the_copy_back() 
     let old: Vec<_> = (0..4).map(|index| rig.value(index)).collect();
     let id = rig.approved(&app.engine, rig.plan()).await;
     die_after(&app.engine, &id, 12).await;
-    app.sequencer.flush().await.unwrap();
+    // It ends in order, and lets go of what it places entries under.
+    app.sequencer.run(std::future::ready(())).await;
     let held = copy(&first, &middle).await;
     assert!(matches!(held, Err(CopyError::App(AppError::Store(StoreError::Locked(_))))), "{held:?}");
     drop(app);

@@ -301,6 +301,37 @@ async fn a_foreign_version_holds_a_reset_open_until_it_is_decided() {
 }
 
 #[tokio::test]
+async fn what_is_parked_goes_back_and_a_revision_that_was_approved_contains_it() {
+    let place = Place::new(1).await;
+    let before = place.values(1);
+    place.rig.host.ignore_reload("w0");
+    let daemon = place.serve().await;
+    daemon.client.post("/v1/resets", &ask("inc-9", &["Credential/app0"])).await;
+    daemon.status("inc-9", "resting").await;
+    assert_ne!(place.values(1), before);
+    let word = json!({ "reason": "it cannot reload today", "only": "Credential/app0" });
+    let back = daemon.client.post("/v1/resets/inc-9/rollback", &word).await.ok();
+    assert_eq!(back["back"], json!([{ "credential": "Credential/app0", "unfinished": null }]), "{back}");
+    assert_eq!(place.values(1), before);
+    let other = json!({ "reason": "again", "only": "Credential/root" });
+    daemon.client.post("/v1/resets/inc-9/rollback", &other).await.is_problem(409, "refused");
+
+    place.rig.host.heed_reload("w0");
+    let nothing = json!({ "reason": "worse" });
+    daemon.client.post("/v1/resets/inc-9/escalate", &nothing).await.is_problem(422, "invalid");
+    let asked = json!({ "reason": "worse", "contain": "*" });
+    let revised = daemon.client.post("/v1/resets/inc-9/escalate", &asked).await.ok();
+    assert_eq!(revised["delta"][0]["credential"], "Credential/app0", "{revised}");
+    let approve = |digest: &Value| json!({ "plan": digest });
+    let parent = approve(&revised["parent"]);
+    daemon.client.post("/v1/resets/inc-9/approve", &parent).await.is_problem(409, "other-plan");
+    daemon.client.post("/v1/resets/inc-9/approve", &approve(&revised["revision"])).await.ok();
+    daemon.status("inc-9", "complete").await;
+    assert_ne!(place.values(1), before);
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_reset_that_nobody_approved_does_nothing() {
     let place = Place::new(1).await;
     let before = place.values(1);

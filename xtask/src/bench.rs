@@ -25,7 +25,7 @@ pub(crate) fn run(name: &str, arguments: &[String]) -> Outcome<ExitCode> {
     bench.args(["--", name]).args(arguments);
     // Dropped, and so stopped, after the benchmark.
     let _server = match name {
-        "postgres" => {
+        "postgres" | "fanout" => {
             let server = postgres::start(Durability::Full)?;
             bench.envs(server.environment()).env("REMINT_BENCH_POSTGRES_LOG", server.log());
             Some(server)

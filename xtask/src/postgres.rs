@@ -111,6 +111,14 @@ impl Server {
         finish(begun.args(["--wait", "--options", &options, "start"])).map(drop)
     }
 
+    /// Ends the server as a crash of its machine would, and starts it again where it was.
+    #[allow(dead_code, reason = "only tests need it, which have this file in common with this program")]
+    pub(crate) fn restart(&self, durability: Durability) -> Outcome<()> {
+        let Some(folder) = &self.folder else { return Err("the server was left to itself".to_owned()) };
+        halt(&self.binaries, self.owner, folder.path())?;
+        self.begin(durability, &folder.path().join("data"))
+    }
+
     /// Where the server writes what happens.
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.as_ref().map_or_else(PathBuf::new, |folder| folder.path().join("log"))

@@ -1,5 +1,6 @@
 //! A store that counts what is committed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
@@ -10,8 +11,8 @@ use remint_contract::ResetId;
 use remint_evidence_format::Stored;
 
 /// Counts, and passes on.
-pub(super) struct Counted<S> {
-    inner: S,
+pub(super) struct Counted {
+    inner: Arc<dyn Store>,
     commits: AtomicU64,
     rotations: AtomicU64,
     entries: AtomicU64,
@@ -26,8 +27,8 @@ pub(super) struct Counts {
     pub(super) entries: u64,
 }
 
-impl<S> Counted<S> {
-    pub(super) fn new(inner: S) -> Self {
+impl Counted {
+    pub(super) fn new(inner: Arc<dyn Store>) -> Self {
         Self { inner, commits: AtomicU64::new(0), rotations: AtomicU64::new(0), entries: AtomicU64::new(0) }
     }
 
@@ -41,7 +42,7 @@ impl<S> Counted<S> {
 }
 
 #[async_trait]
-impl<S: Store> Store for Counted<S> {
+impl Store for Counted {
     async fn commit(&self, change: Change) -> Result<Committed, StoreError> {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let rotations = change.puts.iter().filter(|put| put.key.kind == kind::ROTATION).count();

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use remint::store::sqlite::SqliteStore;
 use remint::store::{Change, Key, Put, Rule, Store};
 use serde::Serialize;
 use serde_json::json;
 
+use super::kept::Kept;
 use super::ratio;
 use crate::Outcome;
 
@@ -20,9 +20,9 @@ pub(super) struct Rates {
     pub(super) group_commit_per_s: f64,
 }
 
-pub(super) async fn measure() -> Outcome<Rates> {
+pub(super) async fn measure(kept: &Kept) -> Outcome<Rates> {
     let folder = tempfile::tempdir()?;
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path())?);
+    let store = kept.open(folder.path(), folder.path()).await?;
     Ok(Rates { raw_commit_per_s: rate(&store, 1).await?, group_commit_per_s: rate(&store, CALLERS).await? })
 }
 

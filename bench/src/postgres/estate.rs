@@ -15,8 +15,9 @@ use remint_core::estate::{Estate, SourceFile, load};
 use remint_core::machine::State;
 use remint_core::plan::{Node, Request, plan};
 
-use super::roles::{Roles, Server};
+use super::roles::Roles;
 use crate::Outcome;
+use crate::server::Server;
 
 /// An engine in this process, as the daemon has it.
 pub(super) struct Bank {

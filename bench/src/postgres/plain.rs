@@ -6,8 +6,9 @@ use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::sync::Mutex;
 
 use super::log::Counts;
-use super::roles::{Login, Roles, Server};
+use super::roles::Roles;
 use crate::Outcome;
+use crate::server::{Login, Server};
 
 /// A look at a role, as any tool takes it.
 const LOOK: &str = "SELECT rolname::text FROM pg_roles WHERE rolname = $1";

@@ -49,8 +49,8 @@ impl fmt::Debug for Material {
 
 /// How a destination's field is made from a [`Material`]: text with `{secret}`, `{username}`, and `{secret|url}`,
 /// `{username|url}` for the percent-encoded form inside a URL.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Template(Vec<Part>);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -202,17 +202,21 @@ impl fmt::Display for Template {
     }
 }
 
+impl Serialize for Template {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // By far the most templates are this one.
+        match self.0.as_slice() {
+            [Part::Secret { url: false }] => serializer.serialize_str("{secret}"),
+            _ => serializer.collect_str(self),
+        }
+    }
+}
+
 impl TryFrom<String> for Template {
     type Error = TemplateError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         Self::parse(&text)
-    }
-}
-
-impl From<Template> for String {
-    fn from(template: Template) -> Self {
-        template.to_string()
     }
 }
 

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use remint_contract::Ref;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::model::Estate;
+use super::model::{CredentialClass, Estate, Generate, Rotation};
 
 /// What happened to a document or a field.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -138,6 +139,18 @@ fn documents(estate: &Estate) -> BTreeMap<&Ref, Value> {
     add(&mut all, &estate.workloads);
     add(&mut all, &estate.windows);
     add(&mut all, &estate.grants);
+    // A default is not written, but a reader sees what it was or becomes.
+    let class = serde_json::to_value(CredentialClass::default());
+    let generate = serde_json::to_value(Generate::default());
+    let rotation = serde_json::to_value(Rotation::default());
+    let defaults = [("class", class), ("generate", generate), ("rotation", rotation)];
+    let defaults = defaults.map(|(field, value)| (field, value.unwrap_or_default()));
+    for credential in estate.credentials.keys() {
+        let Some(Value::Object(written)) = all.get_mut(credential) else { continue };
+        for (field, default) in &defaults {
+            written.entry(*field).or_insert_with(|| default.clone());
+        }
+    }
     all
 }
 
@@ -152,6 +165,8 @@ fn fields(name: &Ref, old: &Value, new: &Value, differences: &mut Vec<Difference
         if old == new {
             continue;
         }
+        // Nothing of many is written as nothing at all.
+        let (old, new) = (old.or(empty_like(new)), new.or(empty_like(old)));
         match (old, new) {
             (Some(Value::Object(a)), Some(Value::Object(b))) if !is_duration(a) && !is_duration(b) => {
                 let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
@@ -174,6 +189,17 @@ fn fields(name: &Ref, old: &Value, new: &Value, differences: &mut Vec<Difference
             }
             _ => differences.push(field(name, &path, old, new)),
         }
+    }
+}
+
+/// The empty value of the kind of this one, where it has several parts.
+fn empty_like(value: Option<&Value>) -> Option<&'static Value> {
+    static OBJECT: LazyLock<Value> = LazyLock::new(|| Value::Object(serde_json::Map::new()));
+    static ARRAY: Value = Value::Array(Vec::new());
+    match value? {
+        Value::Object(map) if !is_duration(map) => Some(&OBJECT),
+        Value::Array(_) => Some(&ARRAY),
+        _ => None,
     }
 }
 
@@ -200,7 +226,7 @@ fn spell(value: &Value) -> String {
         Value::Object(map) if map.contains_key("at") && map.contains_key("fields") => {
             let fields = map["fields"].as_object().into_iter().flatten();
             let fields: Vec<String> = fields.map(|(field, template)| format!("{field}: {}", spell(template))).collect();
-            let source = if map["source"] == true { ", source" } else { "" };
+            let source = if map.get("source") == Some(&Value::Bool(true)) { ", source" } else { "" };
             format!("{} ({}{source})", spell(&map["at"]), fields.join(", "))
         }
         // An unlock: the verb, and what it opens.

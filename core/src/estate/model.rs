@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use remint_contract::{ConfirmGrade, Location, Name, Pattern, Ref, Strategy, Target, Template};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, is_default};
 
 /// All documents of one moment. Maps are sorted, so that equal estates have equal digests.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ impl Estate {
 pub struct Meta {
     pub name: Name,
     pub namespace: Name,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub labels: BTreeMap<String, String>,
 }
 
@@ -45,12 +45,16 @@ pub struct System {
     /// The connector's kind: the one key of `spec` that is not ours.
     pub connector: String,
     /// The connector's own block, opaque here.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub settings: serde_json::Value,
     /// The credential Remint acts with here (`auth: {credential: name}`).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub auth: Option<Ref>,
     pub budget: Budget,
     /// How long a change takes to be seen everywhere (`propagation: 2s`; default: the connector's own).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub propagation: Option<Duration>,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub zone: Option<String>,
 }
 
@@ -60,9 +64,10 @@ pub struct Budget {
     /// Calls at a time. Default 8.
     pub concurrency: u32,
     /// Calls per second; `None` is no limit.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub per_second: Option<u32>,
     /// Workloads that it runs and that restart at a time, from reload until they are confirmed (`budget: {restarts: 4}`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub restarts: Option<u32>,
 }
 
@@ -100,8 +105,11 @@ pub enum Tier {
 /// Who answers for an identity. A missing one is a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Owners {
+    #[serde(default, skip_serializing_if = "is_default")]
     pub policy: Option<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub execution: Option<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub business: Option<String>,
 }
 
@@ -111,7 +119,9 @@ pub struct Identity {
     pub meta: Meta,
     pub class: ClassOfIdentity,
     pub tier: Tier,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub environment: Option<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub owners: Owners,
 }
 
@@ -127,37 +137,37 @@ pub enum CredentialClass {
     Encryption,
 }
 
-impl CredentialClass {
-    /// The default.
-    #[must_use]
-    pub const fn is_authenticator(&self) -> bool {
-        matches!(self, Self::Authenticator)
-    }
-}
-
 /// A credential: a set of versions at its issuer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Credential {
     pub meta: Meta,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub class: CredentialClass,
     /// Free word for people and selectors: `database-login`, `api-key`.
     pub kind: String,
     pub identity: Ref,
     pub issued_by: IssuedBy,
     /// Where its value lies. Exactly one is the source of truth when there is more than one; a single one is it.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub delivered_to: Vec<Destination>,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub consumed_by: BTreeSet<Ref>,
     /// Places that must trust a new version before it is used.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub trusted_by: Vec<Location>,
     /// Workloads that verify it: each must be seen to trust a new version before it is used.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub verified_by: BTreeSet<Ref>,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub unlocks: Vec<Unlock>,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub begets: Begets,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub generate: Generate,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub rotation: Rotation,
     /// True when the document is gone but no version was proven dead: it stays in reach and in resets.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub ghost: bool,
 }
 
@@ -175,6 +185,7 @@ pub struct IssuedBy {
     pub system: Ref,
     pub target: Target,
     /// The credential that mints it, when that is not the system's `auth`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub by: Option<Ref>,
     /// True when it dies with the version that minted it (child tokens, leaves, leases).
     pub dies_with_issuer: bool,
@@ -223,12 +234,15 @@ pub struct Unlock {
 /// What comes from using it, and how long that lives at most. Empty: nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Begets {
+    #[serde(default, skip_serializing_if = "is_default")]
     pub sessions: Option<Duration>,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub tokens: Option<Duration>,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub leases: Option<Duration>,
 }
 
-/// How a new value is made, where Remint makes it.
+/// How a new value is made, where Remint makes it. The default is not written, so it can never be another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generate {
     /// Characters. Default 32, least 16.
@@ -249,15 +263,20 @@ pub struct Rotation {
     /// Default `overlap`.
     pub strategy: Strategy,
     /// How long the old version is kept after everything is confirmed (`overlap: 10m`); a reset for an incident skips it.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub hold: Option<Duration>,
     /// How long nobody may use the old version after everything is confirmed, before it is revoked (`quiet: 1h`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub quiet: Option<Duration>,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub max_age: Option<Duration>,
     /// Credentials of one group are cut over together.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub group: Option<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub offset: Option<Duration>,
     /// The approved word: consumers may be without a working value for at most this long (`outage: 30s`).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub outage: Option<Duration>,
 }
 
@@ -279,10 +298,12 @@ impl Default for Rotation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
     pub meta: Meta,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub runs_on: Option<RunsOn>,
     pub reload: Reload,
     pub confirm: Confirm,
     /// Places it can read beside what it consumes.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub reads: Vec<Pattern>,
 }
 
@@ -296,7 +317,7 @@ pub struct RunsOn {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reload {
     pub how: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub settings: serde_json::Value,
 }
 
@@ -307,8 +328,9 @@ pub struct Confirm {
     /// How long to wait before it parks. Default 5 minutes.
     pub within: Duration,
     /// For `issuer-seen` with several consumers: what the issuer calls this one.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub source: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub settings: serde_json::Value,
 }
 
@@ -325,6 +347,7 @@ pub struct RotationWindow {
     pub duration: Duration,
     /// Key → value pairs that a credential must have (`tier`, `identity`, `kind`, labels).
     pub select: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub blackout: Vec<String>,
 }
 

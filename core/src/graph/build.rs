@@ -96,6 +96,12 @@ impl Build {
             list.sort_unstable();
             list.dedup();
         }
+        self.graph.rank = vec![0; self.graph.label.len()];
+        let mut systems: Vec<_> = self.places.by_system.iter().collect();
+        systems.sort_unstable_by_key(|(system, _)| *system);
+        for (rank, (_, place)) in (0..).zip(systems.into_iter().flat_map(|(_, places)| places)) {
+            self.graph.rank[*place as usize] = rank;
+        }
         numbered
     }
 

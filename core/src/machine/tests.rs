@@ -148,7 +148,12 @@ fn all_events() -> Vec<Event> {
         Event::Freed,
         Event::Vouched { facts: Box::default() },
         Event::Vouched {
-            facts: Box::new(Facts { new: Some(version()), proof: Some(ProofGrade::Refused), ..Facts::default() }),
+            facts: Box::new(Facts {
+                new: Some(version()),
+                proof: Some(ProofGrade::Refused),
+                confirmed: BTreeMap::from([("Workload/w".parse().unwrap(), ConfirmGrade::IssuerSeen)]),
+                ..Facts::default()
+            }),
         },
         Event::Revised,
     ];
@@ -375,6 +380,17 @@ fn what_was_revoked_is_not_contained_and_what_was_disabled_does_not_roll() {
     assert!(rotation.on(&member(Path::Rolling, false), &Event::Revised).is_err());
     let asked = Rotation { state: State::Unknown { step: Step::Disable }, facts: Facts::default() };
     assert!(asked.on(&member(Path::Rolling, false), &Event::Revised).is_err());
+}
+
+#[test]
+fn what_joined_another_settles_with_it_only_when_its_consumers_were_seen_there() {
+    let member = member(Path::Rolling, false);
+    let joined = Rotation { state: State::Joined { with: ResetId("r".into()) }, facts: Facts::default() };
+    let mut facts = Box::new(Facts { new: Some(version()), proof: Some(ProofGrade::Refused), ..Facts::default() });
+    assert!(joined.on(&member, &Event::Vouched { facts: facts.clone() }).is_err());
+    facts.confirmed.insert("Workload/w".parse().unwrap(), ConfirmGrade::IssuerSeen);
+    let (settled, _) = joined.on(&member, &Event::Vouched { facts }).unwrap();
+    assert_eq!(settled.state, State::Settled { last: true });
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::graph::{self, Csr, Graph, Map, NodeId};
 use crate::step::{Course, Path, Step};
 
 use super::draft::Draft;
-use super::rows::{Readers, derive};
+use super::rows::{Readers, derive, derive_again};
 use super::{Cut, Late, Precedence, Refusal, Row, Rows};
 
 /// Per member, which members read which of its places.
@@ -57,36 +57,50 @@ pub(super) fn readers(graph: &Graph, draft: &Draft) -> Readers {
         .collect()
 }
 
-/// Derives the precedences, and cuts until no cycle is left.
+/// The precedences as they are before anything is cut, the steps as a graph, and its cycles.
+pub(super) struct Order {
+    /// In no order, some of them twice.
+    pub(super) precedences: Vec<Precedence>,
+    pub(super) steps: StepGraph,
+    cycles: Vec<Vec<usize>>,
+}
+
+impl Order {
+    pub(super) fn of(draft: &Draft, rows: Rows, readers: &Readers) -> Self {
+        Self::with(draft, derive(draft, rows, readers))
+    }
+
+    fn with(draft: &Draft, precedences: Vec<Precedence>) -> Self {
+        let steps = StepGraph::of(draft, &precedences);
+        let cycles = steps.cycles();
+        Self { precedences, steps, cycles }
+    }
+}
+
+/// Cuts until no cycle is left.
 pub(super) fn resolve(
     estate: &Estate,
     draft: &mut Draft,
     rows: Rows,
     readers: &Readers,
-) -> Result<Vec<Precedence>, Refusal> {
-    let mut precedences = Vec::with_capacity(6 * draft.members.len());
-    loop {
-        precedences = derive(draft, rows, readers, precedences);
-        let cycles = cycles(draft, &precedences);
-        if cycles.is_empty() {
-            announce(draft);
-            precedences.sort_unstable_by_key(Precedence::place);
-            precedences.dedup();
-            return Ok(precedences);
-        }
+    mut order: Order,
+) -> Result<Order, Refusal> {
+    while !order.cycles.is_empty() {
+        let mut changed = vec![false; draft.members.len()];
         let mut cuts = BTreeSet::new();
         let was: Vec<Option<usize>> = draft.members.iter().map(|member| member.cut).collect();
-        for cycle in cycles {
+        for cycle in std::mem::take(&mut order.cycles) {
             // A cycle that lay whole inside one unit before this round would come back for ever.
             if was[cycle[0]].is_some() && cycle.iter().all(|&member| was[member] == was[cycle[0]]) {
                 return Err(Refusal::Uncuttable(names(draft, &cycle)));
             }
+            cycle.iter().for_each(|&member| changed[member] = true);
             if !hold_late(estate, draft, &cycle, readers) {
                 cuts.insert(cut(draft, cycle));
             }
         }
         // Why: every row but its own that binds two of a unit.
-        for edge in precedences.iter().filter(|edge| edge.row != Row::Cut) {
+        for edge in order.precedences.iter().filter(|edge| edge.row != Row::Cut) {
             let unit = |(member, _): (usize, Step)| draft.members[member].cut;
             let both = unit(edge.before).filter(|own| unit(edge.after) == Some(*own) && cuts.contains(own));
             if let Some(both) = both {
@@ -97,8 +111,22 @@ pub(super) fn resolve(
             let because = &mut draft.cuts[unit].because;
             because.sort_unstable();
             because.dedup();
+            // With those of the units that became part of it.
+            draft.cuts[unit].members.iter().for_each(|&member| changed[member] = true);
         }
+        let precedences = derive_again(draft, rows, readers, &changed, order.precedences);
+        debug_assert!(sorted(precedences.clone()) == sorted(derive(draft, rows, readers)), "a change was not seen");
+        order = Order::with(draft, precedences);
     }
+    announce(draft);
+    Ok(order)
+}
+
+/// Ascending, and each once.
+pub(super) fn sorted(mut precedences: Vec<Precedence>) -> Vec<Precedence> {
+    precedences.sort_unstable_by_key(Precedence::place);
+    precedences.dedup();
+    precedences
 }
 
 /// Takes all cuts and all late places back, so that another set of precedences can be resolved from the start.
@@ -182,6 +210,15 @@ impl StepGraph {
         let kept = self.kept[member];
         (kept & bit(step) != 0).then(|| (self.first[member] + rank(kept, step)) as usize)
     }
+
+    /// The members of each cycle, ascending.
+    fn cycles(&self) -> Vec<Vec<usize>> {
+        let members = |nodes: Vec<u32>| {
+            let members: BTreeSet<usize> = nodes.iter().map(|&node| self.member[node as usize] as usize).collect();
+            members.into_iter().collect()
+        };
+        graph::cycles(&self.edges).into_iter().map(members).collect()
+    }
 }
 
 const fn bit(step: Step) -> u32 {
@@ -191,21 +228,6 @@ const fn bit(step: Step) -> u32 {
 /// How many kept steps come before this one.
 const fn rank(kept: u32, step: Step) -> u32 {
     (kept & (bit(step) - 1)).count_ones()
-}
-
-/// The members of each cycle, ascending.
-fn cycles(draft: &Draft, precedences: &[Precedence]) -> Vec<Vec<usize>> {
-    if precedences.is_empty() {
-        return Vec::new();
-    }
-    let graph = StepGraph::of(draft, precedences);
-    graph::cycles(&graph.edges)
-        .into_iter()
-        .map(|component| {
-            let members: BTreeSet<usize> = component.iter().map(|&node| graph.member[node as usize] as usize).collect();
-            members.into_iter().collect()
-        })
-        .collect()
 }
 
 /// Tries to end the cycle for nothing: places that its members read are written after those members are dead, where

@@ -10,12 +10,13 @@ use crate::estate::Estate;
 use crate::graph::Map;
 use crate::step::{Path, Step};
 
-use super::cut::{StepGraph, resolve, undo};
+use super::cut::{Order, StepGraph, resolve, sorted, undo};
 use super::draft::Draft;
 use super::rows::Readers;
 use super::{Precedence, Refusal, Request, Rows};
 
-/// The precedences that the deadline allows, and the forecast. Only here, and only with a deadline, is a member exposed.
+/// How long it takes, and other precedences when that is longer than the deadline allows. Only here, and only with a
+/// deadline, is a member exposed.
 #[expect(clippy::too_many_arguments, reason = "it plans again, so it needs all that planning needs")]
 pub(super) fn meet(
     estate: &Estate,
@@ -24,20 +25,21 @@ pub(super) fn meet(
     draft: &mut Draft,
     rows: Rows,
     readers: &Readers,
-    mut precedences: Vec<Precedence>,
+    steps: StepGraph,
     capabilities: &BTreeMap<Ref, Capabilities>,
-) -> Result<(Vec<Precedence>, Duration), Refusal> {
+) -> Result<(Duration, Option<Vec<Precedence>>), Refusal> {
     let forecast = Forecast::of(estate, draft, capabilities);
-    let ends = forecast.ends(draft, &precedences);
-    let mut eta = forecast.total(draft, &ends);
+    let ends = forecast.ends(draft, steps);
+    let eta = forecast.total(draft, &ends);
     let allowed = request.deadline.map(|deadline| Duration::try_from(deadline.duration_since(now)).unwrap_or_default());
-    let Some(allowed) = allowed.filter(|allowed| eta > *allowed) else { return Ok((precedences, eta)) };
+    let Some(allowed) = allowed.filter(|allowed| eta > *allowed) else { return Ok((eta, None)) };
     expose(draft, readers, &ends, allowed);
     expose_below(draft, readers);
     undo(draft);
-    precedences = resolve(estate, draft, rows, readers)?;
-    eta = forecast.total(draft, &forecast.ends(draft, &precedences));
-    Ok((precedences, eta))
+    let order = Order::of(draft, rows, readers);
+    let order = resolve(estate, draft, rows, readers, order)?;
+    let eta = forecast.total(draft, &forecast.ends(draft, order.steps));
+    Ok((eta, Some(sorted(order.precedences))))
 }
 
 /// Marks what ends too late and has a place that another member still reads: it is not waited for, in a cut or outside.
@@ -146,8 +148,7 @@ impl Forecast {
     }
 
     /// When each step that is a node ends, with nobody waiting for a budget: the critical path.
-    fn ends(&self, draft: &Draft, precedences: &[Precedence]) -> Ends {
-        let steps = StepGraph::of(draft, precedences);
+    fn ends(&self, draft: &Draft, steps: StepGraph) -> Ends {
         let (own, gap) = self.spans(draft, &steps);
         let (graph, member) = (&steps.edges, &steps.member);
         let count = graph.len() as usize;

@@ -17,6 +17,8 @@ pub(super) struct Draft<'e> {
     pub(super) number: Vec<NodeId>,
     pub(super) index: Map<NodeId, usize>,
     pub(super) access: Vec<Access>,
+    /// Pairs of minter and minted, never a member with itself.
+    pub(super) mints: Vec<(usize, usize)>,
     /// The member that it dies with.
     pub(super) parent: Vec<Option<usize>>,
     /// The members that Remint acts through where it is issued, and where it is delivered.

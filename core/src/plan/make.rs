@@ -1,6 +1,7 @@
 //! Making a plan: reach, members, order, cuts, deadline, waves, digest.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use remint_contract::{Kinds, Location, Ref};
@@ -9,6 +10,7 @@ use crate::digest::Digest;
 use crate::estate::Estate;
 use crate::graph::{Graph, NodeId, reach};
 
+use super::cut::Order;
 use super::members::{Chosen, choose};
 use super::{Limits, Plan, Refusal, Request, Rows, cut, deadline, leaf, waves};
 
@@ -34,21 +36,21 @@ pub fn plan_with(
     // The digest of the estate is as much work as a third of the plan and needs none of it.
     std::thread::scope(|scope| {
         let digest = std::thread::Builder::new().spawn_scoped(scope, || estate.digest());
-        let mut plan = make(estate, request, kinds, now, rows)?;
+        let (mut plan, begun) = make(estate, request, kinds, now, rows)?;
         plan.estate = digest.ok().and_then(|digest| digest.join().ok()).unwrap_or_else(|| estate.digest());
-        plan.digest = leaf::root(&plan);
+        plan.digest = leaf::root(&plan, &begun);
         Ok(plan)
     })
 }
 
-/// A plan that is not pinned yet.
+/// A plan that is not pinned yet, and what of its digest was begun.
 fn make(
     estate: &Estate,
     request: &Request,
     kinds: &dyn Kinds,
     now: Timestamp,
     rows: Rows,
-) -> Result<Plan, Vec<Refusal>> {
+) -> Result<(Plan, Vec<Digest>), Vec<Refusal>> {
     let graph = Graph::build(estate);
     let starts = starts(&graph, request)?;
     let reached = reach(&graph, &starts);
@@ -57,11 +59,27 @@ fn make(
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let readers = cut::readers(&graph, &draft);
-    let precedences = cut::resolve(estate, &mut draft, rows, &readers).map_err(|refusal| vec![refusal])?;
-    let (precedences, eta) =
-        deadline::meet(estate, request, now, &mut draft, rows, &readers, precedences, &capabilities)
-            .map_err(|refusal| vec![refusal])?;
+    // Until the first cycle is cut the members stay as they are, and one thread is free.
+    let enough = AtomicBool::new(false);
+    let (readers, order, mut begun) = std::thread::scope(|scope| {
+        let begun = scope.spawn(|| leaf::begin(&draft.members, &enough));
+        let readers = cut::readers(&graph, &draft);
+        let order = Order::of(&draft, rows, &readers);
+        enough.store(true, Ordering::Relaxed);
+        (readers, order, begun.join().unwrap_or_default())
+    });
+    let Order { precedences, steps, .. } =
+        cut::resolve(estate, &mut draft, rows, &readers, order).map_err(|refusal| vec![refusal])?;
+    let (precedences, met) = std::thread::scope(|scope| {
+        let sorted = scope.spawn(move || cut::sorted(precedences));
+        let met = deadline::meet(estate, request, now, &mut draft, rows, &readers, steps, &capabilities);
+        (sorted.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), met)
+    });
+    let (eta, others) = met.map_err(|refusal| vec![refusal])?;
+    if others.is_some() {
+        begun.clear();
+    }
+    let precedences = others.unwrap_or(precedences);
     cut::hold_back(&mut draft, &readers);
     let limits = Limits {
         deadline: request.deadline,
@@ -72,12 +90,13 @@ fn make(
     };
     // Neither needs the other.
     let (new_destinations, found, waves) = std::thread::scope(|scope| {
-        let new = scope.spawn(|| new_destinations(&draft.members, &request.known_destinations));
+        let new_destinations = || new_destinations(&graph, &draft.members, &request.known_destinations);
+        let new = scope.spawn(new_destinations);
         let found = reached.found(&graph);
         let waves = waves::waves(estate, &draft, &precedences, request);
-        (new.join().unwrap_or_else(|_| new_destinations(&draft.members, &request.known_destinations)), found, waves)
+        (new.join().unwrap_or_else(|_| new_destinations()), found, waves)
     });
-    Ok(Plan {
+    let plan = Plan {
         digest: Digest([0; 32]),
         parent: None,
         estate: Digest([0; 32]),
@@ -93,7 +112,8 @@ fn make(
         new_destinations,
         limits,
         eta,
-    })
+    };
+    Ok((plan, begun))
 }
 
 fn starts(graph: &Graph, request: &Request) -> Result<Vec<NodeId>, Vec<Refusal>> {
@@ -120,24 +140,21 @@ fn reference(node: &super::Node) -> Ref {
 }
 
 fn new_destinations(
+    graph: &Graph,
     members: &[super::Member],
     known: &BTreeMap<Ref, std::collections::BTreeSet<Location>>,
 ) -> Vec<Location> {
-    let mut found: Vec<&Location> = members
+    let mut found: Vec<(Option<u32>, &Location)> = members
         .iter()
         .flat_map(|member| {
             let known = known.get(&member.credential);
-            let late = member.late.iter().map(|late| &late.destination);
-            member
-                .destinations
-                .iter()
-                .chain(&member.withheld)
-                .chain(late)
-                .map(|destination| &destination.at)
-                .filter(move |at| known.is_none_or(|known| !known.contains(*at)))
+            let places = member.places().map(|destination| &destination.at);
+            places.filter(move |at| known.is_none_or(|known| !known.contains(*at)))
         })
+        .map(|at| (graph.rank(at), at))
         .collect();
+    // Of one rank are the fields of one place.
     found.sort_unstable();
     found.dedup();
-    found.into_iter().cloned().collect()
+    found.into_iter().map(|(_, at)| at.clone()).collect()
 }

@@ -10,8 +10,9 @@ use crate::estate::{Credential, CredentialClass, Estate, Tier};
 use crate::graph::{Graph, Map, NodeId, Reach};
 use crate::step::{Course, Path};
 
-use super::access::Walker;
+use super::access::{Access, Walker};
 use super::draft::Draft;
+use super::halves::in_halves;
 use super::{AtDeadline, Member, Node, PlannedTask, Quiet, Refusal, Request};
 
 /// What [`choose`] found.
@@ -61,8 +62,9 @@ pub(super) fn choose<'e>(
     let foul = Foul::of(graph, &mut walker, &dirty);
     let mut draft = empty_draft(&numbers, &mut walker);
     let mut refusals = Vec::new();
-    draft.members = on_two_threads(&numbers, &documents, |id, (reference, document)| {
-        member(estate, graph, request, &capabilities, &dirty, &foul, id, reference, document)
+    draft.members = in_halves(numbers.len(), |index| {
+        let (reference, document) = documents[index];
+        member(estate, graph, request, &capabilities, &dirty, &foul, numbers[index], reference, document)
     });
     let actors: Map<&Ref, Option<usize>> =
         estate.systems.keys().map(|system| (system, actor(estate, graph, &draft.index, system))).collect();
@@ -88,30 +90,6 @@ pub(super) fn choose<'e>(
     let dirty = dirty.iter().filter_map(|&id| document(graph, id)).collect();
     Chosen { draft, tasks, exceptions, dirty, refusals, capabilities }
 }
-
-/// One member each, in their order. No member needs another, so a second thread makes half of many.
-fn on_two_threads<D: Copy + Sync>(
-    numbers: &[NodeId],
-    documents: &[D],
-    make: impl Fn(NodeId, D) -> Member + Sync,
-) -> Vec<Member> {
-    let all = |numbers: &[NodeId], documents: &[D]| {
-        numbers.iter().zip(documents).map(|(&id, &document)| make(id, document)).collect::<Vec<_>>()
-    };
-    let half = if numbers.len() < MANY { 0 } else { numbers.len() / 2 };
-    let (first, second) = (numbers.split_at(half), documents.split_at(half));
-    std::thread::scope(|scope| {
-        let beside = (half > 0).then(|| scope.spawn(|| all(first.0, second.0)));
-        let rest = all(first.1, second.1);
-        let mut members =
-            beside.map_or_else(Vec::new, |beside| beside.join().unwrap_or_else(|_| all(first.0, second.0)));
-        members.extend(rest);
-        members
-    })
-}
-
-/// From this many members on a second thread is worth its start.
-const MANY: usize = 4096;
 
 /// What dirty nodes read and mint, each with who does.
 struct Foul {
@@ -199,12 +177,19 @@ fn dirty_nodes(graph: &Graph, reach: &Reach, request: &Request, undying: &[NodeI
 }
 
 fn empty_draft<'e>(numbers: &[NodeId], walker: &mut Walker<'_>) -> Draft<'e> {
+    let index: Map<NodeId, usize> = numbers.iter().enumerate().map(|(index, &id)| (id, index)).collect();
+    let access: Vec<Access> = numbers.iter().map(|&id| walker.access(id)).collect();
+    let minted = |(minter, access): (usize, &Access)| {
+        let members = access.mints.iter().filter_map(|id| index.get(id).copied());
+        members.filter(|&minted| minted != minter).map(|minted| (minter, minted)).collect::<Vec<_>>()
+    };
     Draft {
         members: Vec::with_capacity(numbers.len()),
         documents: Vec::with_capacity(numbers.len()),
         number: numbers.to_vec(),
-        index: numbers.iter().enumerate().map(|(index, &id)| (id, index)).collect(),
-        access: numbers.iter().map(|&id| walker.access(id)).collect(),
+        mints: access.iter().enumerate().flat_map(minted).collect(),
+        index,
+        access,
         parent: Vec::new(),
         acts_at_issuer: Vec::new(),
         acts_at_stores: Vec::new(),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::estate::Estate;
 use crate::step::Path;
 
-use super::{FoundFrom, Node, Plan, Refusal, Request, Selector, leaf, plan};
+use super::{FoundFrom, Node, Plan, Refusal, Request, Selector, plan};
 
 /// One credential that goes another way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ pub fn revise(
     revised.from.clone_from(&parent.from);
     revised.new_destinations.clone_from(&parent.new_destinations);
     revised.parent = Some(parent.digest);
-    revised.digest = leaf::root(&revised);
+    revised.digest = revised.recompute();
     Ok(revised)
 }
 

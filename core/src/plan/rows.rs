@@ -29,10 +29,27 @@ impl Rows {
     }
 }
 
-/// Every precedence, in no order, some of them twice, into a list whose room is used again.
-pub(super) fn derive(draft: &Draft, rows: Rows, readers: &Readers, mut list: Vec<Precedence>) -> Vec<Precedence> {
-    list.clear();
-    let mut found = Found { list, rows };
+/// Every precedence, in no order, some of them twice.
+pub(super) fn derive(draft: &Draft, rows: Rows, readers: &Readers) -> Vec<Precedence> {
+    let list = Vec::with_capacity(6 * draft.members.len());
+    walk(draft, readers, Found { list, rows, changed: None })
+}
+
+/// As [`derive`], from what it gave before these members changed: a precedence depends on its two ends and on nothing
+/// else, so that every other one stays.
+pub(super) fn derive_again(
+    draft: &Draft,
+    rows: Rows,
+    readers: &Readers,
+    changed: &[bool],
+    mut list: Vec<Precedence>,
+) -> Vec<Precedence> {
+    list.retain(|edge| !changed[edge.before.0] && !changed[edge.after.0]);
+    walk(draft, readers, Found { list, rows, changed: Some(changed) })
+}
+
+fn walk(draft: &Draft, readers: &Readers, mut found: Found) -> Vec<Precedence> {
+    let known = found.list.len();
     read(draft, readers, &mut found);
     minter(draft, &mut found);
     dies_with(draft, &mut found);
@@ -44,7 +61,7 @@ pub(super) fn derive(draft: &Draft, rows: Rows, readers: &Readers, mut list: Vec
     cut(draft, &mut found);
     // A table without the step has another that stands for it.
     let ways: Vec<(Course, Path)> = draft.members.iter().map(|member| (member.course(), member.path)).collect();
-    for edge in &mut found.list {
+    for edge in &mut found.list[known..] {
         for (member, step) in [&mut edge.before, &mut edge.after] {
             let (course, path) = ways[*member];
             *step = course.stand_in(path, *step);
@@ -56,16 +73,22 @@ pub(super) fn derive(draft: &Draft, rows: Rows, readers: &Readers, mut list: Vec
 /// Who reads what: per member, pairs of (reader, index of the destination among on-time ones, late ones and withheld ones).
 pub(super) type Readers = Vec<Vec<(usize, Arc<Location>)>>;
 
-struct Found {
+struct Found<'c> {
     list: Vec<Precedence>,
     rows: Rows,
+    /// Only precedences that begin or end at one of these are wanted.
+    changed: Option<&'c [bool]>,
 }
 
-impl Found {
+impl Found<'_> {
     fn add(&mut self, row: Row, before: (usize, Step), after: (usize, Step)) {
-        if self.rows.has(row) {
+        if self.rows.has(row) && self.wants(before.0, after.0) {
             self.list.push(Precedence { before, after, row });
         }
+    }
+
+    fn wants(&self, one: usize, other: usize) -> bool {
+        self.changed.is_none_or(|changed| changed[one] || changed[other])
     }
 
     /// All of `before` end before any of `after` begins.
@@ -97,6 +120,10 @@ fn read(draft: &Draft, readers: &Readers, found: &mut Found) {
     for (member, its_readers) in readers.iter().enumerate() {
         let this = &draft.members[member];
         for (reader, place) in its_readers {
+            // A unit that the reader joined or left has changed whole.
+            if !found.wants(*reader, member) {
+                continue;
+            }
             let on_time = this.destinations.iter().any(|destination| is_at(&destination.at, place))
                 || this.dark && this.withheld.iter().any(|destination| is_at(&destination.at, place));
             let kept = *reader == member || this.exposed_by.is_none();
@@ -114,7 +141,7 @@ fn is_at(location: &Location, place: &Location) -> bool {
 
 /// U can mint D, in any way: dead(U) before dead(D).
 fn minter(draft: &Draft, found: &mut Found) {
-    for (minter, minted) in mints(draft) {
+    for &(minter, minted) in &draft.mints {
         if !draft.same_cut(minter, minted) {
             found.add(Row::Minter, draft.dead(minter), (minted, Step::Sweep));
         }
@@ -149,7 +176,7 @@ fn every_below(draft: &Draft, found: &mut Found) {
 
 /// D outlives U: dead(U) before mint(D.new), else the old U overwrites it.
 fn outlives(draft: &Draft, found: &mut Found) {
-    for (minter, minted) in mints(draft) {
+    for &(minter, minted) in &draft.mints {
         if draft.parent[minted] != Some(minter) && !draft.same_cut(minter, minted) {
             found.add(Row::Outlives, draft.dead(minter), (minted, Step::Mint));
         }
@@ -222,18 +249,6 @@ fn cut(draft: &Draft, found: &mut Found) {
 
 fn at(members: &[usize], step: Step) -> Vec<(usize, Step)> {
     members.iter().map(|&member| (member, step)).collect()
-}
-
-/// Pairs of (minter, minted), never a member with itself.
-fn mints<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = (usize, usize)> + 'd {
-    draft.access.iter().enumerate().flat_map(move |(minter, access)| {
-        access
-            .mints
-            .iter()
-            .filter_map(|node| draft.index.get(node).copied())
-            .filter(move |&minted| minted != minter)
-            .map(move |minted| (minter, minted))
-    })
 }
 
 /// Up to this many members every pair has its own edge, which lets them run side by side.

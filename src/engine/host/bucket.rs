@@ -306,7 +306,9 @@ impl Bucket {
                 let puts = vec![put(kind::BUDGET, self.name.clone(), "", &shared, rule)?];
                 match self.store.commit(Change { puts, ..Change::default() }).await {
                     Ok(_) => {}
-                    Err(StoreError::Stale { .. } | StoreError::Exists { .. }) => continue,
+                    // What is read again says whether it was written: a store that goes away for a moment must not look
+                    // like a system that cannot be reached.
+                    Err(StoreError::Stale { .. } | StoreError::Exists { .. } | StoreError::Unanswered(_)) => continue,
                     Err(error) => return Err(error),
                 }
             }

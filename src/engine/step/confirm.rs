@@ -58,10 +58,18 @@ pub async fn restart(task: &mut Task, consumers: Vec<Ref>) -> Result<(), Stop> {
 
 /// Polls every consumer until it is seen on the new version, or its time is over.
 pub(super) async fn confirm(task: &mut Task) -> Result<Done, Stop> {
+    // A consumer may have read the value as soon as it was promoted, so a little before this step began.
+    let earlier = task.run.settings.escrow_keeps.min(Duration::from_mins(10));
+    let new = task.facts.new.clone().ok_or_else(|| park("there is no new version to be seen"))?;
+    seen_on(task, &new, earlier).await
+}
+
+/// Polls every consumer until it is seen on this version, or its time is over; uses that the issuer saw count from so
+/// much earlier on.
+pub(super) async fn seen_on(task: &mut Task, new: &Version, earlier: Duration) -> Result<Done, Stop> {
     let run = Arc::clone(&task.run);
     let member = task.member().clone();
     let document = run.document(&member.credential)?;
-    let new = task.facts.new.clone().ok_or_else(|| park("there is no new version to be seen"))?;
     let began = run.context.clock.now();
     let mut confirmed = BTreeMap::new();
     let mut waiting = run.consumers(&member);
@@ -72,7 +80,7 @@ pub(super) async fn confirm(task: &mut Task) -> Result<Done, Stop> {
     loop {
         let mut still = Vec::new();
         for workload in waiting {
-            match look(task, document, &workload, &new, began).await? {
+            match look(task, document, &workload, new, began - earlier).await? {
                 Some(grade) => {
                     confirmed.insert(workload, grade);
                 }
@@ -96,14 +104,14 @@ async fn look(
     document: &Credential,
     consumer: &Ref,
     new: &Version,
-    began: jiff::Timestamp,
+    since: jiff::Timestamp,
 ) -> Result<Option<ConfirmGrade>, Stop> {
     if is_remint(consumer) {
         return own(task).await;
     }
     let Some(workload) = task.run.estate.workloads.get(consumer).cloned() else { return Ok(None) };
     match workload.confirm.how.0 {
-        ConfirmGrade::IssuerSeen => seen_by_issuer(task, document, &workload, new, began).await,
+        ConfirmGrade::IssuerSeen => seen_by_issuer(task, document, &workload, new, since).await,
         ConfirmGrade::Attested => attested(task, consumer).await,
         grade @ (ConfirmGrade::SelfReported | ConfirmGrade::Served | ConfirmGrade::RolledOut) => {
             observed(task, document, &workload, new, grade).await
@@ -132,12 +140,10 @@ async fn seen_by_issuer(
     document: &Credential,
     workload: &Workload,
     new: &Version,
-    began: jiff::Timestamp,
+    since: jiff::Timestamp,
 ) -> Result<Option<ConfirmGrade>, Stop> {
     let Some(id) = &new.id else { return Ok(None) };
     let operation = OperationId("confirm".into());
-    // The consumer may have read the value as soon as it was promoted, so a little before this step began.
-    let since = began - task.run.settings.escrow_keeps.min(Duration::from_mins(10));
     let actor = task.run.manager(document).await?;
     let ask = Ask { system: &document.issued_by.system, verb: Verb::LastUsed, operation: &operation, actor };
     let uses = task

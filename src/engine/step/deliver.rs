@@ -49,7 +49,10 @@ pub async fn held_back(task: &mut Task) -> Result<BTreeSet<Location>, Stop> {
     Ok(places)
 }
 
-async fn show_all(task: &mut Task, values: Vec<(Location, BTreeMap<String, SecretValue>)>) -> Result<(), Stop> {
+pub(super) async fn show_all(
+    task: &mut Task,
+    values: Vec<(Location, BTreeMap<String, SecretValue>)>,
+) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     for (place, fields) in values {
         let staged = run.host.connector(&place.system)?.describe().store.is_some_and(|store| store.staged);

@@ -297,7 +297,7 @@ async fn destroy(task: &mut Task, new: &Version, why: String) -> Result<Done, St
     Err(Stop::Destroyed { change: format!("{why}; it was destroyed") })
 }
 
-async fn kill_new(task: &mut Task, new: &Version) -> Result<(), Stop> {
+pub(super) async fn kill_new(task: &mut Task, new: &Version) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
     let Some(id) = &new.id else { return Ok(()) };

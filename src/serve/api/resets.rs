@@ -10,9 +10,11 @@ use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use remint_contract::{Ref, ResetId};
 use remint_core::digest::Digest;
+use remint_core::plan::{Selector, SelectorError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::engine::escalate::Escalation;
 use crate::engine::parked::Parked;
 use crate::engine::record::{Reset, ResetStatus};
 use crate::engine::reset::Request;
@@ -123,7 +125,8 @@ pub(super) async fn approve(
     Body(asked): Body<Approve>,
 ) -> Result<Json<Value>, Problem> {
     let (engine, id) = (&api.app.engine, ResetId(id));
-    let plan = engine.reset(&id).await?.plan.digest;
+    let known = engine.reset(&id).await?;
+    let plan = known.revision.map_or(known.plan.digest, |revision| revision.plan.digest);
     if let Some(approved) = asked.plan.filter(|approved| *approved != plan) {
         let (approved, plan) = (approved.to_string(), plan.to_string());
         return Err(EngineError::OtherPlan { id, approved, plan }.into());
@@ -166,6 +169,63 @@ pub(super) async fn retry(
     let moved = api.desk.act(&id, || engine.retry(&id, asked.only.as_ref())).await?;
     let forward = api.desk.act(&id, || engine.forward(&id, asked.only.as_ref())).await?;
     Ok(Json(json!({ "reset": id, "moved": moved.max(forward) })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rollback {
+    /// Only this credential.
+    #[serde(default)]
+    only: Option<Ref>,
+    reason: String,
+}
+
+/// Goes back to the old value with what is parked before that was stopped.
+pub(super) async fn rollback(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    Body(asked): Body<Rollback>,
+) -> Result<Json<Value>, Problem> {
+    let (engine, id, why) = (&api.app.engine, ResetId(id), reason(&asked.reason)?);
+    let back = api.desk.act(&id, || engine.rollback(&id, asked.only.as_ref(), &api.by, why)).await?;
+    tracing::info!(reset = %id, by = api.by, credentials = back.len(), "a rollback was asked for");
+    Ok(Json(json!({ "reset": id, "back": back })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Escalate {
+    /// Stop these first and replace them after.
+    #[serde(default)]
+    contain: Option<String>,
+    /// Replace these first and stop them after, as far as they are not stopped yet.
+    #[serde(default)]
+    roll: Option<String>,
+    reason: String,
+}
+
+/// Asks for a revision of the plan, which waits for approval; the plan goes on until then.
+pub(super) async fn escalate(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    Body(asked): Body<Escalate>,
+) -> Result<Json<Value>, Problem> {
+    let (engine, id) = (&api.app.engine, ResetId(id));
+    let selector = |text: Option<String>| -> Result<Option<Selector>, Problem> {
+        text.map(|text| text.parse()).transpose().map_err(|error: SelectorError| Problem::invalid(error.to_string()))
+    };
+    if asked.contain.is_none() && asked.roll.is_none() {
+        return Err(Problem::invalid("contain or roll: one of them says what is to go otherwise"));
+    }
+    let escalation = Escalation {
+        contain: selector(asked.contain)?,
+        roll: selector(asked.roll)?,
+        reason: reason(&asked.reason)?.to_owned(),
+        by: api.by.clone(),
+    };
+    let (reset, delta) = api.desk.act(&id, || engine.escalate(&id, escalation.clone())).await?;
+    let revision = reset.revision.as_ref().map(|revision| revision.plan.digest);
+    Ok(Json(json!({ "reset": id, "parent": reset.plan.digest, "revision": revision, "delta": delta })))
 }
 
 #[derive(Debug, Deserialize)]

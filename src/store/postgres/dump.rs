@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::lease::count;
 use super::{broken, from_row, read, to_row};
-use crate::store::dump::{EntryLine, Held, Line, SealedLine};
+use crate::store::dump::{EntryLine, Held, Line};
 use crate::store::{Fence, Sealed, StoreError};
 
 /// Sends everything, entries first, as it was at one moment: writers go on meanwhile.
@@ -41,11 +41,7 @@ pub(super) async fn dump(pool: &PgPool, sealed: bool, lines: &mpsc::Sender<Line>
     .await?;
     if sealed {
         let all = "SELECT id, scope, generation, expires, bytes FROM remint.sealed ORDER BY id";
-        send(&mut one, all, lines, |row| {
-            let Sealed { id, scope, generation, expires, bytes } = sqlx::FromRow::from_row(row)?;
-            Ok(Line::Sealed(SealedLine { id, scope, generation, expires, bytes }))
-        })
-        .await?;
+        send(&mut one, all, lines, |row| Ok(Line::Sealed(sqlx::FromRow::from_row(row)?))).await?;
     }
     one.rollback().await.map_err(&failed)?;
     lines.send(Line::End).await.map_err(|_| gone())
@@ -141,7 +137,7 @@ impl Batch {
                 self.leases.2.push(to_row(token));
                 self.leases.3.push(count(until));
             }
-            Line::Sealed(SealedLine { id, scope, generation, expires, bytes }) => {
+            Line::Sealed(Sealed { id, scope, generation, expires, bytes }) => {
                 self.sealed.0.push(id);
                 self.sealed.1.push(scope);
                 self.sealed.2.push(to_row(generation));

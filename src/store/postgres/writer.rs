@@ -17,7 +17,7 @@ use sqlx::{Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::group::{self, Head, Layer};
-use super::server::{PATIENCE, Server, lost};
+use super::server::{PATIENCE, Server, gone, lost};
 use super::{broken, from_row};
 use crate::store::{Change, Committed, StoreError};
 
@@ -151,6 +151,7 @@ impl Task {
             self.connection = Some(connection);
         }
         sent.map_err(|error| match error {
+            Failed::Database(source) if gone(&source) => StoreError::Unanswered(source.to_string()),
             Failed::Database(source) => broken("did not answer a commit")(source),
             Failed::Store(error) => error,
         })
@@ -316,6 +317,9 @@ fn answer(waiting: Waiting, outcome: Result<Committed, StoreError>) {
 
 /// The same reason for everybody in a group.
 fn unknown(why: &StoreError) -> StoreError {
+    if let StoreError::Unanswered(why) = why {
+        return StoreError::Unanswered(why.clone());
+    }
     let cause = std::error::Error::source(why).map_or_else(String::new, |source| format!(": {source}"));
     StoreError::Broken {
         what: format!("failed, and it is unknown whether a change was recorded: {why}{cause}"),

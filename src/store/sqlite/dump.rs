@@ -5,8 +5,8 @@ use tokio::sync::mpsc;
 
 use super::writer::{Work, Writing, execute};
 use super::{broken, from_row, read, to_row};
-use crate::store::StoreError;
-use crate::store::dump::{EntryLine, Held, Line, SealedLine};
+use crate::store::dump::{EntryLine, Held, Line};
+use crate::store::{Sealed, StoreError};
 
 /// Sends everything, entries first. The caller sees to it that all of it is one picture.
 pub(super) fn dump(connection: &Connection, sealed: bool, lines: &mpsc::Sender<Line>) -> Result<(), StoreError> {
@@ -30,8 +30,7 @@ pub(super) fn dump(connection: &Connection, sealed: bool, lines: &mpsc::Sender<L
     })?;
     if sealed {
         send(connection, "SELECT id, scope, generation, bytes, expires FROM sealed ORDER BY id", lines, |row| {
-            let crate::store::Sealed { id, scope, generation, expires, bytes } = read::as_sealed(row)?;
-            Ok(Line::Sealed(SealedLine { id, scope, generation, expires, bytes }))
+            Ok(Line::Sealed(read::as_sealed(row)?))
         })?;
     }
     lines.blocking_send(Line::End).map_err(|_| gone())
@@ -95,7 +94,7 @@ impl Work for Load {
                     let holder = held.map(|held| held.holder);
                     execute(connection, sql, params![name, holder, to_row(token), until], failed)?;
                 }
-                Some(Line::Sealed(SealedLine { id, scope, generation, expires, bytes })) => {
+                Some(Line::Sealed(Sealed { id, scope, generation, expires, bytes })) => {
                     let sql = "INSERT INTO sealed (id, scope, generation, expires, bytes) VALUES (?1, ?2, ?3, ?4, ?5)";
                     let expires = expires.map(|at| at.to_string());
                     execute(connection, sql, params![id, scope, to_row(generation), expires, bytes], failed)?;

@@ -2,7 +2,7 @@
 
 use super::{User, exit};
 
-const COMMANDS: [&str; 49] = [
+const COMMANDS: [&str; 50] = [
     "",
     "demo",
     "validate",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 49] = [
     "decide",
     "escalate",
     "retry",
+    "rollback",
     "pause",
     "resume",
     "abort",
@@ -135,6 +136,7 @@ fn a_state_is_made_once_and_asks_before_it_acts() {
     user.does("approve r-none");
     user.does("reject r-none --reason none");
     user.does("retry r-none");
+    user.does("rollback r-none --reason none");
     user.does("reprove r-none");
     user.does("clean Workload/ci-runner --reason rebuilt");
     user.does("decide f-none revoke --reason none");

@@ -1,0 +1,51 @@
+//! Back: readers see the old value again where the new one was delivered, consumers are seen to use it, and only then is
+//! the new version killed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use remint_contract::{Material, Ref};
+use remint_core::machine::{Done, Version};
+
+use crate::engine::effect::{Stop, Task};
+use crate::engine::step::confirm::{restart, seen_on};
+use crate::engine::step::deliver::show_all;
+use crate::engine::step::mint::{kill_new, park, rendered};
+
+/// Brings everything back to `old` and kills what was given up. May be done again from anywhere.
+pub(crate) async fn back(task: &mut Task, old: &Version, given_up: &[Version]) -> Result<(), Stop> {
+    let run = Arc::clone(&task.run);
+    let member = task.member().clone();
+    let material = run.material(old).await?;
+    let mut others = Vec::new();
+    for place in run.places(&member) {
+        let lies = run.host.read(&place).await;
+        let same = |lies: &Material| material.as_ref().is_some_and(|old| lies.secret == old.secret);
+        if !lies.as_ref().is_ok_and(same) {
+            others.push(place);
+        }
+    }
+    let delivered = !others.is_empty() || !task.facts.delivered.is_empty();
+    if !others.is_empty() {
+        let old = material.ok_or_else(|| park("the old value is not in escrow, so it cannot be put back"))?;
+        show_all(task, rendered(&others, &old)?).await?;
+    }
+    // From here on the old version is the one to be seen, and the other one what it is seen instead of.
+    (task.facts.new, task.facts.old) = (Some(old.clone()), given_up.last().cloned());
+    let consumers = run.consumers(&member);
+    if delivered {
+        restart(task, consumers.clone()).await?;
+    }
+    let Done::Confirmed { consumers: seen } = seen_on(task, old, Duration::ZERO).await? else { return Ok(()) };
+    let missing: BTreeSet<Ref> = consumers.into_iter().filter(|consumer| !seen.contains_key(consumer)).collect();
+    if !missing.is_empty() {
+        let missing = crate::engine::names(&missing);
+        return Err(park(&format!("not seen on the old version again: {missing}; the new one lives, too")));
+    }
+    for version in given_up {
+        kill_new(task, version).await?;
+    }
+    task.close_rest();
+    task.flush().await
+}
