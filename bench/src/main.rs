@@ -6,6 +6,8 @@ mod baseline;
 mod fanout;
 mod graph;
 #[cfg(feature = "engine")]
+mod idle;
+#[cfg(feature = "engine")]
 mod postgres;
 mod process;
 #[cfg(feature = "engine")]
@@ -39,6 +41,10 @@ fn run(arguments: &[String]) -> Outcome<()> {
         Some((name, rest)) if name == "fanout" => fanout::run(rest),
         #[cfg(feature = "engine")]
         Some((name, rest)) if name == "contain" => fanout::contain::run(rest),
+        #[cfg(feature = "engine")]
+        Some((name, rest)) if name == "idle" => idle::run(rest),
+        #[cfg(feature = "engine")]
+        Some((name, _)) if name == "nothing" => idle::nothing(),
         #[cfg(feature = "engine")]
         Some((name, rest)) if name == "postgres" => postgres::run(rest),
         Some((name, _)) => {

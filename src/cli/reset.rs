@@ -17,7 +17,7 @@ use crate::cli::output::{data, json, next, say, watched};
 use crate::cli::records::rotations;
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
-use crate::engine::record::{Reset as Record, ResetStatus};
+use crate::engine::record::{Reset as Record, ResetStatus, Urgency};
 use crate::engine::reset::Request;
 use crate::watch::Watch;
 
@@ -39,6 +39,9 @@ pub(super) struct Reset {
     /// The request's own id: the same id runs once, for ever
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
+    /// Since when the attacker may have what he has: what another reset minted after it counts for this one, too. Default: now
+    #[arg(long, value_name = "TIME")]
+    exposed_at: Option<jiff::Timestamp>,
     /// Approve the plan without asking
     #[arg(long)]
     yes: bool,
@@ -95,7 +98,8 @@ impl Reset {
         };
         let at = session.context.clock.now();
         let request = Request { id: id.clone(), plan, estate, reason: self.reason.clone(), by: by.clone(), at };
-        app.engine.request(request).await?;
+        let urgency = Urgency::of(&request.plan);
+        app.engine.request_as(request, urgency, self.exposed_at).await?;
         if !self.yes && !asked("Carry this plan out?")? {
             next(&format!("remint approve {id}, or remint reject {id} --reason …"));
             if session.json() {

@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: benchmarks of the crate `bench`, built optimised; one that needs a server gets its own.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::Outcome;
@@ -7,8 +8,13 @@ use crate::child::Signals;
 use crate::postgres::{self, Durability};
 
 /// Benchmarks, and the feature of `remint-bench` that each needs: what only one of them wants is not built for the others.
-const KNOWN: [(&str, Option<&str>); 4] =
-    [("contain", Some("engine")), ("fanout", Some("engine")), ("graph", None), ("postgres", Some("engine"))];
+const KNOWN: [(&str, Option<&str>); 5] = [
+    ("contain", Some("engine")),
+    ("fanout", Some("engine")),
+    ("graph", None),
+    ("idle", Some("engine")),
+    ("postgres", Some("engine")),
+];
 
 /// Runs the benchmark of that name. Its output is the last of this program's, and its exit code this program's.
 pub(crate) fn run(name: &str, arguments: &[String]) -> Outcome<ExitCode> {
@@ -23,6 +29,9 @@ pub(crate) fn run(name: &str, arguments: &[String]) -> Outcome<ExitCode> {
         bench.args(["--features", feature]);
     }
     bench.args(["--", name]).args(arguments);
+    if name == "idle" {
+        bench.env("REMINT_BENCH_PROGRAM", program(&mut signals)?);
+    }
     // Dropped, and so stopped, after the benchmark.
     let _server = match name {
         "postgres" | "fanout" => {
@@ -34,4 +43,16 @@ pub(crate) fn run(name: &str, arguments: &[String]) -> Outcome<ExitCode> {
     };
     let status = signals.run(bench)?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds the program as it is delivered; where it is.
+fn program(signals: &mut Signals) -> Outcome<PathBuf> {
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--release", "--package", "remint", "--bin", "remint"]);
+    if !signals.run(build)?.success() {
+        return Err("remint was not built".to_owned());
+    }
+    let own = std::env::current_exe().map_err(|failure| format!("this program cannot be found: {failure}"))?;
+    let profiles = own.parent().and_then(Path::parent).ok_or("this program lies in no folder")?;
+    Ok(profiles.join("release/remint"))
 }

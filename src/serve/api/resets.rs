@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::engine::escalate::Escalation;
 use crate::engine::parked::Parked;
-use crate::engine::record::{Reset, ResetStatus};
+use crate::engine::record::{Reset, ResetStatus, Urgency};
 use crate::engine::reset::Request;
 use crate::engine::{EngineError, names};
 use crate::serve::api::Api;
@@ -38,6 +38,9 @@ pub(super) struct Ask {
     clean: Vec<String>,
     #[serde(default)]
     deadline: Option<Timestamp>,
+    /// Since when the attacker may have what he has; now, when nothing is said.
+    #[serde(default)]
+    exposed_at: Option<Timestamp>,
     reason: String,
     /// Approve the plan unseen.
     #[serde(default)]
@@ -77,7 +80,8 @@ pub(super) async fn ask(State(api): State<Arc<Api>>, Body(asked): Body<Ask>) -> 
     }
     let at = engine.context.clock.now();
     let request = Request { id: id.clone(), plan, estate, reason: why, by: api.by.clone(), at };
-    let mut reset = engine.request(request).await?;
+    let urgency = Urgency::of(&request.plan);
+    let mut reset = engine.request_as(request, urgency, asked.exposed_at).await?;
     if asked.approve {
         reset = api.desk.act(&id, || engine.approve(&id, &api.by)).await?;
     }
@@ -106,6 +110,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>) ->
     }
     shown["approval"] = json!(reset.approval);
     shown["dirty"] = json!(reset.plan.dirty.difference(&reset.cleaned).collect::<Vec<_>>());
+    shown["exposedAt"] = json!(reset.exposed_at.unwrap_or(reset.requested_at));
     shown["cuts"] = json!(reset.plan.cuts.len());
     shown["exceptions"] = json!(reset.plan.exceptions);
     Ok(Json(shown))

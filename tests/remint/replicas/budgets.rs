@@ -125,7 +125,7 @@ async fn two_and_four_replicas_never_make_more_calls_a_second_than_the_budget() 
         }
         assert!(going.join_all().await.iter().all(|status| *status == ResetStatus::Provisional));
         let seen = rig.issuer.counts().of("remint");
-        let (calls, seconds) = ((seen.calls - before) as f64, began.elapsed().as_secs_f64());
+        let (calls, seconds) = (f64::from(u32::try_from(seen.calls - before).unwrap()), began.elapsed().as_secs_f64());
         assert!(calls > f64::from(PER_SECOND), "{calls} calls");
         assert!(calls <= f64::from(PER_SECOND) * seconds + 1.0, "{count} replicas: {calls} calls in {seconds} s");
         // What was sent in time may arrive a little later than what came before it; two budgets would be twice as many.
