@@ -99,7 +99,7 @@ struct Backend {
     store: &'static str,
     durability: String,
     rates: rates::Rates,
-    /// Rotation records written in a second, the most of the runs at zero latency.
+    /// Ends of steps and intents opened and closed, made durable in a second: the most of the runs at zero latency.
     transitions_per_s: Option<f64>,
     /// At zero latency: microseconds a credential, by the number of credentials.
     growth: Vec<Growth>,
@@ -111,6 +111,8 @@ struct Growth {
     us_per_credential: f64,
     commits_per_s: f64,
     transitions_per_s: f64,
+    /// Those of them that are ends of steps.
+    steps_per_s: f64,
     cpu_ms_per_credential: f64,
 }
 
@@ -167,7 +169,8 @@ async fn backend(kept: &Kept, options: &Options) -> Outcome<Backend> {
             credentials,
             us_per_credential: played.took.as_secs_f64() * 1e6 / count(credentials),
             commits_per_s: per_s(played.commits),
-            transitions_per_s: per_s(played.changes),
+            transitions_per_s: per_s(played.steps + played.intents),
+            steps_per_s: per_s(played.steps),
             cpu_ms_per_credential: played.cpu.as_secs_f64() * 1e3 / count(credentials),
         });
     }
@@ -192,7 +195,8 @@ struct Played {
     most: Vec<usize>,
     cpu: Duration,
     commits: u64,
-    changes: u64,
+    steps: u64,
+    intents: u64,
     entries: u64,
 }
 
@@ -297,7 +301,8 @@ async fn play(
         most: load.into_iter().map(|(_, most)| most).collect(),
         cpu,
         commits: after.commits - before.0.commits,
-        changes: after.rotations - before.0.rotations,
+        steps: after.rotations - before.0.rotations,
+        intents: after.intents - before.0.intents,
         entries: after.entries - before.0.entries,
     })
 }

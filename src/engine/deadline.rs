@@ -36,11 +36,12 @@ impl Clock {
         steps.into_iter().for_each(|step| self.measured.took(step, each));
     }
 
-    /// Tells whoever watches once a second, and whoever asks the store every few; at once when the deadline is lost or
-    /// won back.
+    /// Tells whoever watches once a second (less often in a large reset, whose forecast is work), and whoever asks the
+    /// store every few; at once when the deadline is lost or won back.
     pub(crate) async fn tell(&mut self, engine: &Engine, run: &Run, rotations: &[Rotation]) -> Result<(), EngineError> {
         let now = run.context.clock.now();
-        if self.told.is_some_and(|told| now < told + TELL) {
+        let every = TELL.max(TELL_PER_MEMBER * u32::try_from(rotations.len()).unwrap_or(u32::MAX));
+        if self.told.is_some_and(|told| now < told + every) {
             return Ok(());
         }
         self.told = Some(now);
@@ -82,5 +83,7 @@ impl Engine {
 
 /// How often watchers are told.
 const TELL: Duration = Duration::from_secs(1);
+/// A forecast takes some microseconds a member, and nothing else goes on meanwhile: it may have a hundredth of the time.
+const TELL_PER_MEMBER: Duration = Duration::from_micros(400);
 /// How often it is written down.
 const KEEP: Duration = Duration::from_secs(5);

@@ -15,6 +15,7 @@ pub(super) struct Counted {
     inner: Arc<dyn Store>,
     commits: AtomicU64,
     rotations: AtomicU64,
+    intents: AtomicU64,
     entries: AtomicU64,
 }
 
@@ -22,20 +23,24 @@ pub(super) struct Counted {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counts {
     pub(super) commits: u64,
-    /// Rotation records written: durable transitions.
+    /// Rotation records written: ends of steps.
     pub(super) rotations: u64,
+    /// Intents opened before effects, and closed with their outcomes.
+    pub(super) intents: u64,
     pub(super) entries: u64,
 }
 
 impl Counted {
     pub(super) fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, commits: AtomicU64::new(0), rotations: AtomicU64::new(0), entries: AtomicU64::new(0) }
+        let zero = || AtomicU64::new(0);
+        Self { inner, commits: zero(), rotations: zero(), intents: zero(), entries: zero() }
     }
 
     pub(super) fn counts(&self) -> Counts {
         Counts {
             commits: self.commits.load(Ordering::Relaxed),
             rotations: self.rotations.load(Ordering::Relaxed),
+            intents: self.intents.load(Ordering::Relaxed),
             entries: self.entries.load(Ordering::Relaxed),
         }
     }
@@ -46,8 +51,11 @@ impl Store for Counted {
     async fn commit(&self, change: Change) -> Result<Committed, StoreError> {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let rotations = change.puts.iter().filter(|put| put.key.kind == kind::ROTATION).count();
+        let opened = change.puts.iter().filter(|put| put.key.kind == kind::INTENT).count();
+        let closed = change.deletes.iter().filter(|key| key.kind == kind::INTENT).count();
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.rotations.fetch_add(count(rotations), Ordering::Relaxed);
+        self.intents.fetch_add(count(opened + closed), Ordering::Relaxed);
         self.entries.fetch_add(count(change.entries.len()), Ordering::Relaxed);
         self.inner.commit(change).await
     }
