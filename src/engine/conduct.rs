@@ -7,16 +7,17 @@
 //! Guarantees: a step begins only after every step that precedes it has ended, durably; a wave opens only when nothing
 //! of an earlier one is moving and not more members than the failure budget are parked; contain opens all waves at once.
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
-use remint_contract::{ResetId, Strategy};
+use remint_contract::{CredentialId, ResetId, Strategy};
 use remint_core::estate::Estate;
 use remint_core::plan::Member;
 use remint_core::step::Step;
 
 use crate::engine::conductor::Conductor;
 use crate::engine::lease::Lease;
-use crate::engine::record::{IntentRecord, Reset, ResetStatus, kind, read};
+use crate::engine::record::{IntentRecord, Owner, Reset, ResetStatus, kind, read};
 use crate::engine::run::Run;
 use crate::engine::step::own_switch;
 use crate::engine::{Engine, EngineError};
@@ -47,15 +48,23 @@ impl Engine {
 
     /// From what the store says under the lease: whoever held it before may have finished meanwhile.
     async fn go_on(&self, id: &ResetId, lease: Arc<Lease>) -> Result<Reset, EngineError> {
+        // Before the plan and the rotations: when either is revised or taken over after this, the next change is refused.
+        let owners = self.owners().await?;
         let reset = self.reset(id).await?;
         if !may_go_on(&reset)? {
             return Ok(reset);
         }
         let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
-        self.conduct(reset, estate, lease).await
+        self.conduct(reset, owners, estate, lease).await
     }
 
-    async fn conduct(&self, reset: Reset, estate: Arc<Estate>, lease: Arc<Lease>) -> Result<Reset, EngineError> {
+    async fn conduct(
+        &self,
+        reset: Reset,
+        owners: HashMap<CredentialId, (Owner, u64)>,
+        estate: Arc<Estate>,
+        lease: Arc<Lease>,
+    ) -> Result<Reset, EngineError> {
         let id = reset.id.clone();
         let run = Arc::new(Run::new(
             reset.clone(),
@@ -67,8 +76,6 @@ impl Engine {
             self.settings.clone(),
             lease,
         ));
-        // Before the rotations: one that is taken over after this is refused its next change.
-        let owners = self.owners().await?;
         let rotations = self.rotations(&id).await?.into_iter().map(|record| record.rotation).collect::<Vec<_>>();
         for record in self.store.list(kind::INTENT, Some(&id.0)).await? {
             let intent: IntentRecord = read(record)?;
