@@ -131,6 +131,12 @@ impl Engine {
                     record.credential
                 )));
             }
+            if let State::Doing { step } = &record.rotation.state {
+                return Err(EngineError::Refused(format!(
+                    "{} is in the middle of its step {step}: approve the revision again when that has ended",
+                    record.credential
+                )));
+            }
             let (rotation, _) = record.rotation.on(&revision.plan.members[record.index], &Event::Revised)?;
             let next = RotationRecord { rotation, since: now, ..record };
             let body = json!({ "event": "revised", "state": next.rotation.state.to_string() });
