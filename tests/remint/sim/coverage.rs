@@ -17,7 +17,7 @@ use super::fate::Fault;
 
 mod edges;
 
-pub(crate) use edges::{Edge, drawing, engine, untaken};
+use edges::{EDGES, Edge};
 
 /// How often each edge was taken under each kind of fault.
 #[derive(Default, Clone)]
@@ -152,11 +152,10 @@ impl Table {
 
     /// Edges that a run can take and that were never taken under a fault of a kind.
     pub(crate) fn holes(&self) -> Vec<String> {
-        let engine = engine();
         let mut holes = Vec::new();
-        for edge in drawing().into_iter().filter(|edge| untaken(edge, &engine).is_none()) {
+        for (edge, _) in EDGES.iter().filter(|(_, untaken)| untaken.is_none()) {
             for fault in Fault::ALL {
-                if self.0.get(&edge).is_none_or(|row| !row.contains_key(&fault)) {
+                if self.0.get(edge).is_none_or(|row| !row.contains_key(&fault)) {
                     holes.push(format!("{} --{}--> {} under {fault}", edge.0, edge.1, edge.2));
                 }
             }
@@ -165,30 +164,28 @@ impl Table {
     }
 
     /// Edges that were taken, and are not in the drawing or should never be taken.
-    pub(crate) fn strangers(&self, engine: &str) -> Vec<String> {
-        let drawing = drawing();
-        let strange = |edge: &&Edge| !drawing.contains(*edge) || untaken(edge, engine).is_some();
+    pub(crate) fn strangers(&self) -> Vec<String> {
+        let strange = |edge: &&Edge| EDGES.get(*edge).is_none_or(Option::is_some);
         self.0.keys().filter(strange).map(|(from, event, to)| format!("{from} --{event}--> {to}")).collect()
     }
 }
 
 impl std::fmt::Display for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let engine = engine();
         let mut text = format!("{:40}", "");
         for fault in Fault::ALL {
             let _ = write!(text, "{fault:>12}");
         }
         writeln!(f, "{text}")?;
-        for edge in drawing() {
-            let (from, event, to) = &edge;
+        for (edge, untaken) in EDGES.iter() {
+            let (from, event, to) = edge;
             let mut line = format!("{:40}", format!("{from} --{event}--> {to}"));
-            if let Some(why) = untaken(&edge, &engine) {
+            if let Some(why) = untaken {
                 writeln!(f, "{line}  never: {why}")?;
                 continue;
             }
             for fault in Fault::ALL {
-                let count = self.0.get(&edge).and_then(|row| row.get(&fault)).copied().unwrap_or_default();
+                let count = self.0.get(edge).and_then(|row| row.get(&fault)).copied().unwrap_or_default();
                 let _ = write!(line, "{count:>12}");
             }
             writeln!(f, "{line}")?;

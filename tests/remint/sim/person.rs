@@ -100,7 +100,8 @@ impl Person {
         for reset in self.engine.resets().await.unwrap() {
             // What was aborted stays as it is, but for what is half done.
             let half = self.engine.parked(Some(&reset.id)).await.unwrap();
-            // … and what waits for a step of another one that was never begun.
+            // … and, a defect that is known and not mended, what was sent forward and waits for a step of another member that
+            // was never begun, and that nobody sends forward with it.
             let counts = |record: &RotationRecord| {
                 let waits = matches!(record.rotation.state, State::Waiting { .. });
                 let shown = half.iter().any(|parked| parked.credential == record.credential);
@@ -110,7 +111,9 @@ impl Person {
                 all.extend(self.engine.rotations(&reset.id).await.unwrap().into_iter().filter(counts));
             }
         }
-        // What mints it was stopped first and waits for it in its turn: a person has to leave one of the two out.
+        // A defect that is known and not mended: resets are not ordered with one another, so that the reset of a minter
+        // stops it and waits for its child, which another reset has parked at the mint that needs the minter. A person has
+        // to leave one of the two out.
         let minters = |record: &RotationRecord| self.minters.get(&record.credential).cloned();
         let unsettled = |minter: &Ref| {
             let mut theirs = all.iter().filter(|record| record.credential == *minter);
@@ -164,7 +167,8 @@ impl Person {
     /// An old value that was dead is accepted again.
     async fn resurrect(&self, stage: &Stage, id: &ResetId, dice: &Dice) {
         let mut rotations = self.engine.rotations(id).await.unwrap();
-        // What another reset rotated since is no matter of this one any more.
+        // A defect that is known and not mended: a reset that its re-proof reopens acts on a credential that another one
+        // rotated since, and owns by now. So only what no other one has is brought back to life.
         for other in asked(stage).iter().filter(|other| *other != id) {
             let theirs = self.engine.rotations(other).await.unwrap();
             rotations.retain(|record| theirs.iter().all(|other| other.credential != record.credential));

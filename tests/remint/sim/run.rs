@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::chance::{Chance, Weather};
 use super::check::check;
 use super::clock::Gate;
-use super::coverage::{Table, Tracker, engine};
+use super::coverage::{Table, Tracker};
 use super::dice::Dice;
 use super::estate::random;
 use super::fate::{Fate, Fault};
@@ -121,7 +121,7 @@ async fn simulate(seed: u64) -> Outcome {
     if stuck {
         wrong.push(format!("it never came to an end: {}{}", person.statuses().await, person.left().await.join("; ")));
     }
-    let strangers = tracker.table().strangers(&engine());
+    let strangers = tracker.table().strangers();
     wrong.extend(strangers.iter().map(|edge| format!("no edge that a run takes: {edge}")));
     Outcome {
         wrong,

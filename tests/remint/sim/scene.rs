@@ -38,10 +38,12 @@ pub(crate) enum Act {
     JoinOver,
     Pause,
     Abort,
+    /// Goes back to the old version of what is parked, until somebody has it tried again.
+    RollBack,
 }
 
 /// Acts, each with the state in which it is to find a rotation.
-const SCENES: [(Act, &str); 20] = [
+const SCENES: [(Act, &str); 22] = [
     (Act::Nothing, ""),
     (Act::Drift, "planned"),
     (Act::Escalate, "planned"),
@@ -61,13 +63,26 @@ const SCENES: [(Act, &str); 20] = [
     (Act::Pause, "waiting"),
     (Act::Abort, "waiting"),
     (Act::Drift, "planned"),
-    (Act::Over, "unknown"),
+    (Act::RollBack, "parked"),
+    (Act::Escalate, "rolled-back"),
+    (Act::Over, "rolled-back"),
 ];
 
 /// The kind of fault that a seed has more of.
 pub(crate) fn favoured(seed: u64) -> Fault {
     let kinds = Fault::ALL.len() as u64;
     Fault::ALL[usize::try_from(seed % kinds).unwrap()]
+}
+
+/// The act of a seed's run, and the state in which it is to find a rotation.
+fn drawn(seed: u64) -> (Act, &'static str) {
+    let number = seed / Fault::ALL.len() as u64 % SCENES.len() as u64;
+    SCENES[usize::try_from(number).unwrap()]
+}
+
+/// Are there several resets in this seed's run?
+pub(crate) fn has_several(seed: u64) -> bool {
+    matches!(drawn(seed).0, Act::Over | Act::Queue | Act::Join | Act::JoinOver)
 }
 
 /// What people do in a seed's run, and when.
@@ -95,8 +110,7 @@ pub(crate) fn third() -> ResetId {
 
 impl Scene {
     pub(crate) fn draw(seed: u64, dice: &Dice) -> Self {
-        let number = seed / Fault::ALL.len() as u64 % SCENES.len() as u64;
-        let (act, when) = SCENES[usize::try_from(number).unwrap()];
+        let (act, when) = drawn(seed);
         Self {
             act,
             when,
@@ -141,7 +155,7 @@ impl Scene {
 
     /// Does it take something that parks?
     pub(crate) fn parks(&self) -> bool {
-        matches!(self.when, "parked" | "cut")
+        matches!(self.when, "parked" | "rolled-back" | "cut")
     }
 
     /// How many of a thousand losses end their process before it can ask.
@@ -175,6 +189,10 @@ impl Scene {
             return;
         }
         self.prepare(stage, engine).await;
+        if self.when == "rolled-back" && since < self.patience && tracker.standing(FIRST, self.when, None).is_empty() {
+            // What cannot go back now may do so the next time.
+            let _ = roll_back(stage, engine, &first, &tracker.standing(FIRST, "parked", None)).await;
+        }
         let under = (since < self.patience).then_some(self.favoured);
         let ready = tracker.standing(FIRST, self.when, under);
         let other = match self.act {
@@ -233,6 +251,7 @@ impl Scene {
                 engine.pause(first, true, "tester", "look at it").await.map(drop)
             }
             Act::Abort => engine.abort(first, "tester", "no more").await.map(drop),
+            Act::RollBack => roll_back(stage, engine, first, ready).await,
         };
         let again = match told {
             Ok(()) => self.third,
@@ -281,6 +300,21 @@ async fn escalate(stage: &Stage, engine: &Engine, first: &ResetId, ready: &[Stri
                     stage.promise_no_more_than(&revision.plan);
                 }
                 return engine.approve(first, "tester").await.map(drop);
+            }
+            Err(error) => refused = Some(error),
+        }
+    }
+    refused.map_or(Ok(()), Err)
+}
+
+/// One of these credentials goes back to its old version.
+async fn roll_back(stage: &Stage, engine: &Engine, first: &ResetId, parked: &[String]) -> Result<(), EngineError> {
+    let mut refused = None;
+    for credential in parked {
+        match engine.rollback(first, Some(&credential.parse().unwrap()), "tester", "look at it first").await {
+            Ok(back) => {
+                stage.world.trace(&format!("ROLLED BACK {credential}: {:?}", back[0].unfinished));
+                return Ok(());
             }
             Err(error) => refused = Some(error),
         }

@@ -38,6 +38,8 @@ pub(crate) struct Stage {
     /// For values and ids; what goes wrong is drawn elsewhere.
     pub(crate) dice: Dice,
     pub(crate) settings: EngineSettings,
+    /// Every process has the same keys.
+    escrow: Arc<Escrow>,
 }
 
 /// The first reset of a run.
@@ -94,7 +96,8 @@ impl Stage {
                 }
             }
         });
-        let stage = Self { world, store: Arc::default(), estate, asked, plan, dice, settings: settings() };
+        let escrow = Arc::new(Escrow::new(kek(), Box::new(dice.clone())));
+        let stage = Self { world, store: Arc::default(), estate, asked, plan, dice, settings: settings(), escrow };
         stage.seed();
         stage.furnish();
         stage
@@ -187,7 +190,7 @@ impl Stage {
         let store: Arc<dyn Store> = Arc::new(line);
         let engine = Engine::new(
             store,
-            Arc::new(Escrow::new(kek(), Box::new(self.dice.clone()))),
+            Arc::clone(&self.escrow),
             Arc::new(SimKinds(Arc::new(net))),
             HostRules::default(),
             Context { clock: Arc::new(clock), random: Arc::new(self.dice.clone()) },

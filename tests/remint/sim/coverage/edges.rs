@@ -1,13 +1,20 @@
 //! The edges of the machine's drawing, and which of them no run of the engine takes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// (from, event, to), in the words of the drawing.
 pub(crate) type Edge = (String, String, String);
 
+/// Every edge of the drawing, and why no simulated run takes it; `None`: one does, and every kind of fault has to meet it.
+pub(crate) static EDGES: LazyLock<BTreeMap<Edge, Option<&'static str>>> = LazyLock::new(|| {
+    let engine = engine();
+    drawing().into_iter().map(|edge| (edge.clone(), untaken(&edge, &engine))).collect()
+});
+
 /// The edges of the drawing on top of the machine.
-pub(crate) fn drawing() -> BTreeSet<Edge> {
+fn drawing() -> BTreeSet<Edge> {
     include_str!("../../../../core/src/machine.rs")
         .lines()
         .filter_map(|line| line.strip_prefix("//! "))
@@ -21,10 +28,8 @@ pub(crate) fn drawing() -> BTreeSet<Edge> {
         .collect()
 }
 
-/// Why no simulated run takes an edge; `None`: one does, and every kind of fault has to meet it.
-///
 /// What the engine never says is read from its own files, so that an edge which it begins to take has to be covered.
-pub(crate) fn untaken((from, event, _): &Edge, engine: &str) -> Option<&'static str> {
+fn untaken((from, event, _): &Edge, engine: &str) -> Option<&'static str> {
     let says = |event: &str| engine.contains(&format!("Event::{}", camel(event)));
     match (from.as_str(), event.as_str()) {
         _ if !says(event) => Some("no file of the engine says this event"),
@@ -44,7 +49,7 @@ fn camel(event: &str) -> String {
 }
 
 /// All of the engine's code, without its tests.
-pub(crate) fn engine() -> String {
+fn engine() -> String {
     let mut text = String::new();
     let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/engine"))];
     while let Some(folder) = folders.pop() {
