@@ -17,13 +17,11 @@ use remint_core::plan::{Node, Plan, Request, plan};
 use remint_core::step::Path;
 
 use crate::sim::check::check;
-use crate::sim::clock::{Gate, Time};
-use crate::sim::connector::{Net, SimKinds};
+use crate::sim::clock::Gate;
 use crate::sim::dice::Dice;
 use crate::sim::estate::{ISSUERS, Make, name, systems};
 use crate::sim::fate::{CallFate, CommitFate, Fair, Fate};
-use crate::sim::stage::{Stage, standing};
-use crate::sim::world::World;
+use crate::sim::stage::{Stage, kinds, standing};
 
 /// One way to rotate one credential (two, where they read each other's places).
 #[derive(Debug, Clone, Copy)]
@@ -147,17 +145,10 @@ impl Case {
         if self.path == Path::Contain {
             request.contain = Some("*".parse().unwrap());
         }
-        let net = Net {
-            process: String::new(),
-            gate: Arc::default(),
-            world: World::new(Time::start()),
-            fate: Arc::new(Fair),
-            dice: Dice::new(0, 0),
-        };
         let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
-        let plan: Plan = plan(&estate, &request, &SimKinds(Arc::new(net)), now).unwrap();
+        let plan: Plan = plan(&estate, &request, &kinds(), now).unwrap();
         assert!(plan.members.iter().all(|member| member.path == self.path), "{self:?}: {:?}", plan.members);
-        let mut stage = Stage::set(estate, plan, Dice::new(7, 3), self.deadlines);
+        let mut stage = Stage::set(estate, request, plan, Dice::new(7, 3), self.deadlines);
         stage.settings.reproofs = vec![Duration::from_secs(5)];
         stage
     }
@@ -169,7 +160,7 @@ impl Case {
         let script = Script::new(at, blow);
         let live = |name: &str, gate: &Arc<Gate>, fate: Arc<dyn Fate>| {
             let process = stage.process(name, Arc::clone(gate), fate);
-            process.live(id.clone(), Arc::clone(&stage.world), Arc::clone(&stage.store))
+            process.live(Arc::clone(&stage.world), Arc::clone(&stage.store))
         };
         let gate: Arc<Gate> = Arc::default();
         let first = live("first", &gate, Arc::clone(&script) as Arc<dyn Fate>);
@@ -201,7 +192,7 @@ impl Case {
         gate.wake();
         tokio::time::sleep(LATE * 2).await;
         first.abort();
-        wrong.extend(check(&stage, &id).await);
+        wrong.extend(check(&stage).await);
         (script, wrong, stage.world.story(usize::MAX))
     }
 

@@ -19,29 +19,42 @@ pub(crate) struct Chance {
     /// Of a thousand calls, so many are struck.
     pub(crate) calls: u64,
     pub(crate) commits: u64,
+    /// The kind that is struck more often than the others in this run.
+    pub(crate) favoured: Fault,
+    /// The world does what parks a rotation, or spoils it, more often.
+    pub(crate) parks: bool,
+    /// Of a thousand commits that say that an answer was lost, so many are the last of their process.
+    pub(crate) loses: u64,
 }
 
 impl Chance {
-    fn strike(&self, fault: Option<Fault>) {
+    fn strike(&self, fault: Option<Fault>, system: Option<&str>) {
         if let Some(fault) = fault {
-            self.tracker.strike(fault);
+            self.tracker.strike(fault, system);
         }
     }
-}
 
-impl Fate for Chance {
-    fn call(&self, _: &str, verb: Verb, _: &str) -> CallFate {
-        if self.quiet.load(Ordering::SeqCst) || !self.dice.permille(self.calls) {
-            return CallFate::Fine;
+    /// A fate of the favoured kind, where calls have one.
+    fn favourite(&self) -> Option<CallFate> {
+        Some(match self.favoured {
+            Fault::Refused => CallFate::Refuse(*self.dice.pick(&REFUSALS)),
+            Fault::Throttled => CallFate::Throttle(self.dice.millis(100, 4000)),
+            Fault::Unreachable => CallFate::Refuse(ErrorKind::Unreachable),
+            Fault::LostBefore => CallFate::LostBefore,
+            Fault::LostAfter => CallFate::LostAfter,
+            Fault::Late => CallFate::Late(self.dice.millis(500, 30_000)),
+            Fault::Hang => CallFate::Hang,
+            Fault::Twice => CallFate::Twice(self.dice.millis(1, 30_000)),
+            Fault::StoreFails | Fault::Crash | Fault::Stop | Fault::Partition | Fault::ClockJump => return None,
+        })
+    }
+
+    fn draw(&self) -> CallFate {
+        if let Some(fate) = self.favourite().filter(|_| self.dice.permille(500)) {
+            return fate;
         }
-        let fate = match self.dice.below(22) {
-            0 => CallFate::Refuse(*self.dice.pick(&[
-                ErrorKind::Missing,
-                ErrorKind::Denied,
-                ErrorKind::Conflict,
-                ErrorKind::RefusedValue,
-                ErrorKind::Invalid,
-            ])),
+        match self.dice.below(22) {
+            0 => CallFate::Refuse(*self.dice.pick(&REFUSALS)),
             1..=3 => CallFate::Refuse(ErrorKind::Unreachable),
             4 | 5 => CallFate::Throttle(self.dice.millis(100, 4000)),
             6..=8 => CallFate::LostBefore,
@@ -52,28 +65,52 @@ impl Fate for Chance {
             19 => CallFate::CrashBefore,
             20 => CallFate::CrashAfter,
             _ => CallFate::StopAfter,
-        };
+        }
+    }
+}
+
+/// Classes with which a call is refused.
+const REFUSALS: [ErrorKind; 5] =
+    [ErrorKind::Missing, ErrorKind::Denied, ErrorKind::Conflict, ErrorKind::RefusedValue, ErrorKind::Invalid];
+
+/// True for a change that says that a step's answer was lost: what comes after it is a moment that little meets.
+fn loses(change: &Change) -> bool {
+    change.puts.iter().any(|put| put.key.kind == "rotation" && put.body["rotation"]["state"]["state"] == "unknown")
+}
+
+impl Fate for Chance {
+    fn call(&self, _: &str, verb: Verb, system: &str) -> CallFate {
+        if self.quiet.load(Ordering::SeqCst) || !self.dice.permille(self.calls) {
+            return CallFate::Fine;
+        }
+        let fate = self.draw();
         // Nothing is sent where no answer can be lost: what only looks is refused or late.
         let fate = match fate {
             CallFate::Refuse(ErrorKind::RefusedValue) if verb != Verb::Mint => CallFate::Refuse(ErrorKind::Conflict),
             fate => fate,
         };
-        self.strike(Fault::of_call(fate));
+        self.strike(Fault::of_call(fate), Some(system));
         fate
     }
 
-    fn commit(&self, _: &str, _: &Change) -> CommitFate {
-        if self.quiet.load(Ordering::SeqCst) || !self.dice.permille(self.commits) {
+    fn commit(&self, _: &str, change: &Change) -> CommitFate {
+        if self.quiet.load(Ordering::SeqCst) {
             return CommitFate::Fine;
         }
-        let fate = *self.dice.pick(&[
-            CommitFate::FailBefore,
-            CommitFate::FailAfter,
-            CommitFate::CrashBefore,
-            CommitFate::CrashAfter,
-            CommitFate::StopBefore,
-        ]);
-        self.strike(Fault::of_commit(fate));
+        let fate = if loses(change) && self.dice.permille(self.loses) {
+            *self.dice.pick(&[CommitFate::FailAfter, CommitFate::CrashAfter])
+        } else if self.dice.permille(self.commits) {
+            *self.dice.pick(&[
+                CommitFate::FailBefore,
+                CommitFate::FailAfter,
+                CommitFate::CrashBefore,
+                CommitFate::CrashAfter,
+                CommitFate::StopBefore,
+            ])
+        } else {
+            return CommitFate::Fine;
+        };
+        self.strike(Fault::of_commit(fate), None);
         fate
     }
 }
@@ -89,13 +126,22 @@ pub(crate) struct Weather {
 }
 
 impl Weather {
-    pub(crate) fn draw(dice: &Dice) -> Self {
-        Self {
+    /// Where one kind is favoured it is to be seen: more calls, commits or processes are struck.
+    pub(crate) fn draw(dice: &Dice, favoured: Fault) -> Self {
+        let mut weather = Self {
             calls: *dice.pick(&[5, 20, 50, 120]),
             commits: *dice.pick(&[2, 8, 20]),
-            until: dice.millis(60_000, 240_000),
+            until: dice.millis(40_000, 160_000),
             processes: 1 + dice.below(3),
             events: *dice.pick(&[(2_000, 20_000), (5_000, 60_000), (300, 4_000)]),
+        };
+        match favoured {
+            Fault::StoreFails | Fault::Crash => weather.commits = weather.commits.max(20),
+            Fault::Stop | Fault::Partition | Fault::ClockJump => {
+                weather.events = *dice.pick(&[(300, 4_000), (1_000, 6_000)]);
+            }
+            _ => weather.calls = weather.calls.max(50),
         }
+        weather
     }
 }

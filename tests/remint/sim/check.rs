@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use remint::engine::Engine;
-use remint::engine::record::{IntentRecord, ResetStatus, RotationRecord, kind, read};
+use remint::engine::record::{Finding, IntentRecord, Reset, ResetStatus, RotationRecord, kind, read};
 use remint::evidence::{Sequencer, export};
 use remint::store::Store as _;
-use remint_contract::{Ref, ResetId};
+use remint_contract::Ref;
 use remint_core::machine::{Reason, State, Version};
 use remint_core::plan::Member;
 use remint_evidence_format::bundle;
@@ -19,46 +19,100 @@ use super::stage::Stage;
 use super::world::Life;
 
 /// Every way in which the run is not as it must be.
-pub(crate) async fn check(stage: &Stage, id: &ResetId) -> Vec<String> {
+pub(crate) async fn check(stage: &Stage) -> Vec<String> {
     let engine = stage.person();
     let mut wrong: Vec<String> = stage.world.see(|state| state.broken.iter().cloned().collect());
-    let reset = engine.reset(id).await.unwrap();
-    let rotations = engine.rotations(id).await.unwrap();
-    let findings = engine.findings(Some(id)).await.unwrap();
-    let mut open: Vec<IntentRecord> = Vec::new();
-    for record in engine.store.list(kind::INTENT, Some(&id.0)).await.unwrap() {
-        open.push(read(record).unwrap());
+    let mut all = Vec::new();
+    let mut known = Known::default();
+    for record in engine.store.list(kind::INTENT, None).await.unwrap() {
+        known.open.push(read(record).unwrap());
     }
-    for record in &rotations {
-        let member = &stage.plan.members[record.index];
-        let mut say = |what: String| wrong.push(format!("{} ({}): {what}", record.credential, record.rotation.state));
-        match &record.rotation.state {
-            State::Settled { .. } => settled(stage, member, record, &mut say),
-            State::Dark { .. } | State::Parked { .. } | State::RolledBack | State::Waiting { .. } => {}
+    let resets = engine.resets().await.unwrap();
+    for reset in &resets {
+        known.findings.extend(engine.findings(Some(&reset.id)).await.unwrap());
+        if reset.status != ResetStatus::Rejected {
+            all.extend(engine.rotations(&reset.id).await.unwrap().into_iter().map(|record| (reset, record)));
+        }
+    }
+    known.rotations = all.iter().map(|(_, record)| record.clone()).collect();
+    for (reset, record) in &all {
+        let member = &reset.plan.members[record.index];
+        let state = &record.rotation.state;
+        let mut say = |what: String| wrong.push(format!("{} {} ({state}): {what}", reset.id, record.credential));
+        match state {
+            State::Settled { .. } if known.is_last(record) => settled(stage, member, record, &mut say),
+            State::Settled { .. } | State::Dark { .. } | State::Parked { .. } | State::RolledBack => {}
+            State::Waiting { .. } | State::Superseded { .. } | State::Queued { .. } | State::Joined { .. } => {}
+            State::Planned if reset.status == ResetStatus::Aborted => {}
             other => say(format!("it rests nowhere: {other}")),
         }
-        known(stage, record, &open, &findings, &mut say);
+        orphans(stage, record, &known, &mut say);
         sealed(stage, &engine, reset.status, record, &mut say).await;
     }
-    for record in open.iter().filter(|intent| settled_one(&rotations, &intent.credential)) {
+    for record in known.open.iter().filter(|intent| known.all_settled(&intent.credential)) {
         wrong.push(format!("{} settled with an open intent: {} {}", record.credential, record.verb, record.about));
     }
-    consumers(stage, &rotations, &mut wrong);
+    consumers(stage, &known, &mut wrong);
     for unopened in stage.store.all_sealed() {
         if let Err(error) = engine.escrow.open(&unopened) {
             wrong.push(format!("a sealed value cannot be opened: {error}"));
         }
     }
-    evidence(stage, &engine, id, reset.status, &mut wrong).await;
-    if reset.status == ResetStatus::Complete && !engine.store.list("owner", None).await.unwrap().is_empty() {
+    for reset in &resets {
+        evidence(&engine, reset, &mut wrong).await;
+    }
+    let over = |reset: &Reset| matches!(reset.status, ResetStatus::Complete | ResetStatus::Rejected);
+    if resets.iter().all(over) && !engine.store.list("owner", None).await.unwrap().is_empty() {
         wrong.push("a credential of a complete reset is owned".to_owned());
     }
     wrong
 }
 
-fn settled_one(rotations: &[RotationRecord], credential: &Ref) -> bool {
-    let own = |record: &&RotationRecord| record.credential == *credential;
-    rotations.iter().find(own).is_some_and(|record| matches!(record.rotation.state, State::Settled { .. }))
+/// What the store knows, of all resets.
+#[derive(Default)]
+struct Known {
+    rotations: Vec<RotationRecord>,
+    open: Vec<IntentRecord>,
+    findings: Vec<Finding>,
+}
+
+impl Known {
+    fn of<'k>(&'k self, credential: &'k Ref) -> impl Iterator<Item = &'k RotationRecord> {
+        self.rotations.iter().filter(move |record| record.credential == *credential)
+    }
+
+    /// True for the rotation of a credential that settled last, when no other one went on after it.
+    fn is_last(&self, record: &RotationRecord) -> bool {
+        self.of(&record.credential).all(|other| {
+            let idle = matches!(
+                other.rotation.state,
+                State::Superseded { .. } | State::Queued { .. } | State::Joined { .. } | State::Planned
+            );
+            idle || other.reset == record.reset || other.minted_before(record)
+        })
+    }
+
+    /// Settled wherever it was rotated.
+    fn all_settled(&self, credential: &Ref) -> bool {
+        self.of(credential)
+            .all(|record| matches!(record.rotation.state, State::Settled { .. } | State::Superseded { .. }))
+    }
+}
+
+/// Which of two rotations of a credential came first.
+trait Order {
+    fn minted_before(&self, other: &Self) -> bool;
+}
+
+impl Order for RotationRecord {
+    /// Versions are numbered in the order in which they are made; a rotation that joined has the other one's.
+    fn minted_before(&self, other: &Self) -> bool {
+        let number = |record: &Self| {
+            let id = record.rotation.facts.new.as_ref()?.id.as_ref()?.0.clone();
+            id.rsplit('@').next()?.parse::<u64>().ok()
+        };
+        matches!(self.rotation.state, State::Settled { .. }) && number(self) <= number(other)
+    }
 }
 
 /// Settled: the old one is dead, the new one lives alone, and lies everywhere it was promised to.
@@ -93,30 +147,24 @@ fn settled(stage: &Stage, member: &Member, record: &RotationRecord, say: &mut dy
     });
 }
 
-/// No object of ours is an orphan: what lives is what the rotation says, or an open intent or a finding names it.
-fn known(
-    stage: &Stage,
-    record: &RotationRecord,
-    open: &[IntentRecord],
-    findings: &[remint::engine::record::Finding],
-    say: &mut dyn FnMut(String),
-) {
+/// No object of ours is an orphan: what lives is what a rotation says, or an open intent or a finding names it.
+fn orphans(stage: &Stage, record: &RotationRecord, known: &Known, say: &mut dyn FnMut(String)) {
     let document = &stage.estate.credentials[&record.credential];
     let target = &document.issued_by.target.name;
-    let named = |version: &Option<Version>, id: &str| {
-        version.as_ref().and_then(|version| version.id.as_ref()).is_some_and(|known| known.0 == id)
-    };
+    let named = |version: &Version, id: &str| version.id.as_ref().is_some_and(|known| known.0 == id);
     stage.world.see(|state| {
         let issuer = &state.issuers[document.issued_by.system.name.as_str()];
         for id in issuer.living(target) {
             let version = &issuer.versions[id];
-            let facts = &record.rotation.facts;
-            let of_ours = named(&facts.old, id) || named(&facts.new, id);
-            let intended = open.iter().any(|intent| {
+            let of_ours = known.of(&record.credential).any(|record| {
+                let facts = &record.rotation.facts;
+                facts.old.iter().chain(&facts.new).chain(&facts.also).any(|version| named(version, id))
+            });
+            let intended = known.open.iter().any(|intent| {
                 Some(intent.operation.0.as_str()) == version.operation.as_deref()
                     || intent.version.as_ref().is_some_and(|named| named.0 == id)
             });
-            let found = findings.iter().any(|finding| finding.version.0 == id);
+            let found = known.findings.iter().any(|finding| finding.version.0 == id);
             let untouched = version.operation.is_none();
             if !(of_ours || intended || found || version.foreign || untouched) {
                 say(format!("{id} of {:?} is an orphan", version.operation));
@@ -133,7 +181,9 @@ async fn sealed(
     record: &RotationRecord,
     say: &mut dyn FnMut(String),
 ) {
-    if status == ResetStatus::Complete {
+    // What is tried no more needs no value.
+    let last = matches!(record.rotation.state, State::Settled { last: true } | State::Superseded { .. });
+    if status == ResetStatus::Complete || last {
         return;
     }
     for version in [&record.rotation.facts.old, &record.rotation.facts.new].into_iter().flatten() {
@@ -150,12 +200,9 @@ async fn sealed(
 }
 
 /// No secret is lost: every consumer of what is not dark or given up on has a value that works.
-fn consumers(stage: &Stage, rotations: &[RotationRecord], wrong: &mut Vec<String>) {
-    let visible: BTreeSet<&str> = rotations
-        .iter()
-        .filter(|record| !matches!(record.rotation.state, State::Settled { .. }))
-        .map(|record| record.credential.name.as_str())
-        .collect();
+fn consumers(stage: &Stage, known: &Known, wrong: &mut Vec<String>) {
+    let open = known.rotations.iter().filter(|record| !known.all_settled(&record.credential));
+    let visible: BTreeSet<&str> = open.map(|record| record.credential.name.as_str()).collect();
     stage.world.see(|state| {
         for (name, running) in &state.workloads {
             for holding in &running.holdings {
@@ -177,10 +224,14 @@ fn consumers(stage: &Stage, rotations: &[RotationRecord], wrong: &mut Vec<String
 }
 
 /// The entries add up; those of a complete reset make a bundle that verifies anywhere.
-async fn evidence(stage: &Stage, engine: &Engine, id: &ResetId, status: ResetStatus, wrong: &mut Vec<String>) {
+async fn evidence(engine: &Engine, reset: &Reset, wrong: &mut Vec<String>) {
+    let (id, status) = (&reset.id, reset.status);
     let entries = engine.store.entries_of(id).await.unwrap();
+    // The death of what another reset took over is in that one's entries, and these say so.
+    let rotations = engine.rotations(id).await.unwrap();
+    let taken = rotations.iter().any(|record| matches!(record.rotation.state, State::Superseded { .. }));
     match Ledger::of(&id.0, entries.iter().map(|entry| entry.bytes.as_slice())) {
-        Ok(ledger) if status == ResetStatus::Complete && !ledger.is_complete() => {
+        Ok(ledger) if status == ResetStatus::Complete && !ledger.is_complete() && !taken => {
             wrong.push("the entries of a complete reset are not complete".to_owned());
         }
         Ok(_) => {}
@@ -192,11 +243,13 @@ async fn evidence(stage: &Stage, engine: &Engine, id: &ResetId, status: ResetSta
     let key = Arc::new(SigningKey::from_seed("sim.example", Zeroizing::new([7; 32])).unwrap());
     let clock = Arc::clone(&engine.context.clock);
     Sequencer::new(Arc::clone(&engine.store), Arc::clone(&key), clock, "sim").flush().await.unwrap();
-    let plan = remint::engine::reset::plan_bytes(&stage.plan);
+    let plan = remint::engine::reset::plan_bytes(&reset.plan);
     match export(&*engine.store, id, &plan, &key).await {
         Ok(archive) => {
             let report = bundle::verify(&archive, Some(key.verifier()));
-            if !report.ok || !report.complete {
+            let over = |what: &str| what.contains("superseded by reset");
+            let open = report.findings.iter().filter(|finding| !over(&finding.what)).count();
+            if if taken { open > 0 } else { !report.ok || !report.complete } {
                 wrong.push(format!("the bundle does not verify: {:?}", report.findings));
             }
         }
@@ -209,7 +262,9 @@ pub(crate) fn may_stay(state: &State, all: &[RotationRecord]) -> bool {
     let weak = |state: &State| matches!(state, State::Parked { reason: Reason::WeakProof { .. }, .. });
     match state {
         // It comes after what cannot be proven.
-        State::Waiting { .. } => all.iter().any(|record| weak(&record.rotation.state)),
+        State::Waiting { .. } | State::Queued { .. } | State::Joined { .. } => {
+            all.iter().any(|record| weak(&record.rotation.state))
+        }
         State::Settled { .. } | State::Superseded { .. } => true,
         State::Parked { reason, .. } => matches!(reason, Reason::WeakProof { .. }),
         _ => false,

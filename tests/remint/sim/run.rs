@@ -6,26 +6,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use remint::engine::Engine;
-use remint::engine::record::{DecisionWord, ResetStatus};
-use remint::store::{Change, Key, Put, Rule, Store as _};
-use remint_contract::{Material, ResetId, SecretValue};
-use remint_core::machine::State;
+use remint_contract::{Material, SecretValue};
 use remint_core::plan::plan;
 use remint_core::step::Path;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::chance::{Chance, Weather};
-use super::check::{check, may_stay};
+use super::check::check;
 use super::clock::Gate;
-use super::connector::{Net, SimKinds};
 use super::coverage::{Table, Tracker};
 use super::dice::Dice;
 use super::estate::random;
-use super::fate::{Fair, Fate, Fault};
-use super::stage::{Stage, standing};
-use super::world::{Life, World};
+use super::fate::{Fate, Fault};
+use super::person::{Person, asked};
+use super::scene::{Scene, favoured};
+use super::stage::{FIRST, Stage, kinds};
+use super::world::Life;
 
 /// What a run came to.
 pub(crate) struct Outcome {
@@ -55,9 +52,12 @@ struct Seat {
 
 async fn simulate(seed: u64) -> Outcome {
     let shape = Dice::new(seed, 1);
-    let (stage, request_deadlines) = stage(&shape, seed);
-    let weather = Weather::draw(&shape);
+    let scene = Scene::draw(seed, &shape);
+    let (stage, request_deadlines) = stage(&shape, seed, &scene);
+    let favoured = favoured(seed);
+    let weather = Weather::draw(&shape, favoured);
     let tracker = Arc::new(Tracker::default());
+    tracker.needs(stage.needs());
     let seen = Arc::clone(&tracker);
     stage.store.watch(Box::new(move |before, after, entries| seen.moved(before, after, entries)));
     let chance = Arc::new(Chance {
@@ -66,43 +66,47 @@ async fn simulate(seed: u64) -> Outcome {
         quiet: AtomicBool::new(false),
         calls: weather.calls,
         commits: weather.commits,
+        favoured,
+        parks: scene.parks(),
+        loses: scene.loses(),
     });
     stage.world.trace(&format!(
-        "seed {seed}: {} members, {} processes, deadlines {request_deadlines}",
+        "seed {seed}: {} members, {} processes, deadlines {request_deadlines}, mostly {favoured}, {:?}",
         stage.plan.members.len(),
-        weather.processes
+        weather.processes,
+        scene.act
     ));
-    let id = stage.ask().await;
-    if shape.permille(150) {
-        drift(&stage, &shape).await;
-    }
+    stage.ask().await;
     let mut seats = Vec::new();
     for number in 0..weather.processes {
-        seats.push(seat(&stage, &chance, &id, number, 0));
+        seats.push(seat(&stage, &chance, number, 0));
     }
-    let person = stage.person();
-    let mut story = Person { engine: person, id: id.clone(), retries: 0, resurrected: false };
+    let mut person = Person::new(&stage, scene, Arc::clone(&tracker));
     let began = Instant::now();
     let mut last_event = began;
     let mut next_event = chance.dice.millis(weather.events.0, weather.events.1);
     let mut complete = false;
     let mut stuck = true;
-    while began.elapsed() < Duration::from_mins(40) && story.retries < 40 {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+    while began.elapsed() < Duration::from_mins(60) && person.retries < 60 {
+        tokio::select! {
+            biased;
+            () = tracker.moves.notified(), if person.is_on_edge() => {}
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+        }
         let quiet = began.elapsed() > weather.until;
         if quiet && !chance.quiet.swap(true, Ordering::SeqCst) {
             stage.world.trace("QUIET");
             heal(&stage, &seats);
         }
         for (number, own) in seats.iter_mut().enumerate() {
-            mind(&stage, &chance, &id, number as u64, own, quiet);
+            mind(&stage, &chance, number as u64, own, quiet);
         }
         if !quiet && last_event.elapsed() > next_event {
             last_event = Instant::now();
             next_event = chance.dice.millis(weather.events.0, weather.events.1);
             happen(&stage, &chance, &mut seats);
         }
-        if let Some(done) = story.look(&stage, &chance.dice, quiet).await {
+        if let Some(done) = person.look(&stage, &chance.dice, began.elapsed(), quiet).await {
             complete = done;
             stuck = false;
             break;
@@ -113,15 +117,12 @@ async fn simulate(seed: u64) -> Outcome {
     for own in &seats {
         own.task.abort();
     }
-    let mut wrong = check(&stage, &id).await;
+    let mut wrong = check(&stage).await;
     if stuck {
-        let rotations = stage.person().rotations(&id).await.unwrap();
-        let left = rotations.iter().filter(|record| !may_stay(&record.rotation.state, &rotations));
-        let left: Vec<String> =
-            left.map(|record| format!("{} {:?}", record.credential, record.rotation.state)).collect();
-        wrong.push(format!("it never came to an end: {}", left.join("; ")));
+        wrong.push(format!("it never came to an end: {}{}", person.statuses().await, person.left().await.join("; ")));
     }
-    wrong.extend(tracker.table().strangers().iter().map(|edge| format!("no edge of the drawing: {edge:?}")));
+    let strangers = tracker.table().strangers();
+    wrong.extend(strangers.iter().map(|edge| format!("no edge that a run takes: {edge}")));
     Outcome {
         wrong,
         table: tracker.table(),
@@ -133,40 +134,39 @@ async fn simulate(seed: u64) -> Outcome {
 }
 
 /// An estate of which a plan can be made, and its world.
-fn stage(shape: &Dice, seed: u64) -> (Stage, bool) {
-    let world = World::new(super::clock::Time::start());
-    let net = Net { process: String::new(), gate: Arc::default(), world, fate: Arc::new(Fair), dice: Dice::new(0, 0) };
-    let kinds = SimKinds(Arc::new(net));
+fn stage(shape: &Dice, seed: u64, scene: &Scene) -> (Stage, bool) {
     loop {
-        let (estate, request) = random(shape);
+        let (estate, mut request) = random(shape);
+        scene.suits(&mut request);
         let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
-        if let Ok(plan) = plan(&estate, &request, &kinds, now)
+        if let Ok(plan) = plan(&estate, &request, &kinds(), now)
             && !plan.members.is_empty()
             && plan.members.len() <= 12
+            && scene.has_room(&estate, &plan)
         {
             let deadlines = shape.permille(500);
-            return (Stage::set(estate, plan, Dice::new(seed, 3), deadlines), deadlines);
+            return (Stage::set(estate, request, plan, Dice::new(seed, 3), deadlines), deadlines);
         }
     }
 }
 
-fn seat(stage: &Stage, chance: &Arc<Chance>, id: &ResetId, number: u64, lives: u32) -> Seat {
+fn seat(stage: &Stage, chance: &Arc<Chance>, number: u64, lives: u32) -> Seat {
     let gate: Arc<Gate> = Arc::default();
     gate.off.store(i64::try_from(chance.dice.below(400)).unwrap() - 200, Ordering::SeqCst);
     let fate: Arc<dyn Fate> = Arc::clone(chance) as Arc<dyn Fate>;
     let process = stage.process(&format!("p{number}.{lives}"), Arc::clone(&gate), fate);
-    let task = process.live(id.clone(), Arc::clone(&stage.world), Arc::clone(&stage.store));
+    let task = process.live(Arc::clone(&stage.world), Arc::clone(&stage.store));
     Seat { gate, task, lives, wakes: None, back: None }
 }
 
 /// A process that died comes back as another one, and one that was stopped is woken.
-fn mind(stage: &Stage, chance: &Arc<Chance>, id: &ResetId, number: u64, own: &mut Seat, quiet: bool) {
+fn mind(stage: &Stage, chance: &Arc<Chance>, number: u64, own: &mut Seat, quiet: bool) {
     let now = Instant::now();
     if own.gate.is_dead() {
         own.task.abort();
         let back = *own.back.get_or_insert_with(|| now + chance.dice.millis(100, 20_000));
         if quiet || back <= now {
-            *own = seat(stage, chance, id, number, own.lives + 1);
+            *own = seat(stage, chance, number, own.lives + 1);
         }
     } else if own.gate.is_stopped() {
         // Past its lease, as often as not.
@@ -186,31 +186,39 @@ fn happen(stage: &Stage, chance: &Chance, seats: &mut [Seat]) {
     let gate = &seats[number].gate;
     let name = format!("p{number}.{}", seats[number].lives);
     let soon = Instant::now() + dice.millis(500, 20_000);
-    match dice.below(12) {
+    let what = match chance.favoured {
+        Fault::Crash if dice.permille(300) => 0,
+        Fault::Stop if dice.permille(300) => 1,
+        Fault::Partition if dice.permille(300) => 3,
+        Fault::ClockJump if dice.permille(300) => 6,
+        _ if chance.parks && dice.permille(600) => *dice.pick(&[9, 10, 11, 11]),
+        _ => dice.below(12),
+    };
+    match what {
         0 => {
             stage.world.trace(&format!("{name} CRASHES"));
-            chance.tracker.strike(Fault::Crash);
+            chance.tracker.strike(Fault::Crash, None);
             gate.kill();
         }
         1 | 2 => {
             stage.world.trace(&format!("{name} STOPS"));
-            chance.tracker.strike(Fault::Stop);
+            chance.tracker.strike(Fault::Stop, None);
             gate.stop();
         }
         3 | 4 => {
             stage.world.trace(&format!("{name} CUT OFF"));
-            chance.tracker.strike(Fault::Partition);
+            chance.tracker.strike(Fault::Partition, None);
             *gate.cut_off.lock().unwrap() = Some(soon);
         }
         5 => *gate.slow.lock().unwrap() = Some(soon),
         6 => {
-            chance.tracker.strike(Fault::ClockJump);
+            chance.tracker.strike(Fault::ClockJump, None);
             let off = i64::try_from(dice.below(400)).unwrap() - 200;
             stage.world.trace(&format!("{name} CLOCK {off}"));
             gate.off.store(off, Ordering::SeqCst);
         }
         7 => {
-            chance.tracker.strike(Fault::ClockJump);
+            chance.tracker.strike(Fault::ClockJump, None);
             let by = *dice.pick(&[-60, -10, 30, 3600]);
             stage.world.trace(&format!("EVERYBODY'S CLOCK {by} s"));
             stage.world.time.jump(SignedDuration::from_secs(by));
@@ -228,7 +236,7 @@ fn strike_world(stage: &Stage, dice: &Dice, what: u64) {
         ended.iter().any(|step| matches!(step.as_str(), Some("prove" | "final-prove")))
     };
     // What appears once its issuer was looked through is for the next reset to find.
-    let late = stage.store.peek("rotation", &rotation(number), proven).unwrap_or(true);
+    let late = asked(stage).len() > 1 || stage.store.peek("rotation", &rotation(number), proven).unwrap_or(true);
     let early = |body: &serde_json::Value| {
         let step = body["rotation"]["state"]["step"].as_str();
         matches!(step, Some("disable" | "end-derived" | "prove" | "sweep"))
@@ -302,110 +310,7 @@ fn heal(stage: &Stage, seats: &[Seat]) {
     stage.world.land(|state| state.workloads.values_mut().for_each(|running| running.deaf = false));
 }
 
-/// The active estate says something else of one credential than the plan.
-async fn drift(stage: &Stage, dice: &Dice) {
-    let mut estate = stage.estate.clone();
-    let member = dice.pick(&stage.plan.members);
-    estate.credentials.get_mut(&member.credential).unwrap().rotation.strategy = remint_contract::Strategy::Manual;
-    let put = |kind, id: &str, body| Put {
-        key: Key { kind, id: id.to_owned() },
-        scope: String::new(),
-        body,
-        rule: Rule::Upsert,
-    };
-    let digest = estate.digest().to_string();
-    let puts = vec![
-        put("estate", &digest, serde_json::to_value(&estate).unwrap()),
-        put("active", "estate", serde_json::to_value(&digest).unwrap()),
-    ];
-    stage.store.commit(Change { puts, ..Change::default() }).await.unwrap();
-}
-
-/// Who answers what the engine asks, and tries again.
-struct Person {
-    engine: Engine,
-    id: ResetId,
-    retries: u32,
-    resurrected: bool,
-}
-
-impl Person {
-    /// `Some`: it is over; true when it is complete.
-    async fn look(&mut self, stage: &Stage, dice: &Dice, quiet: bool) -> Option<bool> {
-        match standing(&stage.store, &self.id).0 {
-            ResetStatus::Complete => return Some(true),
-            ResetStatus::Provisional if quiet && !self.resurrected => {
-                self.resurrected = true;
-                if dice.permille(400) {
-                    self.resurrect(stage, dice).await;
-                }
-            }
-            ResetStatus::Resting if dice.permille(if quiet { 500 } else { 40 }) => {
-                return self.answer(stage, dice, quiet).await;
-            }
-            _ => {}
-        }
-        None
-    }
-
-    /// Acts on everything that waits for somebody.
-    async fn answer(&mut self, stage: &Stage, dice: &Dice, quiet: bool) -> Option<bool> {
-        // What somebody changed at the same time is looked at again the next time.
-        let active = Key { kind: "active", id: "estate".to_owned() };
-        let _ = stage.store.commit(Change { deletes: vec![active], ..Change::default() }).await;
-        for finding in self.engine.findings(Some(&self.id)).await.unwrap() {
-            if finding.decision.is_none() {
-                let _ = self.engine.decide(&finding.id, DecisionWord::Revoke, "tester", "not ours").await;
-            }
-        }
-        for task in self.engine.tasks(Some(&self.id)).await.unwrap() {
-            if task.attested.is_none() {
-                let _ = self.engine.attest(&task.id, "tester", "done").await;
-            }
-        }
-        let reset = self.engine.reset(&self.id).await.unwrap();
-        for node in reset.plan.dirty.iter().filter(|node| !reset.cleaned.contains(*node)) {
-            if quiet || dice.permille(300) {
-                let _ = self.engine.clean(&self.id, node, "tester", "rebuilt").await;
-            }
-        }
-        let rotations = self.engine.rotations(&self.id).await.unwrap();
-        if quiet {
-            self.retries += 1;
-            if self.retries > 6 && rotations.iter().all(|record| may_stay(&record.rotation.state, &rotations)) {
-                return Some(false);
-            }
-        }
-        stage.world.trace("the person answers and has everything tried again");
-        let _ = self.engine.retry(&self.id, None).await;
-        None
-    }
-
-    /// An old value that was dead is accepted again.
-    async fn resurrect(&self, stage: &Stage, dice: &Dice) {
-        let rotations = self.engine.rotations(&self.id).await.unwrap();
-        let settled: Vec<_> = rotations
-            .iter()
-            .filter(|record| matches!(record.rotation.state, State::Settled { .. }))
-            .filter_map(|record| Some((record, record.rotation.facts.old.as_ref()?.id.clone()?)))
-            .collect();
-        if settled.is_empty() {
-            return;
-        }
-        let (record, old) = dice.pick(&settled);
-        let document = &stage.estate.credentials[&record.credential];
-        stage.world.land(|state| {
-            if let Some(issuer) = state.issuers.get_mut(document.issued_by.system.name.as_str())
-                && let Some(version) = issuer.versions.get_mut(&old.0)
-            {
-                (version.life, version.untried) = (Life::Live, true);
-            }
-        });
-        stage.world.trace(&format!("RESURRECTED {old}"));
-    }
-}
-
 /// The id of a rotation's record.
 fn rotation(number: usize) -> String {
-    format!("r-sim/{number:06}")
+    format!("{FIRST}/{number:06}")
 }

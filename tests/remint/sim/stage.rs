@@ -1,22 +1,22 @@
 //! A world for an estate, and the processes that carry a reset on in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use remint::context::Context;
 use remint::engine::host::HostSettings;
-use remint::engine::record::ResetStatus;
+use remint::engine::record::{ResetStatus, Urgency};
 use remint::engine::reset::Request as Asked;
 use remint::engine::{Engine, EngineError, EngineSettings};
 use remint::escrow::{Escrow, Kek};
 use remint::store::Store;
 use remint_contract::{HostRules, Material, Ref, ResetId, SecretValue, Strategy};
 use remint_core::estate::Estate;
-use remint_core::plan::Plan;
-use tokio::task::JoinHandle;
+use remint_core::plan::{Plan, Request};
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::clock::{Gate, OwnClock, Time};
 use super::connector::{Net, Role, Settings, SimKinds};
@@ -32,11 +32,18 @@ pub(crate) struct Stage {
     pub(crate) world: Arc<World>,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) estate: Estate,
+    /// What was asked for first.
+    pub(crate) asked: Request,
     pub(crate) plan: Plan,
     /// For values and ids; what goes wrong is drawn elsewhere.
     pub(crate) dice: Dice,
     pub(crate) settings: EngineSettings,
+    /// Every process has the same keys.
+    escrow: Arc<Escrow>,
 }
+
+/// The first reset of a run.
+pub(crate) const FIRST: &str = "r-sim";
 
 /// One process over the store.
 pub(crate) struct Process {
@@ -64,7 +71,7 @@ pub(crate) fn settings() -> EngineSettings {
 
 impl Stage {
     /// The world as the estate says that it is, before anything happens.
-    pub(crate) fn set(estate: Estate, plan: Plan, dice: Dice, deadlines: bool) -> Self {
+    pub(crate) fn set(estate: Estate, asked: Request, plan: Plan, dice: Dice, deadlines: bool) -> Self {
         let world = World::new(Time::start());
         world.land(|state| {
             for system in estate.systems.values() {
@@ -89,7 +96,8 @@ impl Stage {
                 }
             }
         });
-        let stage = Self { world, store: Arc::default(), estate, plan, dice, settings: settings() };
+        let escrow = Arc::new(Escrow::new(kek(), Box::new(dice.clone())));
+        let stage = Self { world, store: Arc::default(), estate, asked, plan, dice, settings: settings(), escrow };
         stage.seed();
         stage.furnish();
         stage
@@ -182,7 +190,7 @@ impl Stage {
         let store: Arc<dyn Store> = Arc::new(line);
         let engine = Engine::new(
             store,
-            Arc::new(Escrow::new(kek(), Box::new(self.dice.clone()))),
+            Arc::clone(&self.escrow),
             Arc::new(SimKinds(Arc::new(net))),
             HostRules::default(),
             Context { clock: Arc::new(clock), random: Arc::new(self.dice.clone()) },
@@ -196,67 +204,206 @@ impl Stage {
         self.process("person", Arc::default(), Arc::new(Fair)).engine
     }
 
+    /// The systems that each credential needs: its issuer, its stores, and the hosts of its consumers.
+    pub(crate) fn needs(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let all = self.estate.credentials.iter().map(|(name, credential)| {
+            let stores = credential.delivered_to.iter().map(|place| place.at.system.name.to_string());
+            let floor = (!credential.consumed_by.is_empty()).then(|| "floor".to_owned());
+            let own = credential.issued_by.system.name.to_string();
+            (name.to_string(), stores.chain(floor).chain([own]).collect())
+        });
+        all.collect()
+    }
+
     /// Asks for the plan and approves it.
     pub(crate) async fn ask(&self) -> ResetId {
+        let id = ResetId(FIRST.to_owned());
+        self.request(&id, &self.plan, Urgency::of(&self.plan), None).await;
+        self.person().approve(&id, "tester").await.unwrap();
+        id
+    }
+
+    /// Asks for a plan; nobody is promised any more what it does not promise.
+    pub(crate) async fn request(&self, id: &ResetId, plan: &Plan, urgency: Urgency, exposed_at: Option<Timestamp>) {
+        self.promise_no_more_than(plan);
         let engine = self.person();
-        let id = ResetId("r-sim".to_owned());
         let asked = Asked {
             id: id.clone(),
-            plan: self.plan.clone(),
+            plan: plan.clone(),
             estate: self.estate.clone(),
             reason: "INC-1".to_owned(),
             by: "tester".to_owned(),
             at: engine.context.clock.now(),
         };
-        engine.request(asked).await.unwrap();
-        engine.approve(&id, "tester").await.unwrap();
-        id
+        engine.request_as(asked, urgency, exposed_at).await.unwrap();
+    }
+
+    /// What this plan stops, cuts, or writes elsewhere first is not promised to its consumers.
+    pub(crate) fn promise_no_more_than(&self, plan: &Plan) {
+        let still = promised(&self.estate, plan);
+        self.world.land(|state| {
+            for member in &plan.members {
+                let document = &self.estate.credentials[&member.credential];
+                let target = &document.issued_by.target.name;
+                let system = document.issued_by.system.name.as_str();
+                let read = |workload: &str, running: &BTreeMap<String, Running>| {
+                    let held = running.get(workload).map(|running| running.holdings.clone()).unwrap_or_default();
+                    let early = |holding: &Holding| {
+                        let lies = |at: &remint_contract::Location| {
+                            at.system.name.as_str() == holding.store && at.path == holding.path
+                        };
+                        member.destinations.iter().any(|place| lies(&place.at))
+                    };
+                    held.iter().filter(|holding| holding.target == *target && holding.issuer == system).all(early)
+                };
+                let workloads = std::mem::take(&mut state.workloads);
+                state.promises.retain(|promise| {
+                    promise.target != *target
+                        || still.contains(&member.credential) && read(&promise.workload, &workloads)
+                });
+                state.workloads = workloads;
+            }
+        });
     }
 }
 
 impl Process {
-    /// Carries the reset on until it is complete, as a daemon does; ends when the process dies.
-    pub(crate) fn live(self, id: ResetId, world: Arc<World>, store: Arc<MemoryStore>) -> JoinHandle<()> {
+    /// Carries every reset on until it is over, as a daemon does; ends when the process dies.
+    pub(crate) fn live(self, world: Arc<World>, store: Arc<MemoryStore>) -> JoinHandle<()> {
         tokio::spawn(async move {
             let gate = Arc::clone(&self.gate);
             tokio::select! {
                 biased;
                 () = gate.died() => world.trace(&format!("{} DIED", self.name)),
-                () = self.carry(&id, &world, &store) => {}
+                () = self.carry_all(&world, &store) => {}
             }
         })
     }
 
-    async fn carry(&self, id: &ResetId, world: &World, store: &MemoryStore) {
-        let clock = &self.engine.context.clock;
+    async fn carry_all(&self, world: &Arc<World>, store: &Arc<MemoryStore>) {
+        let mut known = BTreeSet::new();
+        let desk: Arc<Desk> = Arc::default();
+        let mut seats = JoinSet::new();
         loop {
-            let now = clock.now();
-            let done = match standing(store, id) {
-                (ResetStatus::Running, _) => self.engine.run(id).await.map(drop),
-                (ResetStatus::Provisional, due) if due.is_none_or(|due| due <= now) => {
-                    self.engine.reprove(id).await.map(drop)
+            for id in store.ids("reset") {
+                if known.insert(id.clone()) {
+                    let seat = Seat {
+                        id: ResetId(id),
+                        name: self.name.clone(),
+                        engine: self.engine.clone(),
+                        world: Arc::clone(world),
+                        store: Arc::clone(store),
+                        desk: Arc::clone(&desk),
+                    };
+                    // A daemon that starts looks at everything that is not over.
+                    seat.asked();
+                    seats.spawn(seat.carry());
                 }
-                (ResetStatus::Complete, _) => return,
-                _ => Ok(()),
-            };
-            let wait = match done {
-                Ok(()) => Duration::from_secs(1),
-                Err(EngineError::Busy(_)) => Duration::from_secs(2),
-                Err(error) => {
-                    world.trace(&format!("{} FAILED {error}", self.name));
-                    Duration::from_secs(2)
-                }
-            };
-            clock.sleep(wait).await;
+            }
+            self.engine.context.clock.sleep(Duration::from_millis(500)).await;
         }
     }
 }
 
-/// How a reset stands, and when its next re-proof is due.
-pub(crate) fn standing(store: &MemoryStore, id: &ResetId) -> (ResetStatus, Option<Timestamp>) {
+/// Resets that somebody acted on, or that another one let go.
+type Desk = Mutex<BTreeSet<ResetId>>;
+
+/// One reset in one process.
+struct Seat {
+    id: ResetId,
+    name: String,
+    engine: Engine,
+    world: Arc<World>,
+    store: Arc<MemoryStore>,
+    desk: Arc<Desk>,
+}
+
+impl Seat {
+    fn asked(&self) {
+        self.desk.lock().unwrap().insert(self.id.clone());
+    }
+
+    async fn carry(self) {
+        let clock = Arc::clone(&self.engine.context.clock);
+        let mut rung = self.store.revision("signal", &self.id.0);
+        loop {
+            let signal = self.store.revision("signal", &self.id.0);
+            if std::mem::replace(&mut rung, signal) != signal {
+                self.asked();
+            }
+            let (id, engine) = (&self.id, &self.engine);
+            let (status, due, again) = standing(&self.store, id);
+            let now = clock.now();
+            // A daemon claims what is due before it begins, and leaves alone what another one has.
+            if self.store.is_held(&format!("reset/{id}"), &self.name, now) {
+                self.asked();
+                clock.sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+            let asked = || self.desk.lock().unwrap().remove(id);
+            let past = |due: Option<Timestamp>| due.is_some_and(|due| due <= now);
+            let done = match status {
+                ResetStatus::Running => Some(engine.run(id).await.map(drop)),
+                ResetStatus::Resting | ResetStatus::Paused | ResetStatus::Aborted if asked() => {
+                    Some(engine.run(id).await.map(drop))
+                }
+                ResetStatus::Resting if past(again) => match engine.retry_unreachable(id).await {
+                    Ok(_) => Some(engine.run(id).await.map(drop)),
+                    Err(error) => Some(Err(error)),
+                },
+                ResetStatus::Provisional if due.is_none() || past(due) => Some(engine.reprove(id).await.map(drop)),
+                ResetStatus::Complete | ResetStatus::Rejected => return,
+                _ => None,
+            };
+            let wait = match done {
+                None => Duration::from_secs(1),
+                Some(done) => self.ended(done).await,
+            };
+            clock.sleep(wait).await;
+        }
+    }
+
+    /// How long to wait after an end like this; who waits for this reset may find the way free.
+    async fn ended(&self, done: Result<(), EngineError>) -> Duration {
+        let wait = match done {
+            Ok(()) => Duration::from_secs(1),
+            Err(EngineError::Busy(_)) => Duration::from_secs(2),
+            Err(error) => {
+                self.world.trace(&format!("{} FAILED {}: {error}", self.name, self.id));
+                self.asked();
+                Duration::from_secs(2)
+            }
+        };
+        // Nobody waits for the only one.
+        if self.store.ids("reset").len() < 2 {
+            return wait;
+        }
+        match self.engine.let_go(&self.id).await {
+            Ok(free) => self.desk.lock().unwrap().extend(free),
+            Err(error) => self.world.trace(&format!("{} FAILED to let others go: {error}", self.name)),
+        }
+        wait
+    }
+}
+
+/// What the systems can do, for who plans.
+pub(crate) fn kinds() -> SimKinds {
+    let world = World::new(Time::start());
+    SimKinds(Arc::new(Net {
+        process: String::new(),
+        gate: Arc::default(),
+        world,
+        fate: Arc::new(Fair),
+        dice: Dice::new(0, 0),
+    }))
+}
+
+/// How a reset stands, when its next re-proof is due, and when what could not be reached is tried again.
+pub(crate) fn standing(store: &MemoryStore, id: &ResetId) -> (ResetStatus, Option<Timestamp>, Option<Timestamp>) {
     let look = |body: &serde_json::Value| {
         let status = serde_json::from_value(body["status"].clone()).unwrap();
-        (status, body["reproofs"][0].as_str().map(|due| due.parse().unwrap()))
+        let time = |value: &serde_json::Value| value.as_str().map(|due| due.parse().unwrap());
+        (status, time(&body["reproofs"][0]), time(&body["again"]["at"]))
     };
     store.peek("reset", &id.0, look).unwrap()
 }

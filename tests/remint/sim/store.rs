@@ -150,6 +150,26 @@ impl MemoryStore {
         inner.records.get(&(kind, id.to_owned())).map(|row| look(&row.record.body))
     }
 
+    /// The ids of all records of a kind.
+    pub(crate) fn ids(&self, kind: &'static str) -> Vec<String> {
+        let inner = self.inner.lock().unwrap();
+        let from = inner.records.range((kind, String::new())..).take_while(|((of, _), _)| *of == kind);
+        from.map(|((_, id), _)| id.clone()).collect()
+    }
+
+    /// How often a record was written.
+    pub(crate) fn revision(&self, kind: &'static str, id: &str) -> u64 {
+        let inner = self.inner.lock().unwrap();
+        inner.records.get(&(kind, id.to_owned())).map_or(0, |row| row.record.revision)
+    }
+
+    /// Has somebody else this lease?
+    pub(crate) fn is_held(&self, lease: &str, by: &str, now: Timestamp) -> bool {
+        let inner = self.inner.lock().unwrap();
+        let held = |held: &Holding| held.until > now && held.holder.as_deref().is_some_and(|holder| holder != by);
+        inner.leases.get(lease).is_some_and(held)
+    }
+
     /// Everything that is sealed, for the checker.
     pub(crate) fn all_sealed(&self) -> Vec<Sealed> {
         self.inner.lock().unwrap().sealed.values().cloned().collect()
