@@ -1,0 +1,166 @@
+//! The real OpenBao of `cargo xtask test`, as its administrator sees it, and a way to it that can lose things.
+
+pub(crate) mod proxy;
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use remint_contract::{Call, Connector, ConnectorKind as _, HostRules, Material, OperationId, SecretValue};
+use serde_json::{Value, json};
+
+pub(crate) use proxy::Proxy;
+
+/// A server, its root token, and names that no other test has.
+pub(crate) struct Bao {
+    pub(crate) address: String,
+    pub(crate) root: Arc<Material>,
+    pub(crate) prefix: String,
+    http: reqwest::Client,
+    made: AtomicU64,
+}
+
+impl Bao {
+    /// # Panics
+    /// Nobody started a server for the tests: what is not tested is not claimed.
+    #[expect(clippy::disallowed_methods, reason = "where the test server is comes from the environment")]
+    pub(crate) fn find() -> Self {
+        let (Ok(address), Ok(token)) =
+            (std::env::var("REMINT_TEST_OPENBAO"), std::env::var("REMINT_TEST_OPENBAO_TOKEN"))
+        else {
+            panic!(
+                "no OpenBao: REMINT_TEST_OPENBAO and REMINT_TEST_OPENBAO_TOKEN are not set; run `cargo xtask test`, or \
+                 export what `cargo xtask servers up openbao` prints"
+            );
+        };
+        // Past the harness, which hides what a passing test prints.
+        writeln!(std::io::stderr(), "SERVER OpenBao").unwrap();
+        Self::at(address, &token)
+    }
+
+    pub(crate) fn at(address: String, token: &str) -> Self {
+        let mut random = [0; 4];
+        aws_lc_rs::rand::fill(&mut random).unwrap();
+        Self {
+            address,
+            root: Arc::new(Material::of(SecretValue::from(token))),
+            prefix: format!("k{:08x}", u32::from_ne_bytes(random)),
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            made: AtomicU64::new(0),
+        }
+    }
+
+    /// A name of this test's own.
+    pub(crate) fn name(&self) -> String {
+        format!("{}-{}", self.prefix, self.made.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A call of a new operation.
+    pub(crate) fn acting(&self, actor: &Arc<Material>) -> Call {
+        Call {
+            operation: OperationId(format!("op-{}", self.name())),
+            deadline: "9000-01-01T00:00:00Z".parse().unwrap(),
+            actor: Some(Arc::clone(actor)),
+        }
+    }
+
+    pub(crate) fn call(&self) -> Call {
+        self.acting(&self.root)
+    }
+
+    /// What the root may do; the answer must be a success.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: Value) -> Value {
+        let (status, answer) = self.try_as(self.root.secret.expose_str().unwrap(), method, path, body).await;
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        answer
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
+        self.ask("POST", path, body).await
+    }
+
+    /// What the bearer of a token may do.
+    pub(crate) async fn try_as(&self, token: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let url = format!("{}/v1/{path}", self.address);
+        let request = self.http.request(method.parse().unwrap(), url).header("x-vault-token", token);
+        let request = if body.is_null() { request } else { request.json(&body) };
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null))
+    }
+
+    /// A token of these policies.
+    pub(crate) async fn token(&self, policies: &[&str]) -> Arc<Material> {
+        let made = self.post("auth/token/create", json!({"policies": policies, "no_parent": true})).await;
+        Arc::new(Material::of(SecretValue::from(made["auth"]["client_token"].as_str().unwrap())))
+    }
+
+    /// A policy of this test's own: (path, capabilities).
+    pub(crate) async fn policy(&self, rules: &[(&str, &[&str])]) -> String {
+        let name = self.name();
+        let rules: String =
+            rules.iter().map(|(path, rights)| format!("path \"{path}\" {{ capabilities = {rights:?} }}\n")).collect();
+        self.post(&format!("sys/policies/acl/{name}"), json!({"policy": rules})).await;
+        name
+    }
+
+    /// A mount of this test's own; where it is.
+    pub(crate) async fn mount(&self, place: &str, kind: &str, options: Value) -> String {
+        let name = self.name();
+        self.post(&format!("{place}/{name}"), json!({"type": kind, "options": options})).await;
+        name
+    }
+
+    /// Does this token still work?
+    pub(crate) async fn lives(&self, token: &str) -> bool {
+        self.try_as(token, "GET", "auth/token/lookup-self", Value::Null).await.0 == 200
+    }
+}
+
+/// The connector on an address.
+pub(crate) fn open(address: &str, settings: &Value) -> Arc<dyn Connector> {
+    let mut settings = settings.clone();
+    settings["address"] = address.into();
+    remint_vault::kind().open(&settings, &HostRules::default()).unwrap()
+}
+
+/// An address of this machine where nothing answers.
+pub(crate) fn nowhere() -> String {
+    let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    format!("http://{free}")
+}
+
+/// A server of one test's own, which may be sealed.
+pub(crate) struct Own {
+    pub(crate) bao: Bao,
+    _server: tokio::process::Child,
+    _data: tempfile::TempDir,
+}
+
+impl Own {
+    #[expect(clippy::disallowed_methods, reason = "where the server's program is comes from the environment")]
+    pub(crate) async fn start() -> Self {
+        let program = std::env::var("REMINT_TEST_OPENBAO_PROGRAM")
+            .expect("no OpenBao: REMINT_TEST_OPENBAO_PROGRAM is not set; run `cargo xtask test`");
+        let data = tempfile::tempdir().unwrap();
+        let address = nowhere();
+        let server = tokio::process::Command::new(program)
+            .args(["server", "-dev", "-dev-no-store-token", "-dev-listen-address"])
+            .arg(address.trim_start_matches("http://"))
+            .env_clear()
+            .env("HOME", data.path())
+            .env("BAO_DEV_ROOT_TOKEN_ID", "own-root")
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let bao = Bao::at(address, "own-root");
+        // Until it listens; the test's own end is the bound.
+        while bao.http.get(format!("{}/v1/sys/health", bao.address)).send().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        Self { bao, _server: server, _data: data }
+    }
+}
