@@ -4,6 +4,7 @@
 mod bao;
 mod calls;
 mod engines;
+mod login;
 mod openbao;
 
 use std::collections::HashMap;

@@ -3,6 +3,8 @@
 pub(crate) mod proxy;
 
 use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -39,13 +41,17 @@ impl Bao {
     }
 
     pub(crate) fn at(address: String, token: &str) -> Self {
+        Self::through(reqwest::Client::builder(), address, token)
+    }
+
+    fn through(builder: reqwest::ClientBuilder, address: String, token: &str) -> Self {
         let mut random = [0; 4];
         aws_lc_rs::rand::fill(&mut random).unwrap();
         Self {
             address,
             root: Arc::new(Material::of(SecretValue::from(token))),
             prefix: format!("k{:08x}", u32::from_ne_bytes(random)),
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            http: builder.no_proxy().build().unwrap(),
             made: AtomicU64::new(0),
         }
     }
@@ -133,34 +139,59 @@ pub(crate) fn nowhere() -> String {
 /// A server of one test's own, which may be sealed.
 pub(crate) struct Own {
     pub(crate) bao: Bao,
+    /// The authority of its certificate, where it has one.
+    pub(crate) authority: PathBuf,
     _server: tokio::process::Child,
     _data: tempfile::TempDir,
 }
 
 impl Own {
-    #[expect(clippy::disallowed_methods, reason = "where the server's program is comes from the environment")]
     pub(crate) async fn start() -> Self {
+        Self::begin("-dev", "http").await
+    }
+
+    /// With TLS, and so with an eye for its clients' certificates.
+    pub(crate) async fn start_tls() -> Self {
+        Self::begin("-dev-tls", "https").await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "where the server's program is comes from the environment")]
+    async fn begin(mode: &str, scheme: &str) -> Self {
         let program = std::env::var("REMINT_TEST_OPENBAO_PROGRAM")
             .expect("no OpenBao: REMINT_TEST_OPENBAO_PROGRAM is not set; run `cargo xtask test`");
         let data = tempfile::tempdir().unwrap();
-        let address = nowhere();
-        let server = tokio::process::Command::new(program)
-            .args(["server", "-dev", "-dev-no-store-token", "-dev-listen-address"])
-            .arg(address.trim_start_matches("http://"))
+        let address = nowhere().replace("http:", &format!("{scheme}:"));
+        let mut command = tokio::process::Command::new(program);
+        command.args(["server", mode, "-dev-no-store-token", "-dev-listen-address"]);
+        command.arg(address.split_once("://").unwrap().1);
+        if scheme == "https" {
+            command.arg("-dev-tls-cert-dir").arg(data.path());
+        }
+        let server = command
             .env_clear()
             .env("HOME", data.path())
             .env("BAO_DEV_ROOT_TOKEN_ID", "own-root")
-            .stdin(std::process::Stdio::null())
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let bao = Bao::at(address, "own-root");
-        // Until it listens; the test's own end is the bound.
-        while bao.http.get(format!("{}/v1/sys/health", bao.address)).send().await.is_err() {
+        let authority = data.path().join("vault-ca.pem");
+        // Until it listens, with its certificate written; the test's own end is the bound.
+        let bao = loop {
             tokio::task::yield_now().await;
-        }
-        Self { bao, _server: server, _data: data }
+            let mut builder = reqwest::Client::builder();
+            if scheme == "https" {
+                let Ok(pem) = std::fs::read(&authority) else { continue };
+                let Ok(authorities) = reqwest::Certificate::from_pem_bundle(&pem) else { continue };
+                builder = builder.tls_certs_only(authorities);
+            }
+            let bao = Bao::through(builder, address.clone(), "own-root");
+            if bao.http.get(format!("{address}/v1/sys/health")).send().await.is_ok() {
+                break bao;
+            }
+        };
+        Self { bao, authority, _server: server, _data: data }
     }
 }

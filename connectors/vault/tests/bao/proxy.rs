@@ -26,6 +26,7 @@ pub(crate) enum Trouble {
 #[derive(Default)]
 struct State {
     requests: AtomicU64,
+    paths: Mutex<Vec<String>>,
     trouble: Mutex<Option<Trouble>>,
 }
 
@@ -57,6 +58,11 @@ impl Proxy {
         self.state.requests.load(Ordering::SeqCst)
     }
 
+    /// Requests so far whose path ends so.
+    pub(crate) fn asked(&self, end: &str) -> usize {
+        self.state.paths.lock().unwrap().iter().filter(|path| path.ends_with(end)).count()
+    }
+
     pub(crate) fn arm(&self, trouble: Option<Trouble>) {
         *self.state.trouble.lock().unwrap() = trouble;
     }
@@ -73,6 +79,7 @@ async fn serve(mut client: TcpStream, upstream: &str, state: &State) -> std::io:
     let Some((head, body)) = read(&mut client).await? else { return Ok(()) };
     state.requests.fetch_add(1, Ordering::SeqCst);
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    state.paths.lock().unwrap().push(path.clone());
     let trouble = {
         let mut armed = state.trouble.lock().unwrap();
         let meant = armed.as_ref().is_some_and(|trouble| match trouble {
