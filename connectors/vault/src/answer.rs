@@ -107,6 +107,14 @@ impl Answer {
     }
 }
 
+/// A failure while a value was tried, that says nothing of the value: whoever asks must not take it for a refusal.
+pub(crate) fn unproven(mut failure: Error) -> Error {
+    if matches!(failure.kind, ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::Missing) {
+        failure.kind = ErrorKind::Unreachable;
+    }
+    failure
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

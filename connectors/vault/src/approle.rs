@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use vaultrs::api::auth::approle::requests::DeleteSecretIDAccessorRequest;
 
+use crate::answer::unproven;
 use crate::client::Client;
 use crate::config::Settings;
 use crate::mark::{self, MARK, accessor, named};
@@ -165,7 +166,7 @@ impl Connector for AppRole {
                 let message = "the server does not take the role id and secret id";
                 return Err(Error::new(ErrorKind::Denied, verb, message).with("role", role));
             }
-            Tried::Unclear(failure) => return Err(failure.with("role", role)),
+            Tried::Unclear(failure) => return Err(unproven(failure).with("role", role)),
         };
         let principal = granted.metadata.get("role_name").cloned().unwrap_or_default();
         let text = material.secret.expose_str().unwrap_or_default();

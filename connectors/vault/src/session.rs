@@ -15,7 +15,8 @@ use crate::config::Login;
 use crate::request::{Effect, Request};
 
 pub(crate) struct Session {
-    token: SecretValue,
+    /// What a login gave; none where the credential itself is the token, which is not kept beyond a call.
+    granted: Option<SecretValue>,
     /// Since when, and for how long from then on; `None` for one that does not end.
     since: Instant,
     life: Option<Duration>,
@@ -58,8 +59,8 @@ impl Session {
         verb: Verb,
     ) -> Result<SecretValue, Error> {
         if let Some(open) = session.as_mut() {
-            if !open.is_due() || (open.renewable && open.renew(client, verb).await) {
-                return Ok(open.token.clone());
+            if !open.is_due() || (open.renewable && open.renew(client, actor, verb).await) {
+                return Ok(open.bearer(actor).clone());
             }
         }
         // A token that could not be renewed is good until it ends, and nothing can replace it.
@@ -67,11 +68,15 @@ impl Session {
             Login::Token => Self::given(client, actor, verb).await?,
             _ => Self::log_in(client, actor, verb).await?,
         };
-        Ok(session.insert(opened).token.clone())
+        Ok(session.insert(opened).bearer(actor).clone())
     }
 
     pub(crate) fn is(&self, token: &SecretValue) -> bool {
-        self.token == *token
+        self.granted.as_ref() == Some(token)
+    }
+
+    fn bearer<'a>(&'a self, actor: &'a Material) -> &'a SecretValue {
+        self.granted.as_ref().unwrap_or(&actor.secret)
     }
 
     fn is_due(&self) -> bool {
@@ -80,12 +85,11 @@ impl Session {
 
     /// The credential itself. What is not known of it is left alone.
     async fn given(client: &Client, actor: &Material, verb: Verb) -> Result<Self, Error> {
-        let token = actor.secret.clone();
         let request = Request::get(verb, "auth/token/lookup-self")?;
-        let answer = client.send(&client.settings.address, Some(&token), &request).await?;
+        let answer = client.send(&client.settings.address, Some(&actor.secret), &request).await?;
         let looked =
             if answer.is_success() { answer.data::<Looked>("the token")? } else { Looked { ttl: 0, renewable: false } };
-        Ok(Self::new(token, looked.ttl, looked.renewable))
+        Ok(Self::new(None, looked.ttl, looked.renewable))
     }
 
     async fn log_in(client: &Client, actor: &Material, verb: Verb) -> Result<Self, Error> {
@@ -114,17 +118,19 @@ impl Session {
                 .with("status", answer.status.to_string()));
         }
         let granted: Granted = answer.auth(what)?;
-        Ok(Self::new(granted.client_token, granted.lease_duration, granted.renewable))
+        Ok(Self::new(Some(granted.client_token), granted.lease_duration, granted.renewable))
     }
 
     /// False when the token is as it was.
-    async fn renew(&mut self, client: &Client, verb: Verb) -> bool {
+    async fn renew(&mut self, client: &Client, actor: &Material, verb: Verb) -> bool {
         let Ok(request) = Request::post(verb, Effect::Reads, "auth/token/renew-self", &serde_json::json!({})) else {
             return false;
         };
-        let Ok(answer) = client.send(&client.settings.address, Some(&self.token), &request).await else { return false };
+        let Ok(answer) = client.send(&client.settings.address, Some(self.bearer(actor)), &request).await else {
+            return false;
+        };
         let Ok(granted) = answer.auth::<Granted>("the renewal") else { return false };
-        let renewed = Self::new(self.token.clone(), granted.lease_duration, granted.renewable);
+        let renewed = Self::new(self.granted.clone(), granted.lease_duration, granted.renewable);
         // At the end of what renewals may reach, one adds nothing.
         let left = self.life.map(|life| life.saturating_sub(self.since.elapsed()));
         let longer = renewed.life.is_none_or(|life| left.is_none_or(|left| life > left));
@@ -132,9 +138,9 @@ impl Session {
         longer
     }
 
-    fn new(token: SecretValue, seconds: u64, renewable: bool) -> Self {
+    fn new(granted: Option<SecretValue>, seconds: u64, renewable: bool) -> Self {
         let life = (seconds > 0).then(|| Duration::from_secs(seconds));
-        Self { token, since: Instant::now(), life, renewable }
+        Self { granted, since: Instant::now(), life, renewable }
     }
 }
 

@@ -15,6 +15,7 @@ use remint_contract::{
 };
 use serde::Deserialize;
 
+use crate::answer::unproven;
 use crate::client::Client;
 use crate::config::Settings;
 use crate::mark::{MARK, accessor, named};
@@ -121,7 +122,7 @@ impl Connector for Tokens {
                 Err(Error::new(ErrorKind::Denied, verb, "the server does not take the token")
                     .with("role", &target.name))
             }
-            Tried::Unclear(failure) => Err(failure.with("role", &target.name)),
+            Tried::Unclear(failure) => Err(unproven(failure).with("role", &target.name)),
         }
     }
 

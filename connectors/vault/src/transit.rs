@@ -22,6 +22,7 @@ use remint_contract::{
 use serde::Deserialize;
 use vaultrs::api::transit::requests::{ListKeysRequest, RotateKeyRequest};
 
+use crate::answer::unproven;
 use crate::client::Client;
 use crate::config::Settings;
 use crate::mount;
@@ -136,7 +137,7 @@ impl Connector for Transit {
         match self.try_at(call, verb, &self.0.settings.address, name, material).await? {
             Tried::Accepted => {}
             Tried::Refused => return Err(refused()),
-            Tried::Unclear(failure) => return Err(failure.with("key", name)),
+            Tried::Unclear(failure) => return Err(unproven(failure).with("key", name)),
         }
         Ok(Verified { version: key::version(name, number), principal: name.clone(), expires: None })
     }

@@ -289,6 +289,8 @@ async fn a_dead_token_is_denied_and_one_without_rights_is_not() {
     let bare = Material::of(SecretValue::from(made["auth"]["client_token"].as_str().unwrap()));
     let verdict = connector.probe(&call, &target, &bare, 0).await.unwrap();
     assert!(matches!(verdict, Verdict::Unclear(_)), "it lives and may not even look at itself: {verdict:?}");
+    let failure = connector.verify(&call, &target, &bare).await.unwrap_err();
+    assert_ne!(failure.kind, ErrorKind::Denied, "{failure}");
     bao.post("auth/token/revoke", json!({"token": bare.secret.expose_str()})).await;
     assert_eq!(connector.probe(&call, &target, &bare, 0).await.unwrap(), Verdict::Denied);
     assert_eq!(connector.probe(&call, &target, &first.material, 0).await.unwrap(), Verdict::Accepted);
@@ -361,4 +363,29 @@ async fn a_namespace_is_another_world() {
     inside.write(&call, &WriteRequest { path: "app".into(), fields, expect: None }).await.unwrap();
     assert_eq!(inside.read(&call, "app").await.unwrap().version, "1");
     assert_eq!(outside.read(&call, "app").await.unwrap_err().kind, ErrorKind::Missing);
+}
+
+#[tokio::test]
+async fn a_role_that_too_many_wrong_tries_locked_proves_nothing() {
+    let bao = Bao::find();
+    let mount = bao.mount("sys/auth", "approle", Value::Null).await;
+    let connector = open(&bao.address, &json!({"engine": "approle", "mount": mount}));
+    let (target, first) = role(&bao, &connector, &mount, json!({})).await;
+    let wrong = Material { username: first.material.username.clone(), secret: SecretValue::from("never-was-marker") };
+    let call = bao.call();
+    // A success among them ends the count.
+    for material in [&wrong, &wrong, &wrong, &wrong, &first.material, &wrong, &wrong, &wrong, &wrong] {
+        let verdict = connector.probe(&call, &target, material, 0).await.unwrap();
+        assert!(!matches!(verdict, Verdict::Unclear(_)), "{verdict:?}");
+    }
+    connector.probe(&call, &target, &wrong, 0).await.unwrap();
+    for material in [&wrong, &first.material] {
+        let verdict = connector.probe(&call, &target, material, 0).await.unwrap();
+        assert!(
+            matches!(verdict, Verdict::Unclear(_)),
+            "the role is locked, and nothing of the value is known: {verdict:?}"
+        );
+    }
+    let failure = connector.verify(&call, &target, &first.material).await.unwrap_err();
+    assert_ne!(failure.kind, ErrorKind::Denied, "{failure}");
 }
