@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::engine::host::{Ask, Host};
 use crate::engine::parked::unreachable;
-use crate::engine::record::{Again, Finding, Reset, ResetStatus, entry, kind, put, read};
+use crate::engine::record::{Again, Finding, Reset, ResetStatus, entry, kind, put};
 use crate::engine::run::Run;
 use crate::engine::step::Tried;
 use crate::engine::{Engine, EngineError};
@@ -37,7 +37,7 @@ impl Engine {
         let key = Key { kind: kind::RESET, id: run.id.0.clone() };
         let record = self.store.get(&key).await?.ok_or_else(|| EngineError::NoReset(run.id.clone()))?;
         let revision = record.revision;
-        let mut reset: Reset = read(record)?;
+        let mut reset = self.with_plan(record).await?;
         let now = self.context.clock.now();
         let before = reset.status;
         if settled && open == 0 && tasks == 0 {
@@ -126,7 +126,7 @@ impl Engine {
 
     pub(crate) async fn carry_out_under(&self, id: &ResetId, fence: Option<&Fence>) -> Result<(), EngineError> {
         let reset = self.reset(id).await?;
-        let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
+        let estate = self.estate(&reset.plan.estate.to_string()).await?;
         let host = self.host(Arc::clone(&estate));
         for mut finding in self.findings(Some(id)).await? {
             if finding.decision.as_ref().is_none_or(|decision| decision.done) {

@@ -245,7 +245,11 @@ impl Conductor {
                 self.clock.tell(&self.engine, &self.run, &self.rotations).await
             }
             Ok(Worked::Behind(step)) => self.fall_behind(index, step),
-            Err(error) if taken(&error) => self.taken(index).await,
+            Err(error) if taken(&error) => {
+                // Who got leave to restart a workload and was stopped before the end of it keeps it from nobody.
+                self.run.restarted(index);
+                self.taken(index).await
+            }
             Err(error) => Err(error),
         }
     }

@@ -52,7 +52,7 @@ impl Engine {
         if reset.status != ResetStatus::Provisional || early {
             return Ok((reset, Reproved::default()));
         }
-        let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
+        let estate = self.estate(&reset.plan.estate.to_string()).await?;
         let host = Arc::new(self.host(Arc::clone(&estate)));
         let run = Arc::new(Run::new(
             reset.clone(),

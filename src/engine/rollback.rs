@@ -83,7 +83,7 @@ impl Engine {
 
     async fn run_for_rollback(&self, lease: Arc<Lease>, id: &ResetId) -> Result<Arc<Run>, EngineError> {
         let known = self.reset(id).await?;
-        let estate = Arc::new(self.estate(&known.plan.estate.to_string()).await?);
+        let estate = self.estate(&known.plan.estate.to_string()).await?;
         let run = Run::new(
             known,
             Arc::clone(&estate),
