@@ -23,8 +23,13 @@ impl Engine {
     /// After a run: strangers at the issuers, the reset's status, and the due re-proofs.
     pub(crate) async fn sum_up(&self, run: &Run, rotations: &[Rotation]) -> Result<Reset, EngineError> {
         let mut change = Change::default();
-        let settled = run.members.iter().zip(rotations).all(|(member, rotation)| match rotation.state {
-            State::Settled { .. } => member.places().all(|place| rotation.facts.delivered.contains(&place.at)),
+        let all = run.members.iter().zip(rotations).enumerate();
+        let settled = all.into_iter().all(|(index, (member, rotation))| match rotation.state {
+            // What another reset rotated since is that one's to deliver.
+            State::Settled { .. } => {
+                let mine = run.expected(index).is_some();
+                !mine || member.places().all(|place| rotation.facts.delivered.contains(&place.at))
+            }
             State::Superseded { .. } => true,
             _ => false,
         });
@@ -259,6 +264,8 @@ pub struct Reproved {
     pub alive: Vec<Ref>,
     /// Could not be tried, with the reason.
     pub unclear: Vec<(Ref, String)>,
+    /// Something is alive at their issuers that was not when they were swept: each has a finding.
+    pub joined: Vec<Ref>,
 }
 
 impl Reproved {

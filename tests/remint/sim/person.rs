@@ -71,6 +71,8 @@ impl Person {
                         self.resurrect(stage, &id, dice).await;
                     }
                 }
+                // What was sent forward moves without another word, and the reset stays aborted.
+                ResetStatus::Aborted if self.moves(&id).await => {}
                 ResetStatus::Resting | ResetStatus::Aborted if dice.permille(if quiet { 500 } else { 40 }) => {
                     self.answered = true;
                     self.answer(stage, &id, dice, quiet).await;
@@ -93,6 +95,18 @@ impl Person {
             return Some(false);
         }
         None
+    }
+
+    /// Is something of an aborted reset on its way, after somebody sent it forward?
+    async fn moves(&self, id: &ResetId) -> bool {
+        let reset = self.engine.reset(id).await.unwrap();
+        let sent = |record: &RotationRecord| {
+            reset.standstill.as_ref().is_some_and(|standstill| standstill.forward.contains(&record.credential))
+        };
+        let rotations = self.engine.rotations(id).await.unwrap();
+        let parked =
+            |record: &RotationRecord| matches!(record.rotation.state, State::Parked { .. } | State::RolledBack);
+        !rotations.iter().any(parked) && rotations.iter().any(|record| sent(record) && !record.rotation.state.rests())
     }
 
     /// What did not come to an end, and should.
