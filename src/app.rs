@@ -277,7 +277,11 @@ impl App {
         let mut eras = Vec::new();
         for record in self.engine.store.list("era", None).await? {
             let era: EraRecord = read(record)?;
-            eras.push(Era { estate: self.engine.estate(&era.estate).await?, from: era.from, until: era.until });
+            eras.push(Era {
+                estate: (*self.engine.estate(&era.estate).await?).clone(),
+                from: era.from,
+                until: era.until,
+            });
         }
         eras.sort_by_key(|era| era.from);
         Ok(History { eras })

@@ -41,6 +41,7 @@ mod look;
 mod outcome;
 pub mod parked;
 pub mod pause;
+pub mod planned;
 pub mod progress;
 mod purge;
 mod quiet;
@@ -68,6 +69,7 @@ pub struct Engine {
     pub progress: broadcast::Sender<Progress>,
     /// What all hosts of this process may use of the systems.
     buckets: Arc<host::Buckets>,
+    shelf: Arc<planned::Shelf>,
     bells: Arc<bell::Bells>,
     /// Somebody owns something else now, or a plan was revised: whoever runs looks at what it owns.
     pub(crate) changed: Arc<Notify>,
@@ -143,6 +145,8 @@ pub enum EngineError {
     NoRecord { kind: &'static str, id: String },
     #[error("the estate {0} that the plan was made from is not in this state")]
     NoEstate(String),
+    #[error("the plan {0} is not in this state, or is not what was written under that name; restore it from a backup")]
+    NoPlan(String),
     #[error(
         "{credential} is owned by reset {reset}, which is not complete; wait for it, or finish it with `remint get rotations` and its next actions"
     )]
@@ -198,6 +202,7 @@ impl Engine {
         ));
         Self {
             buckets,
+            shelf: Arc::default(),
             bells: Arc::default(),
             store,
             escrow,

@@ -81,6 +81,11 @@ struct Run {
     seconds: f64,
     ideal_seconds: f64,
     ratio: f64,
+    /// Until the first call, and after the last one.
+    seconds_before: f64,
+    seconds_after: f64,
+    /// Of what the budgets allow between the two, the share that was made use of.
+    use_of_budget: f64,
     /// The same, killed once in the middle and recovered.
     seconds_recovered: f64,
     calls_per_credential: f64,
@@ -198,6 +203,9 @@ struct Played {
     steps: u64,
     intents: u64,
     entries: u64,
+    before: f64,
+    after: f64,
+    used: f64,
 }
 
 impl Played {
@@ -207,6 +215,9 @@ impl Played {
             seconds: self.took.as_secs_f64(),
             ideal_seconds: self.ideal.as_secs_f64(),
             ratio: self.took.as_secs_f64() / self.ideal.as_secs_f64(),
+            seconds_before: self.before,
+            seconds_after: self.after,
+            use_of_budget: self.used,
             seconds_recovered: recovered.as_secs_f64(),
             calls_per_credential: ratio(self.calls, count(self.credentials)),
             measured_latency_ms: self.latency.as_secs_f64() * 1e3,
@@ -278,7 +289,8 @@ async fn play(
     } else {
         settled(&first, &id, &plan).await?;
     }
-    let took = began.elapsed();
+    let ended = Instant::now();
+    let took = ended.duration_since(began);
     let cpu = process::cpu()?.saturating_sub(before.1);
     let after = store.counts();
     let wrong = town.wrong();
@@ -289,6 +301,7 @@ async fn play(
     let load = town.load();
     let busiest = load.iter().map(|(calls, _)| *calls).max().unwrap_or_default();
     let path = ideal::critical_path(&plan);
+    let (first, last, used) = town.span(budget).ok_or("no call was made")?;
     let budgeted = measured.mul_f64(ratio(busiest, count(budget)));
     Ok(Played {
         took,
@@ -304,6 +317,9 @@ async fn play(
         steps: after.rotations - before.0.rotations,
         intents: after.intents - before.0.intents,
         entries: after.entries - before.0.entries,
+        before: first.saturating_duration_since(began).as_secs_f64(),
+        after: ended.saturating_duration_since(last).as_secs_f64(),
+        used,
     })
 }
 
@@ -335,18 +351,32 @@ fn print(report: &Report) {
         report.credentials, report.systems, report.budget, report.latency_ms
     );
     println!(
-        " {:<8}{:<10}{:>9}{:>9}{:>8}{:>12}{:>8}{:>10}{:>10}",
-        "shape", "store", "seconds", "ideal", "ratio", "recovered", "calls", "cpu ms", "commits"
+        " {:<8}{:<10}{:>9}{:>9}{:>8}{:>8}{:>8}{:>6}{:>12}{:>8}{:>10}{:>10}",
+        "shape",
+        "store",
+        "seconds",
+        "ideal",
+        "ratio",
+        "before",
+        "after",
+        "used",
+        "recovered",
+        "calls",
+        "cpu ms",
+        "commits"
     );
     for sides in &report.shapes {
         for run in &sides.runs {
             println!(
-                " {:<8}{:<10}{:>9.2}{:>9.2}{:>8.3}{:>12.2}{:>8.1}{:>10.2}{:>10}",
+                " {:<8}{:<10}{:>9.2}{:>9.2}{:>8.3}{:>8.2}{:>8.2}{:>6.2}{:>12.2}{:>8.1}{:>10.2}{:>10}",
                 sides.shape,
                 run.store,
                 run.seconds,
                 run.ideal_seconds,
                 run.ratio,
+                run.seconds_before,
+                run.seconds_after,
+                run.use_of_budget,
                 run.seconds_recovered,
                 run.calls_per_credential,
                 run.cpu_ms_per_credential,

@@ -171,15 +171,13 @@ fn what_stays_dark_and_what_is_left_to_people_is_said() {
 
       credential  strategy  mode           goes to                     confirmed by  waits for
       ─────────────────────────────────────────────────────────────────────────────────────────────
-      Wave 1 of 3: 1 credential
+      Wave 1 of 2: 1 credential
       own         overlap   contain, dark
           minted only after Workload/runner is clean, then written to host:own
 
-      Wave 2 of 3: 1 credential
+      Wave 2 of 2: 2 credentials
       ci-token    overlap   rolling, held                              web
           minted only after Workload/runner is clean, then written to host:ci-token
-
-      Wave 3 of 3: 1 credential
       pay-db      overlap   contain        vault:ci/pay-db,            pay           dead: ci-token
                                            vault:copy/pay-db
 
@@ -190,7 +188,7 @@ fn what_stays_dark_and_what_is_left_to_people_is_said() {
       dirty               Credential/paper-key, Workload/runner: no new value is written where it can read, until
                           `remint clean`
 
-    About 5 s for 3 credentials in 3 waves.
+    About 5 s for 3 credentials in 2 waves.
     Plan   PLAN
     Estate ESTATE
     ");

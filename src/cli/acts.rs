@@ -291,8 +291,12 @@ impl Reprove {
                         .unclear
                         .iter()
                         .map(|(credential, why)| [credential.to_string(), "unclear".to_owned(), why.clone()]),
-                );
-            if outcome.alive.is_empty() && outcome.unclear.is_empty() {
+                )
+                .chain(outcome.joined.iter().map(|credential| {
+                    let what = "something else is alive at its issuer: remint get findings, then remint decide";
+                    [credential.to_string(), "refused".to_owned(), what.to_owned()]
+                }));
+            if outcome.alive.is_empty() && outcome.unclear.is_empty() && outcome.joined.is_empty() {
                 say(&format!("All {} old values were refused again.", outcome.refused.len()));
             } else {
                 data(&table(["credential", "old value", "what that means"], rows));

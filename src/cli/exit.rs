@@ -111,7 +111,8 @@ fn of(error: &EngineError) -> Exit {
         | EngineError::Ledger(_)
         | EngineError::Gone(_)
         | EngineError::Unsealed(_)
-        | EngineError::NoEstate(_) => Exit::Failed,
+        | EngineError::NoEstate(_)
+        | EngineError::NoPlan(_) => Exit::Failed,
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::engine::host::{Ask, Host};
 use crate::engine::parked::unreachable;
-use crate::engine::record::{Again, Finding, Reset, ResetStatus, entry, kind, put, read};
+use crate::engine::record::{Again, Finding, Reset, ResetStatus, entry, kind, put};
 use crate::engine::run::Run;
 use crate::engine::step::Tried;
 use crate::engine::{Engine, EngineError};
@@ -23,8 +23,13 @@ impl Engine {
     /// After a run: strangers at the issuers, the reset's status, and the due re-proofs.
     pub(crate) async fn sum_up(&self, run: &Run, rotations: &[Rotation]) -> Result<Reset, EngineError> {
         let mut change = Change::default();
-        let settled = run.members.iter().zip(rotations).all(|(member, rotation)| match rotation.state {
-            State::Settled { .. } => member.places().all(|place| rotation.facts.delivered.contains(&place.at)),
+        let all = run.members.iter().zip(rotations).enumerate();
+        let settled = all.into_iter().all(|(index, (member, rotation))| match rotation.state {
+            // What another reset rotated since is that one's to deliver.
+            State::Settled { .. } => {
+                let mine = run.expected(index).is_some();
+                !mine || member.places().all(|place| rotation.facts.delivered.contains(&place.at))
+            }
             State::Superseded { .. } => true,
             _ => false,
         });
@@ -37,7 +42,7 @@ impl Engine {
         let key = Key { kind: kind::RESET, id: run.id.0.clone() };
         let record = self.store.get(&key).await?.ok_or_else(|| EngineError::NoReset(run.id.clone()))?;
         let revision = record.revision;
-        let mut reset: Reset = read(record)?;
+        let mut reset = self.with_plan(record).await?;
         let now = self.context.clock.now();
         let before = reset.status;
         if settled && open == 0 && tasks == 0 {
@@ -126,7 +131,7 @@ impl Engine {
 
     pub(crate) async fn carry_out_under(&self, id: &ResetId, fence: Option<&Fence>) -> Result<(), EngineError> {
         let reset = self.reset(id).await?;
-        let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
+        let estate = self.estate(&reset.plan.estate.to_string()).await?;
         let host = self.host(Arc::clone(&estate));
         for mut finding in self.findings(Some(id)).await? {
             if finding.decision.as_ref().is_none_or(|decision| decision.done) {
@@ -259,6 +264,8 @@ pub struct Reproved {
     pub alive: Vec<Ref>,
     /// Could not be tried, with the reason.
     pub unclear: Vec<(Ref, String)>,
+    /// Something is alive at their issuers that was not when they were swept: each has a finding.
+    pub joined: Vec<Ref>,
 }
 
 impl Reproved {

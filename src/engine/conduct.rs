@@ -54,7 +54,7 @@ impl Engine {
         if !may_go_on(&reset)? {
             return Ok(reset);
         }
-        let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
+        let estate = self.estate(&reset.plan.estate.to_string()).await?;
         self.conduct(reset, owners, estate, lease).await
     }
 

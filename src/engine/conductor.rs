@@ -245,7 +245,11 @@ impl Conductor {
                 self.clock.tell(&self.engine, &self.run, &self.rotations).await
             }
             Ok(Worked::Behind(step)) => self.fall_behind(index, step),
-            Err(error) if taken(&error) => self.taken(index).await,
+            Err(error) if taken(&error) => {
+                // Who got leave to restart a workload and was stopped before the end of it keeps it from nobody.
+                self.run.restarted(index);
+                self.taken(index).await
+            }
             Err(error) => Err(error),
         }
     }
@@ -260,12 +264,18 @@ impl Conductor {
             let missing = |rotation: &Rotation| {
                 self.run.places(member).iter().any(|place| !rotation.facts.delivered.contains(&place.at))
             };
-            if !matches!(self.rotations[index].state, State::Settled { .. }) || !missing(&self.rotations[index]) {
+            // What another reset rotated since is delivered by that one, with its own value.
+            let mine = self.run.expected(index).is_some();
+            if !mine
+                || !matches!(self.rotations[index].state, State::Settled { .. })
+                || !missing(&self.rotations[index])
+            {
                 continue;
             }
             let mut task = Task::new(Arc::clone(&self.run), index, self.rotations[index].facts.clone());
             let places = match step::held_back(&mut task).await {
                 Ok(places) => places,
+                Err(Stop::Broken(error)) if taken(&error) => continue,
                 Err(Stop::Broken(error)) => return Err(error),
                 // It stays held back, and the reset open; the next run tries again.
                 Err(stop) => {
@@ -275,6 +285,7 @@ impl Conductor {
             };
             match step::restart(&mut task, member.dirty_consumers.clone()).await {
                 Ok(()) => task.close_rest(),
+                Err(Stop::Broken(error)) if taken(&error) => continue,
                 Err(Stop::Broken(error)) => return Err(error),
                 Err(stop) => {
                     tracing::warn!(credential = %member.credential, ?stop, "what reads a held-back place was not restarted");
@@ -287,7 +298,10 @@ impl Conductor {
             change.puts.push(record(&self.run, index, &next)?);
             let now = self.run.context.clock.now();
             change.entries.push(entry("held-back.delivered", now, Some(&self.run.id), Some(&member.credential), &body));
-            self.run.commit(change).await?;
+            match self.run.commit_of(index, change).await {
+                Err(error) if taken(&error) => continue,
+                done => done?,
+            }
             self.rotations[index] = next;
         }
         Ok(())

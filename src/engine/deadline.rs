@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::engine::planned::Planned;
 use jiff::Timestamp;
 use remint_core::machine::Rotation;
-use remint_core::plan::Plan;
 use remint_core::step::Step;
 use serde_json::json;
 
@@ -16,7 +16,7 @@ use crate::store::{Change, Key, Rule};
 
 /// One run's clock.
 pub(crate) struct Clock {
-    plan: Plan,
+    plan: Planned,
     measured: Measured,
     began: Timestamp,
     told: Option<Timestamp>,
@@ -25,7 +25,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn new(plan: Plan, began: Timestamp) -> Self {
+    pub(crate) fn new(plan: Planned, began: Timestamp) -> Self {
         Self { plan, measured: Measured::default(), began, told: None, kept: None, late: false }
     }
 

@@ -47,7 +47,7 @@ impl Engine {
         let known = self.reset(reset).await?;
         let index = known.plan.members.iter().position(|member| member.credential == *credential);
         let index = index.ok_or_else(|| EngineError::Refused(format!("{credential} is not part of reset {reset}")))?;
-        let estate = Arc::new(self.estate(&known.plan.estate.to_string()).await?);
+        let estate = self.estate(&known.plan.estate.to_string()).await?;
         let run = Arc::new(Run::new(
             known,
             Arc::clone(&estate),

@@ -18,6 +18,7 @@ use remint_core::step::{Path, Step};
 use remint_evidence_format::ledger::{PLAN_SHA256, REVISED};
 use serde_json::json;
 
+use crate::engine::planned::Planned;
 use crate::engine::record::{
     Approval, IntentRecord, Owner, Reset, ResetStatus, Revision, RotationRecord, Urgency, entry, kind, put, read,
 };
@@ -105,7 +106,7 @@ impl Engine {
         let key = Key { kind: kind::RESET, id: id.0.clone() };
         let stored = self.store.get(&key).await?.ok_or_else(|| EngineError::NoReset(id.clone()))?;
         let at = stored.revision;
-        let mut reset: Reset = read(stored)?;
+        let mut reset = self.with_plan(stored).await?;
         let Some(revision) = reset.revision.take() else {
             return Err(EngineError::Refused(format!("no revision of reset {id} waits for approval")));
         };
@@ -158,7 +159,9 @@ impl Engine {
             "grade": "recorded", PLAN_SHA256: plan_hash(&revision.plan),
         });
         change.entries.push(entry(REVISED, now, Some(id), None, &body));
-        reset.plan = revision.plan;
+        reset.plan = Planned::of(revision.plan);
+        self.keep_plan(&reset.plan);
+        change.puts.push(reset.plan.put()?);
         reset.urgency = reset.urgency.max(Urgency::of(&reset.plan));
         reset.approval = Some(Approval { by: by.to_owned(), at: now, digest, grade: "recorded".to_owned() });
         reset.status = ResetStatus::Running;

@@ -1,5 +1,7 @@
 //! What the engine's records say: resets, rotations, findings, tasks, estates.
 
+use std::sync::Arc;
+
 use remint_contract::ResetId;
 use remint_core::estate::Estate;
 
@@ -22,14 +24,7 @@ impl Engine {
     pub async fn reset(&self, id: &ResetId) -> Result<Reset, EngineError> {
         let key = Key { kind: kind::RESET, id: id.0.clone() };
         let record = self.store.get(&key).await?.ok_or_else(|| EngineError::NoReset(id.clone()))?;
-        Ok(read(record)?)
-    }
-
-    /// An estate by its digest.
-    pub async fn estate(&self, digest: &str) -> Result<Estate, EngineError> {
-        let key = Key { kind: kind::ESTATE, id: digest.to_owned() };
-        let record = self.store.get(&key).await?.ok_or_else(|| EngineError::NoEstate(digest.to_owned()))?;
-        Ok(read(record)?)
+        self.with_plan(record).await
     }
 
     /// The estate that is active now, when one was activated.
@@ -37,7 +32,7 @@ impl Engine {
         let key = Key { kind: "active", id: "estate".to_owned() };
         let Some(record) = self.store.get(&key).await? else { return Ok(None) };
         let digest: String = read(record)?;
-        self.estate(&digest).await.map(Some)
+        Ok(Some(Arc::unwrap_or_clone(self.estate(&digest).await?)))
     }
 
     /// All findings of a reset, or of all.
@@ -54,7 +49,10 @@ impl Engine {
 
     /// All resets, oldest first.
     pub async fn resets(&self) -> Result<Vec<Reset>, EngineError> {
-        let records = self.store.list(kind::RESET, None).await?;
-        records.into_iter().map(|record| Ok(read(record)?)).collect()
+        let mut resets = Vec::new();
+        for record in self.store.list(kind::RESET, None).await? {
+            resets.push(self.with_plan(record).await?);
+        }
+        Ok(resets)
     }
 }

@@ -10,14 +10,14 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use remint_contract::{Ref, ResetId, Strategy};
 use remint_core::machine::{Rotation, State};
-use remint_core::plan::Member;
+use remint_core::plan::{Member, Plan};
 use remint_core::step::{Path, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::engine::record::{Reset, ResetStatus, RotationRecord, kind};
+use crate::engine::record::{Owner, Reset, ResetStatus, RotationRecord, kind, put};
 use crate::engine::{Engine, EngineError, Progress};
-use crate::store::Key;
+use crate::store::{Change, Key, Rule};
 
 /// Why a reset stands still.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,32 +152,59 @@ impl Engine {
         self.tell(Progress::Standstill { reset: id.clone(), word, reason, at });
     }
 
-    /// Sends members of an aborted reset forward: one, or all that are half done. Of any other reset nothing is changed.
+    /// Sends members of an aborted reset forward: one, or all that are half done; with them what they wait for, begun or
+    /// not. Of any other reset nothing is changed.
     ///
     /// # Errors
-    /// The store failed.
+    /// What the one member waits for is another reset's by now, or the store failed.
     pub async fn forward(&self, id: &ResetId, only: Option<&Ref>) -> Result<usize, EngineError> {
-        if self.reset(id).await?.status != ResetStatus::Aborted {
+        let reset = self.reset(id).await?;
+        if reset.status != ResetStatus::Aborted {
             return Ok(0);
         }
-        let half: Vec<Ref> = self
-            .rotations(id)
-            .await?
-            .into_iter()
-            .filter(|record| only.is_none_or(|only| *only == record.credential) && half_done(&record.rotation))
-            .map(|record| record.credential)
-            .collect();
-        let names: Vec<String> = half.iter().map(ToString::to_string).collect();
-        let count = half.len();
-        let told = self.change_reset(id, "reset.forward", |reset| {
+        let records = self.rotations(id).await?;
+        let owners = self.owners().await?;
+        let elsewhere = |index: &usize| owners.get(&records[*index].credential).filter(|(owner, _)| owner.reset != *id);
+        let (mut sent, mut half) = (BTreeSet::new(), 0);
+        for (index, record) in records.iter().enumerate() {
+            if only.is_some_and(|only| *only != record.credential) || !half_done(&record.rotation) {
+                continue;
+            }
+            let along = with_what_it_waits_for(&reset.plan, &records, index);
+            let stops =
+                along.iter().filter(|other| **other != index).find_map(|other| Some((*other, elsewhere(other)?)));
+            match stops {
+                None => {
+                    half += 1;
+                    sent.extend(along);
+                }
+                Some((other, (owner, _))) if only.is_some() => {
+                    return Err(EngineError::Refused(format!(
+                        "{} waits for {}, which reset {} has by now; send it forward when that has ended, or roll it back",
+                        record.credential, records[other].credential, owner.reset
+                    )));
+                }
+                Some(_) => {}
+            }
+        }
+        let names: Vec<String> = sent.iter().map(|&index| records[index].credential.to_string()).collect();
+        let mut rows = Vec::new();
+        for record in sent.iter().map(|&index| &records[index]) {
+            // What was not begun was let go at the abort.
+            if !owners.contains_key(&record.credential) {
+                let row = Owner { reset: id.clone() };
+                rows.push(put(kind::OWNER, record.credential.to_string(), &id.0, &row, Rule::Insert)?);
+            }
+        }
+        let told = self.change_reset_and(id, "reset.forward", Change { puts: rows, ..Change::default() }, |reset| {
             if let Some(standstill) = &mut reset.standstill {
-                standstill.forward.extend(half);
+                standstill.forward.extend(sent.iter().map(|&index| records[index].credential.clone()));
             }
             Ok(json!({ "credentials": names }))
         });
         told.await?;
         self.ring(id).await?;
-        Ok(count)
+        Ok(half)
     }
 
     /// The owner rows that an aborted reset does not need any more: of what was not begun, and of what is settled.
@@ -194,6 +221,26 @@ impl Engine {
             .map(|(member, _)| Key { kind: kind::OWNER, id: member.credential.to_string() })
             .collect()
     }
+}
+
+/// A member, and every other one with a step that has not ended and must come before a step that this one, or what it
+/// waits for, has still to do.
+fn with_what_it_waits_for(plan: &Plan, records: &[RotationRecord], member: usize) -> BTreeSet<usize> {
+    let open = |(member, step): (usize, Step)| {
+        let rotation = &records[member].rotation;
+        let over = matches!(rotation.state, State::Settled { .. } | State::Superseded { .. });
+        !over && !rotation.facts.ended.contains(&step) && plan.members[member].steps().contains(&step)
+    };
+    let mut found = BTreeSet::from([member]);
+    let mut next = vec![member];
+    while let Some(member) = next.pop() {
+        for precedence in plan.precedences.iter().filter(|precedence| precedence.after.0 == member) {
+            if open(precedence.after) && open(precedence.before) && found.insert(precedence.before.0) {
+                next.push(precedence.before.0);
+            }
+        }
+    }
+    found
 }
 
 /// Begun, and not settled.

@@ -26,11 +26,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::engine::host::{Ask, Host};
+use crate::engine::planned::Planned;
 use crate::engine::record::{
     Approval, Finding, IntentOutcome, IntentRecord, Reset, ResetStatus, RotationRecord, TaskRecord, Urgency, entry,
     kind, put, read,
 };
-use crate::engine::reset::plan_hash;
 use crate::engine::step::finding_id;
 use crate::engine::{Engine, EngineError};
 use crate::store::{Change, Key, Rule};
@@ -131,11 +131,11 @@ impl Engine {
         let mut known = self.active_estate().await?.unwrap_or_default();
         for reset in open {
             let planned = self.estate(&reset.plan.estate.to_string()).await?;
-            for (name, system) in planned.systems {
-                known.systems.entry(name).or_insert(system);
+            for (name, system) in &planned.systems {
+                known.systems.entry(name.clone()).or_insert_with(|| system.clone());
             }
-            for (name, credential) in planned.credentials {
-                known.credentials.entry(name).or_insert(credential);
+            for (name, credential) in &planned.credentials {
+                known.credentials.entry(name.clone()).or_insert_with(|| credential.clone());
             }
         }
         Ok(known)
@@ -410,7 +410,7 @@ impl Engine {
                 Approval { by: by.to_owned(), at: now, digest: digest.clone(), grade: "recorded".to_owned() };
             let reset = Reset {
                 id: own.clone(),
-                plan,
+                plan: Planned::of(plan),
                 reason: "the log was begun anew".to_owned(),
                 requested_by: by.to_owned(),
                 requested_at: now,
@@ -425,9 +425,10 @@ impl Engine {
                 again: None,
             };
             change.puts.push(put(kind::ESTATE, estate.digest().to_string(), "", estate, Rule::Upsert)?);
+            change.puts.push(reset.plan.put()?);
             change.puts.push(put(kind::RESET, own.0.clone(), &own.0, &reset, Rule::Insert)?);
             let body =
-                json!({ "approved-by": by, "plan": digest, "grade": "recorded", PLAN_SHA256: plan_hash(&reset.plan) });
+                json!({ "approved-by": by, "plan": digest, "grade": "recorded", PLAN_SHA256: reset.plan.hash() });
             change.entries.push(entry(STARTED, now, Some(&own), None, &body));
             change.entries.push(entry("reset.recovered", now, Some(&own), None, gap));
             change.entries.extend(own_entries);

@@ -12,13 +12,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::engine::pause::Standstill;
+use crate::engine::planned::Planned;
 use crate::store::{Key, Put, Record, Rule, StoreError};
 
 /// One reset: what was asked, what was approved, and where it stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reset {
+pub struct Reset<P = Planned> {
     pub id: ResetId,
-    pub plan: Plan,
+    /// In the record, the name of the plan's own record.
+    pub plan: P,
     pub reason: String,
     pub requested_by: String,
     pub requested_at: Timestamp,
@@ -45,6 +47,28 @@ pub struct Reset {
     /// When the daemon tries again what could not be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<Again>,
+}
+
+impl Reset<String> {
+    /// The same, with the plan that it names.
+    pub(crate) fn with(self, plan: Planned) -> Reset {
+        Reset {
+            id: self.id,
+            plan,
+            reason: self.reason,
+            requested_by: self.requested_by,
+            requested_at: self.requested_at,
+            approval: self.approval,
+            status: self.status,
+            urgency: self.urgency,
+            exposed_at: self.exposed_at,
+            revision: self.revision,
+            cleaned: self.cleaned,
+            reproofs: self.reproofs,
+            standstill: self.standstill,
+            again: self.again,
+        }
+    }
 }
 
 /// The next automatic try.
@@ -222,6 +246,8 @@ pub mod kind {
     pub const TASK: &str = "task";
     pub const OWNER: &str = "owner";
     pub const ESTATE: &str = "estate";
+    /// Named by the hash of its bytes.
+    pub const PLAN: &str = "plan";
     pub const EXCEPTION: &str = "exception";
     /// Rung whenever something was said of a reset.
     pub const SIGNAL: &str = "signal";

@@ -1,4 +1,5 @@
-//! Re-proof: the dead are tried again, later. Refused at the last one makes a settlement final; accepted reopens it.
+//! Re-proof: the dead are tried again, later, and the issuers listed again. Refused at the last one makes a settlement
+//! final; accepted reopens it, and so does what arrived meanwhile.
 
 use std::sync::Arc;
 
@@ -9,11 +10,12 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::engine::close::Reproved;
+use crate::engine::effect::{Stop, Task};
 use crate::engine::lease::Lease;
 use crate::engine::outcome::{graded, record};
 use crate::engine::record::{Reset, ResetStatus, RotationRecord, entry, kind, put};
 use crate::engine::run::Run;
-use crate::engine::step::{Tried, try_old};
+use crate::engine::step::{Tried, arrivals, try_old};
 use crate::engine::{Engine, EngineError};
 use crate::store::{Change, Rule};
 
@@ -52,7 +54,7 @@ impl Engine {
         if reset.status != ResetStatus::Provisional || early {
             return Ok((reset, Reproved::default()));
         }
-        let estate = Arc::new(self.estate(&reset.plan.estate.to_string()).await?);
+        let estate = self.estate(&reset.plan.estate.to_string()).await?;
         let host = Arc::new(self.host(Arc::clone(&estate)));
         let run = Arc::new(Run::new(
             reset.clone(),
@@ -76,7 +78,8 @@ impl Engine {
         for (known, answer) in records.iter().zip(&tried) {
             outcome.file(known.credential.clone(), answer);
         }
-        let all = outcome.alive.is_empty() && outcome.unclear.is_empty();
+        self.arrived(&run, &records, &mut outcome, &mut change).await?;
+        let all = outcome.alive.is_empty() && outcome.unclear.is_empty() && outcome.joined.is_empty();
         for (known, answer) in records.iter().zip(&tried) {
             let event = match answer {
                 Tried::Refused if all => Event::Reproved { last },
@@ -105,7 +108,7 @@ impl Engine {
         }
         if all {
             reset.reproofs.drain(..reset.reproofs.len().min(1));
-        } else if !outcome.alive.is_empty() {
+        } else if !outcome.alive.is_empty() || !outcome.joined.is_empty() {
             reset.status = ResetStatus::Resting;
         }
         change.puts.push(put(kind::RESET, id.0.clone(), &id.0, &reset, Rule::Upsert)?);
@@ -115,6 +118,35 @@ impl Engine {
             reset = self.finish(&run, reset, &records).await?;
         }
         Ok((reset, outcome))
+    }
+
+    /// What lives at the issuers of this reset's own members and did not when they were swept.
+    async fn arrived(
+        &self,
+        run: &Arc<Run>,
+        records: &[RotationRecord],
+        outcome: &mut Reproved,
+        change: &mut Change,
+    ) -> Result<(), EngineError> {
+        let owners = self.owners().await?;
+        for known in records.iter().filter(|known| matches!(known.rotation.state, State::Settled { last: false })) {
+            if owners.get(&known.credential).is_none_or(|(owner, _)| owner.reset != run.id) {
+                continue;
+            }
+            let mut task = Task::new(Arc::clone(run), known.index, known.rotation.facts.clone());
+            match arrivals(&mut task).await {
+                Ok(0) => {}
+                Ok(_) => {
+                    outcome.joined.push(known.credential.clone());
+                    change.puts.append(&mut task.pending.puts);
+                    change.entries.append(&mut task.pending.entries);
+                }
+                Err(Stop::Broken(error)) => return Err(error),
+                Err(Stop::Failed { what, .. }) => outcome.unclear.push((known.credential.clone(), what)),
+                Err(stop) => outcome.unclear.push((known.credential.clone(), format!("{stop:?}"))),
+            }
+        }
+        Ok(())
     }
 
     /// Closes the entries, forgets the escrow and lets the credentials go, in one change: a reset is complete exactly when

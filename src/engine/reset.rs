@@ -11,6 +11,7 @@ use remint_core::machine::{Event, Rotation, State};
 use remint_core::plan::Plan;
 use serde_json::json;
 
+use crate::engine::planned::Planned;
 use crate::engine::record::{
     Approval, Attestation, Decision, DecisionWord, Finding, Reset, ResetStatus, RotationRecord, TaskRecord, Urgency,
     entry, kind, put, read,
@@ -65,7 +66,7 @@ impl Engine {
         }
         let reset = Reset {
             id: request.id,
-            plan: request.plan,
+            plan: Planned::of(request.plan),
             reason: request.reason,
             requested_by: request.by,
             requested_at: request.at,
@@ -82,6 +83,8 @@ impl Engine {
         let scope = reset.id.0.clone();
         let mut change = Change::default();
         change.puts.push(put(kind::RESET, scope.clone(), &scope, &reset, Rule::Insert)?);
+        change.puts.push(reset.plan.put()?);
+        self.keep_plan(&reset.plan);
         change.puts.push(put(kind::ESTATE, reset.plan.estate.to_string(), "", &request.estate, Rule::Upsert)?);
         for (index, member) in reset.plan.members.iter().enumerate() {
             let record = RotationRecord {
@@ -153,17 +156,18 @@ impl Engine {
         if known.status != ResetStatus::Requested && known.revision.is_some() {
             return self.approve_revision(id, by).await;
         }
-        let approved = self.change_reset(id, STARTED, |reset| {
-            if reset.status != ResetStatus::Requested {
-                return Err(EngineError::Refused(format!("reset {id} does not wait for approval")));
-            }
-            let digest = reset.plan.digest.to_string();
-            reset.approval =
-                Some(Approval { by: by.to_owned(), at: now, digest: digest.clone(), grade: "recorded".to_owned() });
-            reset.status = ResetStatus::Running;
-            Ok(json!({ "approved-by": by, "plan": digest, "grade": "recorded", PLAN_SHA256: plan_hash(&reset.plan) }))
-        })
-        .await?;
+        let approved = self
+            .change_reset(id, STARTED, |reset| {
+                if reset.status != ResetStatus::Requested {
+                    return Err(EngineError::Refused(format!("reset {id} does not wait for approval")));
+                }
+                let digest = reset.plan.digest.to_string();
+                reset.approval =
+                    Some(Approval { by: by.to_owned(), at: now, digest: digest.clone(), grade: "recorded".to_owned() });
+                reset.status = ResetStatus::Running;
+                Ok(json!({ "approved-by": by, "plan": digest, "grade": "recorded", PLAN_SHA256: reset.plan.hash() }))
+            })
+            .await?;
         self.claim(id).await?;
         Ok(approved)
     }
@@ -171,6 +175,7 @@ impl Engine {
     /// Says no; the credentials have no owner any more.
     pub async fn reject(&self, id: &ResetId, by: &str, reason: &str) -> Result<Reset, EngineError> {
         let freed = self.owned_by(id).await?;
+        let freed = Change { deletes: freed, ..Change::default() };
         self.change_reset_and(id, "reset.rejected", freed, |reset| {
             if reset.status != ResetStatus::Requested {
                 return Err(EngineError::Refused(format!(
@@ -265,23 +270,35 @@ impl Engine {
     }
 
     async fn retry_some(&self, id: &ResetId, wanted: impl Fn(&RotationRecord) -> bool) -> Result<usize, EngineError> {
+        let moved = loop {
+            match self.retry_once(id, &wanted).await {
+                // A run moved one of them meanwhile, and what that wrote counts.
+                Err(EngineError::Store(StoreError::Stale { .. })) => {}
+                done => break done?,
+            }
+        };
+        self.wake(id).await?;
+        Ok(moved)
+    }
+
+    async fn retry_once(&self, id: &ResetId, wanted: &impl Fn(&RotationRecord) -> bool) -> Result<usize, EngineError> {
         let reset = self.reset(id).await?;
         let mut change = Change::default();
-        let mut moved = 0;
-        for record in self.rotations(id).await? {
+        for stored in self.store.list(kind::ROTATION, Some(&id.0)).await? {
+            let revision = stored.revision;
+            let record: RotationRecord = read(stored)?;
             if !wanted(&record) || !matches!(record.rotation.state, State::Parked { .. } | State::RolledBack) {
                 continue;
             }
             let (rotation, _) = record.rotation.on(&reset.plan.members[record.index], &Event::Retry)?;
             let now = self.context.clock.now();
             let next = RotationRecord { rotation, since: now, ..record };
-            change.puts.push(put(kind::ROTATION, next.key().id, &id.0, &next, Rule::Upsert)?);
+            change.puts.push(put(kind::ROTATION, next.key().id, &id.0, &next, Rule::Revision(revision))?);
             let body = json!({ "event": "retry", "state": next.rotation.state.to_string() });
             change.entries.push(entry("rotation.moved", now, Some(id), Some(&next.credential), &body));
-            moved += 1;
         }
+        let moved = change.puts.len();
         self.store.commit(change).await?;
-        self.wake(id).await?;
         Ok(moved)
     }
 
@@ -292,7 +309,7 @@ impl Engine {
         loop {
             let Some(record) = self.store.get(&key).await? else { return Ok(()) };
             let revision = record.revision;
-            let mut reset: Reset = read(record)?;
+            let mut reset = self.with_plan(record).await?;
             if reset.status != ResetStatus::Resting {
                 return Ok(());
             }
@@ -311,25 +328,27 @@ impl Engine {
         word: &str,
         change: impl FnOnce(&mut Reset) -> Result<serde_json::Value, EngineError>,
     ) -> Result<Reset, EngineError> {
-        self.change_reset_and(id, word, Vec::new(), change).await
+        self.change_reset_and(id, word, Change::default(), change).await
     }
 
-    async fn change_reset_and(
+    /// The same, with more in the same change.
+    pub(crate) async fn change_reset_and(
         &self,
         id: &ResetId,
         word: &str,
-        deletes: Vec<Key>,
+        more: Change,
         change: impl FnOnce(&mut Reset) -> Result<serde_json::Value, EngineError>,
     ) -> Result<Reset, EngineError> {
         let key = Key { kind: kind::RESET, id: id.0.clone() };
         let record = self.store.get(&key).await?.ok_or_else(|| EngineError::NoReset(id.clone()))?;
         let revision = record.revision;
-        let mut reset: Reset = read(record)?;
+        let mut reset = self.with_plan(record).await?;
         let body = change(&mut reset)?;
         let now = self.context.clock.now();
-        let puts = vec![put(kind::RESET, id.0.clone(), &id.0, &reset, Rule::Revision(revision))?];
-        let entries = vec![entry(word, now, Some(id), None, &body)];
-        self.store.commit(Change { puts, deletes, entries, ..Change::default() }).await?;
+        let mut all = more;
+        all.puts.push(put(kind::RESET, id.0.clone(), &id.0, &reset, Rule::Revision(revision))?);
+        all.entries.push(entry(word, now, Some(id), None, &body));
+        self.store.commit(all).await?;
         Ok(reset)
     }
 }

@@ -1,21 +1,20 @@
 //! Rollback: a parked rotation goes back to its old version, before that was stopped or killed. The credential stays open.
 //!
 //! Flow: [`Engine::rollback`] first records that the new version is given up, then has readers see the old value again and
-//! consumers use it, and kills the new version last. What could not be brought back is said, and the same command tries
+//! consumers use it, and kills the new version last, where it was never sent anywhere. What could not be brought back is said, and the same command tries
 //! it again; `retry` goes forward instead, with a third version.
 //!
-//! Guarantees: nothing that was disabled or revoked is enabled again; no consumer loses its value, because the new version
-//! is killed only when every consumer is seen on the old one; a given-up version that still lives is killed with the old
-//! one at the latest.
+//! Guarantees: nothing that was disabled or revoked is enabled again; no consumer loses its value, because a new version
+//! that was sent to a place stays alive: the write may land after it was given up. It is killed with the old one.
 //!
 //! Errors: refused, with the reason, where only forward is safe.
 
 use std::sync::{Arc, PoisonError};
 
 use remint_contract::{ConfirmGrade, Ref, ResetId, Strategy, Verb};
-use remint_core::machine::{Event, State, Version};
+use remint_core::machine::{Event, Rotation, State, Version};
 use remint_core::plan::Member;
-use remint_core::step::Course;
+use remint_core::step::{Course, Step};
 use serde::Serialize;
 use serde_json::json;
 
@@ -67,7 +66,7 @@ impl Engine {
         }
         let mut back = Vec::new();
         for record in wanted {
-            match (safe(&run, record), only) {
+            match (safe(&run, &records, record), only) {
                 (Ok(()), _) => back.push(self.take_back(&run, record, words).await?),
                 (Err(why), Some(only)) => return Err(EngineError::Refused(format!("{only} does not go back: {why}"))),
                 (Err(_), None) => {}
@@ -83,7 +82,7 @@ impl Engine {
 
     async fn run_for_rollback(&self, lease: Arc<Lease>, id: &ResetId) -> Result<Arc<Run>, EngineError> {
         let known = self.reset(id).await?;
-        let estate = Arc::new(self.estate(&known.plan.estate.to_string()).await?);
+        let estate = self.estate(&known.plan.estate.to_string()).await?;
         let run = Run::new(
             known,
             Arc::clone(&estate),
@@ -116,6 +115,7 @@ impl Engine {
         let member = &run.members[record.index];
         let mut task = Task::new(Arc::clone(run), record.index, record.rotation.facts.clone());
         let mut rotation = record.rotation.clone();
+        let sent = was_sent(member, &rotation);
         if matches!(rotation.state, State::Parked { .. }) {
             rotation = rotation.on(member, &Event::RolledBack)?.0;
             // What was to be written is written no more; what was sent has been answered, or asked about.
@@ -131,8 +131,8 @@ impl Engine {
         let given_up = rotation.facts.also.clone();
         task.facts = rotation.facts;
         let Some(old) = task.facts.old.clone() else { return Err(EngineError::Gone(record.credential.clone())) };
-        let mut body = json!({ "event": "withdrawn", "versions": ids(&given_up), "by": by });
-        let unfinished = match step::back(&mut task, &old, &given_up).await {
+        let mut body = json!({ "event": "withdrawn", "versions": ids(&given_up), "killed": !sent, "by": by });
+        let unfinished = match step::back(&mut task, &old, &given_up, sent).await {
             Ok(()) => None,
             Err(Stop::Broken(error)) => return Err(error),
             Err(stop) => Some(sentence(stop)),
@@ -145,6 +145,16 @@ impl Engine {
         task.flush().await.map_err(broken)?;
         Ok(Back { credential: record.credential.clone(), unfinished })
     }
+}
+
+/// Was the new version sent to a place, or may it have been?
+fn was_sent(member: &Member, rotation: &Rotation) -> bool {
+    let at = |step: Step| member.steps().iter().position(|other| *other == step);
+    let begun = match rotation.state.step() {
+        Some(step) => at(Step::Deliver).is_none_or(|deliver| at(step).is_none_or(|step| step >= deliver)),
+        None => true,
+    };
+    begun || !rotation.facts.delivered.is_empty()
 }
 
 fn told(run: &Run, credential: &Ref, body: &serde_json::Value) -> remint_evidence_format::Draft {
@@ -161,7 +171,7 @@ fn open(run: &Run, credential: &Ref) -> Vec<IntentRecord> {
 }
 
 /// May it go back? Otherwise why not, and what else there is.
-fn safe(run: &Run, record: &RotationRecord) -> Result<(), String> {
+fn safe(run: &Run, records: &[RotationRecord], record: &RotationRecord) -> Result<(), String> {
     let member = &run.members[record.index];
     let forward = format!("`remint retry {} --only {}` goes forward", run.id, record.credential);
     let rotation = &record.rotation;
@@ -182,6 +192,16 @@ fn safe(run: &Run, record: &RotationRecord) -> Result<(), String> {
     }
     if rotation.facts.old.is_none() || (rotation.facts.new.is_none() && rotation.facts.also.is_empty()) {
         return Err(format!("nothing new was made for it; `remint abort {}` ends the reset", run.id));
+    }
+    let dies_with = |other: &&RotationRecord| {
+        let document = run.estate.credentials.get(&other.credential);
+        let issued = document.map(|document| &document.issued_by);
+        let minted = other.rotation.facts.new.is_some()
+            || open(run, &other.credential).iter().any(|intent| intent.verb == Verb::Mint);
+        minted && issued.is_some_and(|issued| issued.dies_with_issuer && issued.by.as_ref() == Some(&record.credential))
+    };
+    if let Some(child) = records.iter().find(dies_with) {
+        return Err(format!("{} was minted with the new one, and would die with it; {forward}", child.credential));
     }
     let unknown = |intent: &IntentRecord| matches!(intent.verb, Verb::Mint | Verb::Revoke | Verb::Disable);
     if matches!(rotation.state, State::Parked { .. })

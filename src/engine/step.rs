@@ -32,6 +32,7 @@ pub use mint::own_switch;
 pub(crate) use mint::resolve;
 pub use prove::{Tried, is_stopped, try_old};
 pub use rewrap::left;
+pub(crate) use sweep::arrivals;
 pub use sweep::finding_id;
 
 /// Does one step.

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use remint_contract::{CredentialId, ResetId, Verb};
-use remint_core::machine::{Event, Rotation, State};
+use remint_core::machine::{Event, Rotation, State, Version};
 use remint_core::step::{Path, Step};
 use serde_json::json;
 
@@ -58,10 +58,14 @@ impl Engine {
         for stored in self.store.list(kind::ROTATION, Some(&id.0)).await? {
             let revision = stored.revision;
             let mine: RotationRecord = read(stored)?;
-            if !matches!(mine.rotation.state, State::Planned | State::Queued { .. } | State::Joined { .. }) {
+            let owner = owners.get(&mine.credential);
+            let waits = matches!(mine.rotation.state, State::Planned | State::Queued { .. } | State::Joined { .. });
+            let lost = matches!(mine.rotation.state, State::Waiting { .. } | State::Parked { .. })
+                && owner.is_none_or(|(owner, _)| owner.reset != *id);
+            // What an aborted reset did not begin is anybody's, until somebody sends it forward.
+            if !(waits || lost) || !may_claim(&reset, &mine.credential) {
                 continue;
             }
-            let owner = owners.get(&mine.credential);
             let named = match (&mine.rotation.state, owner) {
                 (State::Joined { with }, _) => Some(with.clone()),
                 (_, Some((owner, _))) => Some(owner.reset.clone()),
@@ -71,7 +75,11 @@ impl Engine {
                 let other = self.other(&named).await?;
                 others.insert(named, other);
             }
-            let next = self.settle_one(&reset, &mine, owner, &others, &mut change)?;
+            let next = if lost {
+                self.regain(&reset, &mine, owner, &others, &mut change).await?
+            } else {
+                self.settle_one(&reset, &mine, owner, &others, &mut change)?
+            };
             if next != mine.rotation {
                 let event = next.state.to_string();
                 let body = json!({ "state": event });
@@ -165,6 +173,47 @@ impl Engine {
         Ok(on(&freed(&mine.rotation)?, Event::Queued { behind: held.reset.clone() })?)
     }
 
+    /// A member that was settled, and is open again because its old value lives, may have been rotated by another reset
+    /// meanwhile: when that one has ended, it is this reset's again, with the value that the other one made.
+    async fn regain(
+        &self,
+        reset: &Reset,
+        mine: &RotationRecord,
+        owner: Option<&(Owner, u64)>,
+        others: &BTreeMap<ResetId, Other>,
+        change: &mut Change,
+    ) -> Result<Rotation, EngineError> {
+        let row =
+            |rule| put(kind::OWNER, mine.credential.to_string(), &reset.id.0, &Owner { reset: reset.id.clone() }, rule);
+        match owner {
+            Some((held, revision)) => {
+                let other = others.get(&held.reset);
+                let theirs = other.and_then(|other| Some((other, other.rotations.get(&mine.credential)?)));
+                if theirs.is_some_and(|(other, (record, _))| stands(other, &record.rotation)) {
+                    return Ok(mine.rotation.clone());
+                }
+                change.puts.push(row(Rule::Revision(*revision))?);
+            }
+            None => change.puts.push(row(Rule::Insert)?),
+        }
+        let mut next = mine.rotation.clone();
+        let mut later = Vec::new();
+        for other in self.resets().await?.into_iter().filter(|other| other.id != reset.id) {
+            let theirs = self.rotations(&other.id).await?;
+            later.extend(theirs.into_iter().filter(|record| record.credential == mine.credential));
+        }
+        // Whose old version was this one's new one came after it.
+        while let Some(new) = &next.facts.new
+            && let Some(at) = later.iter().position(|other| {
+                let same = |old: &Version| old.id.is_some() && old.id == new.id;
+                other.rotation.facts.new.is_some() && other.rotation.facts.old.as_ref().is_some_and(same)
+            })
+        {
+            next.facts.new = later.swap_remove(at).rotation.facts.new;
+        }
+        Ok(next)
+    }
+
     async fn other(&self, id: &ResetId) -> Result<Other, EngineError> {
         let reset = self.reset(id).await?;
         let mut rotations = HashMap::new();
@@ -203,13 +252,16 @@ impl Engine {
     /// Takes over the intents of rotations that this reset superseded. What a mint made is asked about and killed; every
     /// other effect is this reset's to do in its own way.
     pub(crate) async fn inherit(&self, id: &ResetId) -> Result<(), EngineError> {
-        let owners = self.owners().await?;
+        let mut intents = self.store.list(kind::INTENT, None).await?;
+        intents.retain(|record| record.scope != id.0);
+        // Whoever lost a credential records nothing of it any more: what is not there by now does not come.
+        let owners = if intents.is_empty() { HashMap::new() } else { self.owners().await? };
         let mut change = Change::default();
-        for record in self.store.list(kind::INTENT, None).await? {
+        for record in intents {
             let (scope, revision) = (record.scope.clone(), record.revision);
             let mut intent: IntentRecord = read(record)?;
             let mine = owners.get(&intent.credential).is_some_and(|(owner, _)| owner.reset == *id);
-            if !mine || scope == id.0 {
+            if !mine {
                 continue;
             }
             let now = self.context.clock.now();
@@ -352,6 +404,12 @@ pub(crate) fn is_contained(rotation: &Rotation) -> bool {
         State::Parked { step: Step::Prove | Step::Sweep, .. } => false,
         _ => rotation.facts.ended.contains(&Step::Disable),
     }
+}
+
+/// An aborted reset takes only what somebody sent forward.
+fn may_claim(reset: &Reset, credential: &CredentialId) -> bool {
+    let sent = reset.standstill.as_ref().is_some_and(|standstill| standstill.forward.contains(credential));
+    reset.status != ResetStatus::Aborted || sent
 }
 
 /// Does this rotation still do something with its credential, or will it?

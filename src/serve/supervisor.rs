@@ -320,6 +320,9 @@ async fn reprove(engine: &Engine, id: &ResetId) -> Result<(), EngineError> {
     for credential in &outcome.alive {
         tracing::error!(reset = %id, %credential, "an old value that was dead is accepted again: the reset is open");
     }
+    for credential in &outcome.joined {
+        tracing::error!(reset = %id, %credential, "something is alive at its issuer that was not when it was swept: the reset is open");
+    }
     match outcome.unclear.first() {
         None => Ok(()),
         Some((credential, why)) => Err(EngineError::Refused(format!(

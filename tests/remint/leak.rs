@@ -218,7 +218,7 @@ async fn refused(app: &App, id: &ResetId, seen: &mut Seen) {
     let estate = app.engine.active_estate().await.unwrap().unwrap();
     let again = |id: ResetId| Asked {
         id,
-        plan: reset.plan.clone(),
+        plan: remint_core::plan::Plan::clone(&reset.plan),
         estate: estate.clone(),
         reason: "INC-1".to_owned(),
         by: "tester".to_owned(),

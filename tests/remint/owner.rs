@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use remint::engine::planned::Planned;
 use remint::engine::record::ResetStatus;
 use remint::engine::reset::Request;
 use remint::engine::{Engine, EngineError, EngineSettings};
@@ -37,6 +38,28 @@ async fn a_credential_has_one_owner_and_what_is_proven_dead_gives_way_to_the_nex
     assert_eq!((done.status, outcome.refused.len()), (ResetStatus::Complete, 1));
     let owner = engine.store.get(&Key { kind: "owner", id: "Credential/app0".to_owned() }).await.unwrap();
     assert_eq!(owner.map(|row| row.scope), Some(second.id.0));
+}
+
+#[tokio::test]
+async fn an_old_value_that_lives_again_is_killed_beside_the_younger_value_of_another_reset() {
+    let rig = Rig::start(1).await;
+    let engine = rig.engine();
+    let eldest = rig.value(0);
+    let version = rig.issuer.live_versions("app0").remove(0).version;
+    let first = rig.reset(&engine, rig.plan()).await;
+    let second = rig.reset(&engine, rig.plan()).await;
+    let youngest = rig.value(0);
+    rig.issuer.resurrect(&version).unwrap();
+    let (reopened, _) = engine.reprove(&first.id).await.unwrap();
+    assert_eq!(reopened.status, ResetStatus::Resting);
+    // While the second one still acts, nothing of it is touched.
+    engine.retry(&first.id, None).await.unwrap();
+    let done = engine.run(&first.id).await.unwrap();
+    assert_settled(&rig, &engine, &done, std::slice::from_ref(&eldest), "killed again").await;
+    assert_eq!(rig.value(0), youngest, "the newest one stays where it lies");
+    assert!(rig.issuer.accepts(&youngest) && !rig.issuer.accepts(&eldest));
+    let (proven, _) = engine.reprove(&second.id).await.unwrap();
+    assert_eq!(proven.status, ResetStatus::Complete);
 }
 
 #[tokio::test]
@@ -87,13 +110,27 @@ async fn an_unapproved_plan_and_another_plan_than_the_approved_do_not_run() {
     let asked = engine.request(request(&rig, &engine)).await.unwrap();
     assert!(matches!(engine.run(&asked.id).await, Err(EngineError::Unapproved(_))));
     engine.approve(&asked.id, "tester").await.unwrap();
-    // Somebody changes the plan that was approved, behind the engine's back.
+    // Somebody changes the plan that was approved, behind the engine's back: under its name, or under one of its own.
+    let mut other = rig.plan();
+    other.digest = Digest::of(b"another");
+    let written = Planned::of(other.clone());
+    let put = |kind: &'static str, id: &str, body| remint::store::Put {
+        key: Key { kind, id: id.to_owned() },
+        scope: String::new(),
+        body,
+        rule: Rule::Upsert,
+    };
+    let body = serde_json::to_value(&other).unwrap();
+    let puts = [asked.plan.hash(), written.hash()].map(|name| put("plan", name, body.clone())).to_vec();
+    engine.store.commit(Change { puts, ..Change::default() }).await.unwrap();
+    let next = rig.engine_over(Arc::clone(&engine.store));
+    assert!(matches!(next.run(&asked.id).await, Err(EngineError::NoPlan(_))));
     let key = Key { kind: "reset", id: asked.id.0.clone() };
     let mut body = engine.store.get(&key).await.unwrap().unwrap().body;
-    body["plan"]["digest"] = serde_json::to_value(Digest::of(b"another")).unwrap();
-    let put = remint::store::Put { key, scope: asked.id.0.clone(), body, rule: Rule::Upsert };
-    engine.store.commit(Change { puts: vec![put], ..Change::default() }).await.unwrap();
-    assert!(matches!(engine.run(&asked.id).await, Err(EngineError::OtherPlan { .. })));
+    body["plan"] = written.hash().into();
+    let puts = vec![remint::store::Put { scope: asked.id.0.clone(), ..put("reset", &asked.id.0, body) }];
+    engine.store.commit(Change { puts, ..Change::default() }).await.unwrap();
+    assert!(matches!(next.run(&asked.id).await, Err(EngineError::OtherPlan { .. })));
     assert_eq!(rig.issuer.live_versions("app0").len(), 1, "nothing was minted");
 }
 

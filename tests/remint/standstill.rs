@@ -163,6 +163,39 @@ async fn an_abort_stops_where_it_is_safe_leaves_nobody_without_a_value_and_frees
 }
 
 #[tokio::test]
+async fn what_is_sent_forward_takes_along_what_it_waits_for_unless_another_reset_has_that() {
+    let rig = Rig::start(3).await;
+    let engine = rig.engine();
+    let mut plan = rig.plan();
+    plan.waves = vec![vec![0], vec![1, 2]];
+    // 0 is killed after the consumers of 1 are on its new value; 1 is never begun.
+    let row = Row::Read;
+    plan.precedences = vec![Precedence { before: (1, Step::Confirm), after: (0, Step::Revoke), row }];
+    plan.limits.failure_budget = 0;
+    let id = rig.approved(&engine, plan).await;
+    rig.world.fault("shelf", Fault::on("write", Trouble::Forbid).from("remint").times(1)).unwrap();
+    engine.run(&id).await.unwrap();
+    engine.abort(&id, "ada", "no more").await.unwrap();
+    engine.run(&id).await.unwrap();
+    assert_eq!([owned(&engine, &id, 0).await, owned(&engine, &id, 1).await], [true, false]);
+
+    let other = rig.approved(&engine, rig.plan()).await;
+    let app0 = "Credential/app0".parse().unwrap();
+    let refused = engine.forward(&id, Some(&app0)).await.unwrap_err().to_string();
+    assert!(refused.contains("Credential/app0 waits for Credential/app1, which reset"), "{refused}");
+    assert_eq!(engine.forward(&id, None).await.unwrap(), 0);
+    engine.abort(&other, "ada", "nor this").await.unwrap();
+    engine.run(&other).await.unwrap();
+
+    assert_eq!(engine.forward(&id, Some(&app0)).await.unwrap(), 1);
+    engine.retry(&id, Some(&app0)).await.unwrap();
+    engine.run(&id).await.unwrap();
+    let records = engine.rotations(&id).await.unwrap();
+    assert_eq!(states(&records), [("planned".to_owned(), 1), ("settled (provisional)".to_owned(), 2)].into());
+    assert_eq!(records[2].rotation.state, State::Planned);
+}
+
+#[tokio::test]
 async fn a_parked_member_that_may_try_again_goes_on_in_the_same_run() {
     let rig = Rig::start(2).await;
     let old = [rig.value(0), rig.value(1)];

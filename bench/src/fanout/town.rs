@@ -36,6 +36,8 @@ pub(super) struct Counts {
     nanoseconds: AtomicU64,
     in_flight: AtomicUsize,
     most: AtomicUsize,
+    /// When the first call began and the last one ended.
+    span: Mutex<Option<(Instant, Instant)>>,
 }
 
 #[derive(Default)]
@@ -113,6 +115,16 @@ impl Town {
         self.systems.iter().map(|system| of(&system.counts)).collect()
     }
 
+    /// When the first call began, when the last one ended, and the share of what the budgets allow between them that was
+    /// made use of.
+    pub(super) fn span(&self, budget: usize) -> Option<(Instant, Instant, f64)> {
+        let spans = self.systems.iter().filter_map(|system| *lock(&system.counts.span));
+        let (first, last) = spans.reduce(|one, two| (one.0.min(two.0), one.1.max(two.1)))?;
+        let (calls, each) = self.measured();
+        let could = last.duration_since(first).as_secs_f64() * super::count(budget * self.systems.len());
+        Some((first, last, super::ratio(calls, 1.0) * each.as_secs_f64() / could))
+    }
+
     /// Names of credentials that are not exactly one version, the one that lies at the place and that the workload uses.
     pub(super) fn wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
@@ -135,7 +147,7 @@ impl Town {
 
 impl System {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// One call: it takes the latency, then it is done.
@@ -149,10 +161,15 @@ impl System {
         let answer = act(&mut self.state());
         self.counts.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.counts.calls.fetch_add(1, Ordering::Relaxed);
+        lock(&self.counts.span).get_or_insert((began, began)).1 = Instant::now();
         let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.counts.nanoseconds.fetch_add(took, Ordering::Relaxed);
         answer
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl State {

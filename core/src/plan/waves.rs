@@ -1,5 +1,8 @@
 //! Waves: members in the order of their earliest start. Who waits for another is never in an earlier wave; members that
 //! wait for one another in turns (a parent and its children, a cut) share one.
+//!
+//! A wave ends where it is large enough, not where a layer does: inside it the precedences hold members back, and a wave
+//! a layer would wait for the last member of each.
 
 use std::collections::BTreeMap;
 
@@ -44,10 +47,10 @@ pub(super) fn waves(estate: &Estate, draft: &Draft, precedences: &[Precedence], 
         (privileged, units[*unit].len(), consumers, units[*unit][0])
     };
     let mut waves = Vec::new();
+    let mut wave: Vec<usize> = Vec::new();
     let mut allowed = request.canary.max(1);
     for (_, mut layer) in layers {
         layer.sort_by_cached_key(weight);
-        let mut wave: Vec<usize> = Vec::new();
         for unit in layer {
             if !wave.is_empty() && wave.len() + units[unit].len() > allowed {
                 allowed = allowed.saturating_mul(request.growth.max(1));
@@ -55,10 +58,9 @@ pub(super) fn waves(estate: &Estate, draft: &Draft, precedences: &[Precedence], 
             }
             wave.extend(units[unit].iter().map(|&member| member as usize));
         }
-        if !wave.is_empty() {
-            allowed = allowed.saturating_mul(request.growth.max(1));
-            waves.push(wave);
-        }
+    }
+    if !wave.is_empty() {
+        waves.push(wave);
     }
     waves
 }

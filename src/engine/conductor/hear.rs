@@ -42,7 +42,7 @@ impl Conductor {
         }
         for index in std::mem::take(&mut self.stopped) {
             match self.rotations[index].state {
-                State::Planned if self.wave[index] <= self.open && self.goes_on(index) => {
+                State::Planned if self.may_start(index) => {
                     self.apply(index, Event::Start).await?;
                 }
                 State::Planned => {}
@@ -52,7 +52,7 @@ impl Conductor {
         for index in 0..self.rotations.len() {
             match self.rotations[index].state {
                 State::Parked { .. } | State::Dark { .. } => self.resume(index).await?,
-                State::Planned if self.wave[index] <= self.open && self.goes_on(index) => {
+                State::Planned if self.may_start(index) => {
                     self.apply(index, Event::Start).await?;
                 }
                 _ => {}
@@ -61,10 +61,18 @@ impl Conductor {
         Ok(())
     }
 
-    /// May this member begin another step, by what people said of the reset?
+    /// May this member begin another step: is it this reset's, and by what people said of the reset?
     pub(super) fn goes_on(&self, index: usize) -> bool {
+        if self.run.expected(index).is_none() {
+            return false;
+        }
         let reset = self.run.reset.lock().unwrap_or_else(PoisonError::into_inner);
         may_begin(&reset, &self.run.members[index], &self.rotations[index])
+    }
+
+    /// A member of a wave that is not open begins only where somebody sent it forward in a reset that stands still.
+    pub(super) fn may_start(&self, index: usize) -> bool {
+        (self.wave[index] <= self.open || self.stands_still()) && self.goes_on(index)
     }
 
     pub(super) fn stands_still(&self) -> bool {

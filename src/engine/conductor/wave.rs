@@ -23,8 +23,10 @@ impl Conductor {
         let mut begin = Vec::new();
         for index in 0..self.rotations.len() {
             let urgent = self.run.members[index].path == Path::Contain;
-            let mine = self.wave[index] == number || (number == 0 && urgent);
-            if mine && matches!(self.rotations[index].state, State::Planned) && self.goes_on(index) {
+            let early = number == 0 && urgent;
+            if matches!(self.rotations[index].state, State::Planned)
+                && (early && self.goes_on(index) || self.may_start(index))
+            {
                 begin.push(index);
             }
         }

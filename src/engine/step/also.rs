@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use remint_contract::Verb;
-use remint_core::machine::Reason;
+use remint_contract::{Material, OperationId, Verb};
+use remint_core::machine::{Reason, Version};
 
 use crate::engine::effect::{Effect, Stop, Task};
+use crate::engine::host::Ask;
 use crate::engine::step::prove::{Tried, try_old};
 
 /// Kills them for good: nobody goes back to a value that was never in use.
@@ -38,8 +39,32 @@ pub(super) async fn kill(task: &mut Task, verb: Verb) -> Result<(), Stop> {
     Ok(())
 }
 
+/// A value that is accepted after its version was killed may be another version by now: a call that set it was made twice,
+/// and the second one landed after the kill. That version dies the next time.
+pub(super) async fn came_back(task: &mut Task, version: &Version, value: &Material) -> Result<(), Stop> {
+    let run = Arc::clone(&task.run);
+    let document = run.document(&task.credential())?;
+    let operation = OperationId("prove".into());
+    let ask = Ask { system: &document.issued_by.system, verb: Verb::Verify, operation: &operation, actor: None };
+    let told = run
+        .host
+        .call(ask, |connector, call| {
+            let (target, value) = (document.issued_by.target.clone(), value.clone());
+            async move { connector.verify(&call, &target, &value).await }
+        })
+        .await;
+    // Where nobody says which version it is, a person has to look.
+    let Ok(verified) = told else { return Ok(()) };
+    let facts = &mut task.facts;
+    let known = facts.old.iter().chain(&facts.new).chain(&facts.also);
+    if !known.into_iter().any(|known| known.id.as_ref() == Some(&verified.version)) {
+        facts.also.push(Version { id: Some(verified.version), ..version.clone() });
+    }
+    Ok(())
+}
+
 /// None of them is accepted any more.
-pub(super) async fn prove(task: &Task) -> Result<(), Stop> {
+pub(super) async fn prove(task: &mut Task) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
     let system = &document.issued_by.system;
@@ -47,8 +72,8 @@ pub(super) async fn prove(task: &Task) -> Result<(), Stop> {
         return Ok(());
     }
     let deadline = run.context.clock.now() + run.settings.settle(run.propagation(system)?);
-    for version in &task.facts.also {
-        let Some(value) = run.material(version).await? else { continue };
+    for version in task.facts.also.clone() {
+        let Some(value) = run.material(&version).await? else { continue };
         loop {
             let reason = match try_old(&run, task.member(), &value).await {
                 Tried::Refused => break,
@@ -56,6 +81,7 @@ pub(super) async fn prove(task: &Task) -> Result<(), Stop> {
                 Tried::Unclear(why) => Reason::Unclear { what: format!("trying a half-minted value: {why}") },
             };
             if run.context.clock.now() >= deadline {
+                came_back(task, &version, &value).await?;
                 return Err(Stop::Park(reason));
             }
             run.context.clock.sleep(run.settings.poll).await;

@@ -1,5 +1,6 @@
-//! Back: readers see the old value again where the new one was delivered, consumers are seen to use it, and only then is
-//! the new version killed.
+//! Back: readers see the old value again where the new one was delivered, and consumers are seen to use it. The new version
+//! is killed when it was never sent to any place; else it lives until somebody goes forward, because a write that was given
+//! up may land late, and whoever reads that has to have a value that works.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use crate::engine::step::confirm::{restart, seen_on};
 use crate::engine::step::deliver::show_all;
 use crate::engine::step::mint::{kill_new, park, rendered};
 
-/// Brings everything back to `old` and kills what was given up. May be done again from anywhere.
-pub(crate) async fn back(task: &mut Task, old: &Version, given_up: &[Version]) -> Result<(), Stop> {
+/// Brings everything back to `old`, and kills what was given up unless it was sent somewhere. May be done again from
+/// anywhere.
+pub(crate) async fn back(task: &mut Task, old: &Version, given_up: &[Version], sent: bool) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let member = task.member().clone();
     let material = run.material(old).await?;
@@ -43,7 +45,7 @@ pub(crate) async fn back(task: &mut Task, old: &Version, given_up: &[Version]) -
         let missing = crate::engine::names(&missing);
         return Err(park(&format!("not seen on the old version again: {missing}; the new one lives, too")));
     }
-    for version in given_up {
+    for version in given_up.iter().filter(|_| !sent) {
         kill_new(task, version).await?;
     }
     task.close_rest();

@@ -18,6 +18,7 @@ use crate::engine::effect::{Effect, Stop, Task, chain};
 use crate::engine::host::Ask;
 use crate::engine::record::{IntentOutcome, IntentRecord};
 use crate::engine::run::Run;
+use crate::engine::step::back::back;
 use crate::engine::step::{manual, quota, trust};
 
 /// What the intent of the new version is about.
@@ -114,7 +115,7 @@ pub(super) async fn make(task: &mut Task, about: &str, old: Option<&Version>) ->
     let capabilities = run.host.connector(system)?.describe();
     let made_by = capabilities.issuer.as_ref().map_or(MadeBy::Remint, |issuer| issuer.made_by);
     let actor = run.minter(document).await?;
-    let mut refused = String::new();
+    let (mut refused, mut made_room) = (String::new(), false);
     for _ in 0..VALUES {
         let proposed = match (&earlier, made_by) {
             (_, MadeBy::Issuer | MadeBy::IssuerOnce) => None,
@@ -151,7 +152,14 @@ pub(super) async fn make(task: &mut Task, about: &str, old: Option<&Version>) ->
             Ok(made) => return keep(task, made),
             // A refused value is an answer: another one may do.
             Err(Stop::Failed { kind: ErrorKind::RefusedValue, what }) => refused = what,
-            Err(Stop::Failed { kind: ErrorKind::Full, what }) => return Err(quota::full(task, &what).await?),
+            // What was given up at a rollback makes room first.
+            Err(Stop::Failed { kind: ErrorKind::Full, what }) => {
+                if made_room || task.facts.also.is_empty() {
+                    return Err(quota::full(task, &what).await?);
+                }
+                made_room = true;
+                make_room(task).await?;
+            }
             Err(stop) => return Err(stop),
         }
     }
@@ -295,6 +303,26 @@ async fn destroy(task: &mut Task, new: &Version, why: String) -> Result<Done, St
     kill_new(task, new).await?;
     task.run.news.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.credential());
     Err(Stop::Destroyed { change: format!("{why}; it was destroyed") })
+}
+
+/// Kills what was given up. A write of it may have landed since: then the old value is put back first, and seen.
+async fn make_room(task: &mut Task) -> Result<(), Stop> {
+    let given_up = task.facts.also.clone();
+    let killed = [Step::Disable, Step::Revoke].iter().any(|step| task.facts.ended.contains(step));
+    match task.facts.old.clone().filter(|_| !killed) {
+        Some(old) => {
+            let facts = (task.facts.old.clone(), task.facts.new.clone());
+            let done = back(task, &old, &given_up, false).await;
+            (task.facts.old, task.facts.new) = facts;
+            done
+        }
+        None => {
+            for version in &given_up {
+                kill_new(task, version).await?;
+            }
+            Ok(())
+        }
+    }
 }
 
 pub(super) async fn kill_new(task: &mut Task, new: &Version) -> Result<(), Stop> {

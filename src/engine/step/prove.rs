@@ -12,6 +12,7 @@ use crate::engine::effect::{Stop, Task};
 use crate::engine::host::Ask;
 use crate::engine::record::entry;
 use crate::engine::run::Run;
+use crate::engine::step::also;
 use crate::engine::step::mint::park;
 
 /// What one round of tries of an old value gave.
@@ -55,6 +56,7 @@ pub(super) async fn prove(task: &mut Task) -> Result<Done, Stop> {
             match try_old(&run, &member, &value).await {
                 Tried::Refused => break,
                 Tried::Accepted(endpoints) if run.context.clock.now() >= deadline => {
+                    also::came_back(task, &old, &value).await?;
                     return Err(Stop::Park(Reason::Alive { endpoints }));
                 }
                 Tried::Unclear(why) if run.context.clock.now() >= deadline => {

@@ -73,7 +73,7 @@ async fn ours(run: &Run) -> Result<BTreeMap<OperationId, ResetId>, Stop> {
     let resets = run.store.list(kind::RESET, None).await.map_err(EngineError::from)?;
     let mut ours = BTreeMap::new();
     for record in resets {
-        let reset: Reset = read(record).map_err(EngineError::from)?;
+        let reset: Reset<String> = read(record).map_err(EngineError::from)?;
         for stored in run.store.entries_of(&reset.id).await.map_err(EngineError::from)? {
             let Ok(entry) = remint_evidence_format::entry::parse(&stored.bytes) else { continue };
             let Ok(body) = entry.body() else { continue };

@@ -149,6 +149,35 @@ pub(super) async fn found(task: &mut Task, id: &str, live: &Live) -> Result<(), 
     Ok(())
 }
 
+/// Lists the issuer once more, long after the sweep; what is new there is a finding.
+///
+/// A mint that was given up, because nobody found a trace of it, may land after the sweep where a target knows no
+/// deadlines. It carries an operation of ours, and the finding says so.
+pub(crate) async fn arrivals(task: &mut Task) -> Result<usize, Stop> {
+    let run = Arc::clone(&task.run);
+    let member = task.member().clone();
+    let document = run.document(&member.credential)?;
+    let system = document.issued_by.system.clone();
+    // What a rewrap stopped stays listed, and leases come and go with the workloads that fetch them.
+    let lists = run.host.connector(&system)?.describe().verbs.contains(&Verb::Enumerate);
+    if !lists || matches!(member.course(), Course::Rewrap | Course::Lease) {
+        return Ok(0);
+    }
+    let live = run.enumerate(&system, run.manager(document).await?).await?;
+    let strangers: Vec<Live> =
+        live.of(&document.issued_by.target.name).iter().filter(|live| stranger(task, live)).cloned().collect();
+    let known = if strangers.is_empty() { Vec::new() } else { findings(task).await? };
+    let mut count = 0;
+    for stranger in strangers {
+        let id = finding_id(&run.id.0, &system.to_string(), &stranger.version);
+        if !known.iter().any(|finding| finding.id == id) {
+            found(task, &id, &stranger).await?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
 /// Kills a foreign version, and ends what came from it: whoever is logged in with it would stay otherwise. A foreign
 /// encryption key is stopped only: somebody's data may lie under it.
 pub(super) async fn revoke(task: &mut Task, version: &VersionId) -> Result<(), Stop> {

@@ -96,7 +96,8 @@ impl From<EngineError> for Problem {
             | EngineError::Ledger(_)
             | EngineError::Gone(_)
             | EngineError::Unsealed(_)
-            | EngineError::NoEstate(_) => return Self::ours(&error),
+            | EngineError::NoEstate(_)
+            | EngineError::NoPlan(_) => return Self::ours(&error),
         };
         Self::new(StatusCode::CONFLICT, kind, error.to_string())
     }

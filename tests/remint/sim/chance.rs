@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use remint::engine::host::changes;
 use remint::store::Change;
 use remint_contract::{ErrorKind, Verb};
 
@@ -23,6 +24,8 @@ pub(crate) struct Chance {
     pub(crate) favoured: Fault,
     /// The world does what parks a rotation, or spoils it, more often.
     pub(crate) parks: bool,
+    /// Answers are lost more often.
+    pub(crate) loosens: bool,
     /// Of a thousand commits that say that an answer was lost, so many are the last of their process.
     pub(crate) loses: u64,
 }
@@ -80,10 +83,18 @@ fn loses(change: &Change) -> bool {
 
 impl Fate for Chance {
     fn call(&self, _: &str, verb: Verb, system: &str) -> CallFate {
-        if self.quiet.load(Ordering::SeqCst) || !self.dice.permille(self.calls) {
+        if self.quiet.load(Ordering::SeqCst) {
             return CallFate::Fine;
         }
-        let fate = self.draw();
+        let fate = if self.parks && verb == Verb::Write && self.dice.permille(200) {
+            CallFate::Refuse(ErrorKind::Denied)
+        } else if self.loosens && changes(verb) && self.dice.permille(200) {
+            *self.dice.pick(&[CallFate::LostBefore, CallFate::LostAfter])
+        } else if self.dice.permille(self.calls) {
+            self.draw()
+        } else {
+            return CallFate::Fine;
+        };
         // Nothing is sent where no answer can be lost: what only looks is refused or late.
         let fate = match fate {
             CallFate::Refuse(ErrorKind::RefusedValue) if verb != Verb::Mint => CallFate::Refuse(ErrorKind::Conflict),
@@ -127,7 +138,7 @@ pub(crate) struct Weather {
 
 impl Weather {
     /// Where one kind is favoured it is to be seen: more calls, commits or processes are struck.
-    pub(crate) fn draw(dice: &Dice, favoured: Fault) -> Self {
+    pub(crate) fn draw(dice: &Dice, favoured: Fault, stormy: bool) -> Self {
         let mut weather = Self {
             calls: *dice.pick(&[5, 20, 50, 120]),
             commits: *dice.pick(&[2, 8, 20]),
@@ -140,7 +151,7 @@ impl Weather {
             Fault::Stop | Fault::Partition | Fault::ClockJump => {
                 weather.events = *dice.pick(&[(300, 4_000), (1_000, 6_000)]);
             }
-            _ => weather.calls = weather.calls.max(50),
+            _ => weather.calls = weather.calls.max(if stormy { 200 } else { 50 }),
         }
         weather
     }

@@ -2,8 +2,9 @@
 //!
 //! A fault meets an edge when it was struck since the rotation's last move: a call's fault where it struck a system that
 //! the credential needs (its issuer, its stores, the hosts of its consumers), any other wherever it struck, because every
-//! process and every commit may be the one that carries this rotation on. A step whose answer was lost is one step until
-//! it is asked about: the faults that led to `unknown` count for how it is left.
+//! process and every commit may be the one that carries this rotation on. What led to a rest counts for how it is left: a
+//! step whose answer was lost is one step until it is asked about, and what parked a rotation, or had it rolled back,
+//! stands beside whatever a person does with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -90,8 +91,9 @@ impl Tracker {
         let heard = inner.struck.len();
         let at = inner.rotations.entry((reset.clone(), credential.clone())).or_default();
         let read = at.read;
-        // A step that is asked about goes on.
-        if before.is_none() || to != "unknown" && !(to == "doing" && at.word == "unknown") {
+        // A step that is asked about goes on, and what rests waits for somebody.
+        let rests = matches!(to.as_str(), "unknown" | "parked" | "rolled-back");
+        if before.is_none() || !rests && !(to == "doing" && at.word == "unknown") {
             at.read = heard;
         }
         at.word.clone_from(&to);

@@ -1,6 +1,7 @@
 //! Who answers what the engine asks, tries again, and now and then says something of his own.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ impl Person {
                         self.resurrect(stage, &id, dice).await;
                     }
                 }
+                // What was sent forward moves without another word, and the reset stays aborted.
+                ResetStatus::Aborted if self.moves(&id).await => {}
                 ResetStatus::Resting | ResetStatus::Aborted if dice.permille(if quiet { 500 } else { 40 }) => {
                     self.answered = true;
                     self.answer(stage, &id, dice, quiet).await;
@@ -94,18 +97,27 @@ impl Person {
         None
     }
 
+    /// Is something of an aborted reset on its way, after somebody sent it forward?
+    async fn moves(&self, id: &ResetId) -> bool {
+        let reset = self.engine.reset(id).await.unwrap();
+        let sent = |record: &RotationRecord| {
+            reset.standstill.as_ref().is_some_and(|standstill| standstill.forward.contains(&record.credential))
+        };
+        let rotations = self.engine.rotations(id).await.unwrap();
+        let parked =
+            |record: &RotationRecord| matches!(record.rotation.state, State::Parked { .. } | State::RolledBack);
+        !rotations.iter().any(parked) && rotations.iter().any(|record| sent(record) && !record.rotation.state.rests())
+    }
+
     /// What did not come to an end, and should.
     pub(crate) async fn left(&self) -> Vec<String> {
         let mut all: Vec<RotationRecord> = Vec::new();
         for reset in self.engine.resets().await.unwrap() {
             // What was aborted stays as it is, but for what is half done.
             let half = self.engine.parked(Some(&reset.id)).await.unwrap();
-            // … and, a defect that is known and not mended, what was sent forward and waits for a step of another member that
-            // was never begun, and that nobody sends forward with it.
             let counts = |record: &RotationRecord| {
-                let waits = matches!(record.rotation.state, State::Waiting { .. });
                 let shown = half.iter().any(|parked| parked.credential == record.credential);
-                reset.status != ResetStatus::Aborted || shown && !waits
+                reset.status != ResetStatus::Aborted || shown
             };
             if reset.status != ResetStatus::Rejected {
                 all.extend(self.engine.rotations(&reset.id).await.unwrap().into_iter().filter(counts));
@@ -130,10 +142,18 @@ impl Person {
         left.map(|record| format!("{} {} {:?}", record.reset, record.credential, record.rotation.state)).collect()
     }
 
-    /// How every reset stands.
+    /// How every reset stands, and what of it is open.
     pub(crate) async fn statuses(&self) -> String {
-        let all = self.engine.resets().await.unwrap();
-        all.iter().map(|reset| format!("{} {:?}; ", reset.id, reset.status)).collect()
+        let mut text = String::new();
+        for reset in self.engine.resets().await.unwrap() {
+            let _ = write!(text, "{} {:?}: ", reset.id, reset.status);
+            let open = |record: &&RotationRecord| !matches!(record.rotation.state, State::Settled { .. });
+            for record in self.engine.rotations(&reset.id).await.unwrap().iter().filter(open) {
+                let path = reset.plan.members[record.index].path;
+                let _ = write!(text, "{} ({path:?}) {}, ", record.credential, record.rotation.state);
+            }
+        }
+        text
     }
 
     /// Acts on everything of a reset that waits for somebody.
@@ -166,13 +186,7 @@ impl Person {
 
     /// An old value that was dead is accepted again.
     async fn resurrect(&self, stage: &Stage, id: &ResetId, dice: &Dice) {
-        let mut rotations = self.engine.rotations(id).await.unwrap();
-        // A defect that is known and not mended: a reset that its re-proof reopens acts on a credential that another one
-        // rotated since, and owns by now. So only what no other one has is brought back to life.
-        for other in asked(stage).iter().filter(|other| *other != id) {
-            let theirs = self.engine.rotations(other).await.unwrap();
-            rotations.retain(|record| theirs.iter().all(|other| other.credential != record.credential));
-        }
+        let rotations = self.engine.rotations(id).await.unwrap();
         let settled: Vec<_> = rotations
             .iter()
             .filter(|record| matches!(record.rotation.state, State::Settled { .. }))

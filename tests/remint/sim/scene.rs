@@ -43,7 +43,7 @@ pub(crate) enum Act {
 }
 
 /// Acts, each with the state in which it is to find a rotation.
-const SCENES: [(Act, &str); 22] = [
+const SCENES: [(Act, &str); 23] = [
     (Act::Nothing, ""),
     (Act::Drift, "planned"),
     (Act::Escalate, "planned"),
@@ -60,6 +60,7 @@ const SCENES: [(Act, &str); 22] = [
     (Act::JoinOver, "planned"),
     (Act::JoinOver, "waiting"),
     (Act::Nothing, "cut"),
+    (Act::Nothing, "lost"),
     (Act::Pause, "waiting"),
     (Act::Abort, "waiting"),
     (Act::Drift, "planned"),
@@ -156,6 +157,11 @@ impl Scene {
     /// Does it take something that parks?
     pub(crate) fn parks(&self) -> bool {
         matches!(self.when, "parked" | "rolled-back" | "cut")
+    }
+
+    /// Does it take a step whose answer was lost?
+    pub(crate) fn loosens(&self) -> bool {
+        matches!(self.when, "unknown" | "lost")
     }
 
     /// How many of a thousand losses end their process before it can ask.

@@ -367,7 +367,11 @@ impl Seat {
     async fn ended(&self, done: Result<(), EngineError>) -> Duration {
         let wait = match done {
             Ok(()) => Duration::from_secs(1),
-            Err(EngineError::Busy(_)) => Duration::from_secs(2),
+            // As a daemon does: it looks again when a lease could be over.
+            Err(EngineError::Busy(_)) => {
+                self.asked();
+                Duration::from_secs(2)
+            }
             Err(error) => {
                 self.world.trace(&format!("{} FAILED {}: {error}", self.name, self.id));
                 self.asked();

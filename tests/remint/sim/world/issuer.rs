@@ -208,7 +208,7 @@ impl Issuer {
                     Slots::Many => usize::MAX,
                 };
                 if living.len() >= most {
-                    return Err((ErrorKind::Conflict, "every slot is taken"));
+                    return Err((ErrorKind::Full, "every slot is taken"));
                 }
             }
         }
