@@ -309,13 +309,10 @@ impl AppRole {
     ) -> Result<Tried, Error> {
         // What is no text was never a secret id.
         let Some(secret_id) = material.secret.expose_str() else { return Ok(Tried::Refused) };
-        let read;
-        let role_id = match &material.username {
-            Some(role_id) => role_id,
-            None => {
-                read = self.role_id(call, verb, &target.name).await?;
-                &read
-            }
+        let role_id = if let Some(role_id) = &material.username {
+            role_id
+        } else {
+            &self.role_id(call, verb, &target.name).await?
         };
         let path = format!("{}/login", self.0.settings.mount);
         let request = Request::post(verb, Effect::Reads, &path, &Shown { role_id, secret_id })?;

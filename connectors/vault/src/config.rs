@@ -280,8 +280,8 @@ mod tests {
 
     use super::*;
 
-    fn problems(settings: serde_json::Value) -> Vec<(String, String)> {
-        let problems = Settings::read(&settings).err().unwrap_or_default();
+    fn problems(settings: &serde_json::Value) -> Vec<(String, String)> {
+        let problems = Settings::read(settings).err().unwrap_or_default();
         problems.into_iter().map(|one| (one.path.join("."), one.message)).collect()
     }
 
@@ -318,17 +318,17 @@ mod tests {
             "ftp://vault",
             "marker-4711",
         ] {
-            let found = problems(json!({"address": address, "engine": "kv2"}));
+            let found = problems(&json!({"address": address, "engine": "kv2"}));
             assert_eq!(found.len(), 1, "{address}");
             assert_eq!(found[0].0, "address");
             assert!(!found[0].1.contains("marker"), "{found:?}");
         }
-        assert!(problems(json!({"address": "http://[::1]:8200", "engine": "kv2"})).is_empty());
+        assert!(problems(&json!({"address": "http://[::1]:8200", "engine": "kv2"})).is_empty());
     }
 
     #[test]
     fn every_problem_is_named_at_once() {
-        let found = problems(json!({
+        let found = problems(&json!({
             "address": "https://vault", "engine": "kv2", "mount": "a/../b", "namespace": "", "endpoints": ["vault-1"],
         }));
         let places: Vec<&str> = found.iter().map(|(place, _)| place.as_str()).collect();

@@ -178,12 +178,11 @@ impl Connector for Database {
                     .version
                     .as_ref()
                     .ok_or_else(|| Error::new(ErrorKind::Invalid, verb, "the intent names no version"))?;
-                let lives = match leases::named(version) {
-                    Some(lease) => leases::lives(&self.0, call, verb, lease).await?,
-                    None => {
-                        let found = self.role(call, verb, role).await?;
-                        self::version(role, found.last_vault_rotation) == *version
-                    }
+                let lives = if let Some(lease) = leases::named(version) {
+                    leases::lives(&self.0, call, verb, lease).await?
+                } else {
+                    let found = self.role(call, verb, role).await?;
+                    self::version(role, found.last_vault_rotation) == *version
                 };
                 Ok(if lives { Recovered::NotDone } else { Recovered::Done(None) })
             }
@@ -229,11 +228,12 @@ impl Database {
         let database = self.0.settings.databases.get(endpoint).ok_or_else(|| {
             Error::new(ErrorKind::Invalid, verb, "there is no such endpoint").with("endpoint", endpoint.to_string())
         })?;
-        let username = match &material.username {
-            Some(username) => username.clone(),
-            None => self.role(call, verb, &target.name).await?.username,
+        let username = if let Some(username) = &material.username {
+            username
+        } else {
+            &self.role(call, verb, &target.name).await?.username
         };
-        Ok(login::at(database, self.0.settings.database_ca.as_deref(), &username, &material.secret).await)
+        Ok(login::at(database, self.0.settings.database_ca.as_deref(), username, &material.secret).await)
     }
 }
 

@@ -28,6 +28,12 @@ struct Named<'a> {
     lease_id: &'a str,
 }
 
+#[derive(Serialize)]
+struct Ended<'a> {
+    lease_id: &'a str,
+    sync: bool,
+}
+
 /// The lease that a version is.
 pub(crate) fn named(version: &VersionId) -> Option<&str> {
     version.0.strip_prefix(LEASE)
@@ -66,11 +72,6 @@ pub(crate) async fn lives(client: &Client, call: &Call, verb: Verb, lease: &str)
 pub(crate) async fn revoke(client: &Client, call: &Call, verb: Verb, lease: &str) -> Result<(), Error> {
     if find(client, call, verb, lease).await?.is_none() {
         return Ok(());
-    }
-    #[derive(Serialize)]
-    struct Ended<'a> {
-        lease_id: &'a str,
-        sync: bool,
     }
     let body = Ended { lease_id: lease, sync: true };
     let request = Request::post(verb, Effect::Changes, "sys/leases/revoke", &body)?;

@@ -58,10 +58,10 @@ impl Session {
         actor: &Material,
         verb: Verb,
     ) -> Result<SecretValue, Error> {
-        if let Some(open) = session.as_mut() {
-            if !open.is_due() || (open.renewable && open.renew(client, actor, verb).await) {
-                return Ok(open.bearer(actor).clone());
-            }
+        if let Some(open) = session.as_mut()
+            && (!open.is_due() || (open.renewable && open.renew(client, actor, verb).await))
+        {
+            return Ok(open.bearer(actor).clone());
         }
         // A token that could not be renewed is good until it ends, and nothing can replace it.
         let opened = match client.settings.login {

@@ -36,7 +36,8 @@ impl Bao {
             );
         };
         // Past the harness, which hides what a passing test prints.
-        writeln!(std::io::stderr(), "SERVER OpenBao").unwrap();
+        let mut out = std::io::stderr();
+        writeln!(out, "SERVER OpenBao").unwrap();
         Self::at(address, &token)
     }
 
@@ -104,8 +105,9 @@ impl Bao {
     /// A policy of this test's own: (path, capabilities).
     pub(crate) async fn policy(&self, rules: &[(&str, &[&str])]) -> String {
         let name = self.name();
-        let rules: String =
-            rules.iter().map(|(path, rights)| format!("path \"{path}\" {{ capabilities = {rights:?} }}\n")).collect();
+        let rules: Vec<String> =
+            rules.iter().map(|(path, rights)| format!("path \"{path}\" {{ capabilities = {rights:?} }}")).collect();
+        let rules = rules.join("\n");
         self.post(&format!("sys/policies/acl/{name}"), json!({"policy": rules})).await;
         name
     }
