@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use remint_contract::{Error, ErrorKind, Verb};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +17,8 @@ pub(crate) struct Answer {
     pub(crate) effect: Effect,
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
+    /// The server's own clock.
+    pub(crate) date: Option<Timestamp>,
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
@@ -121,7 +124,7 @@ mod tests {
 
     fn answer(effect: Effect, status: u16, body: &str) -> Answer {
         let body = Zeroizing::new(body.as_bytes().to_vec());
-        Answer { verb: Verb::Mint, effect, status, retry_after: None, body }
+        Answer { verb: Verb::Mint, effect, status, retry_after: None, date: None, body }
     }
 
     #[test]

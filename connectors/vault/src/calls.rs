@@ -4,4 +4,5 @@
 pub(crate) const APPROLE_OVERLAP: u32 = 27;
 pub(crate) const TOKEN_OVERLAP: u32 = 17;
 pub(crate) const DATABASE_IN_PLACE: u32 = 8;
+pub(crate) const PKI_REISSUE: u32 = 15;
 pub(crate) const TRANSIT_OVERLAP: u32 = 16;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use remint_contract::{Call, Error, ErrorKind, HostRules, Material, SecretValue, Verb};
-use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Identity};
 use zeroize::Zeroizing;
@@ -110,6 +110,8 @@ impl Client {
         let mut answer = sent.send().await.map_err(lost)?;
         let status = answer.status().as_u16();
         let retry_after = answer.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
+        let date = answer.headers().get(DATE).and_then(|date| jiff::fmt::rfc2822::parse(date.to_str().ok()?).ok());
+        let date = date.map(|date| date.timestamp());
         let mut body = Zeroizing::new(Vec::new());
         while let Some(chunk) = answer.chunk().await.map_err(lost)? {
             if body.len() + chunk.len() > LARGEST {
@@ -119,7 +121,7 @@ impl Client {
             body.extend_from_slice(&chunk);
         }
         let retry_after = retry_after.map(Duration::from_secs);
-        Ok(Answer { verb: request.verb, effect: request.effect, status, retry_after, body })
+        Ok(Answer { verb: request.verb, effect: request.effect, status, retry_after, date, body })
     }
 
     fn headers(&self, token: Option<&SecretValue>, verb: Verb) -> Result<HeaderMap, Error> {

@@ -32,6 +32,7 @@ pub(crate) enum Engine {
     Token,
     Database,
     Transit,
+    Pki,
 }
 
 /// How the credential in `auth` becomes a token.
@@ -173,13 +174,14 @@ impl Engine {
             Self::Token => "token",
             Self::Database => "database",
             Self::Transit => "transit",
+            Self::Pki => "pki",
         }
     }
 
     /// The mount as it stands in paths.
     fn place(self, mount: &str) -> String {
         match self {
-            Self::Kv1 | Self::Kv2 | Self::Database | Self::Transit => mount.to_owned(),
+            Self::Kv1 | Self::Kv2 | Self::Database | Self::Transit | Self::Pki => mount.to_owned(),
             Self::AppRole | Self::Token => format!("auth/{}", mount.strip_prefix("auth/").unwrap_or(mount)),
         }
     }
@@ -193,6 +195,7 @@ impl Engine {
             Self::Token => ("token", None),
             Self::Database => ("database", None),
             Self::Transit => ("transit", None),
+            Self::Pki => ("pki", None),
         }
     }
 }

@@ -17,6 +17,7 @@ mod kv2;
 mod leases;
 mod mark;
 mod mount;
+mod pki;
 mod request;
 mod session;
 mod token;
@@ -56,10 +57,12 @@ impl ConnectorKind for Kind {
             "name the role"
         } else if target.name.contains('/') || config::read_path(&target.name).is_err() {
             "write a name without slashes"
-        } else if Settings::read(settings).is_ok_and(|settings| settings.engine == Engine::Transit) {
-            return transit::check_target(target);
         } else {
-            return Vec::new();
+            return match Settings::read(settings).map(|settings| settings.engine) {
+                Ok(Engine::Transit) => transit::check_target(target),
+                Ok(Engine::Pki) => pki::check_target(target),
+                _ => Vec::new(),
+            };
         };
         vec![SettingProblem { path: vec!["target".to_owned()], message: message.to_owned() }]
     }
@@ -78,6 +81,7 @@ impl ConnectorKind for Kind {
             Engine::Token => Arc::new(token::Tokens(client)),
             Engine::Database => Arc::new(database::Database(client)),
             Engine::Transit => Arc::new(transit::Transit(client)),
+            Engine::Pki => Arc::new(pki::Pki(client)),
             Engine::Kv1 => Arc::new(kv1::Kv1(client)),
         })
     }
@@ -91,5 +95,6 @@ fn capabilities(settings: &Settings) -> Capabilities {
         Engine::Token => token::capabilities(settings),
         Engine::Database => database::capabilities(settings),
         Engine::Transit => transit::capabilities(settings),
+        Engine::Pki => pki::capabilities(settings),
     }
 }

@@ -74,6 +74,10 @@ async fn one_rotation_is_as_many_requests_as_declared_and_written_down() {
     bao.post("auth/token/roles/app", json!({"allowed_policies": "default", "orphan": true})).await;
     bao.post("sys/mounts/transit", json!({"type": "transit"})).await;
     bao.post("transit/keys/app", json!({})).await;
+    bao.post("sys/mounts/pki", json!({"type": "pki"})).await;
+    bao.post("pki/root/generate/internal", json!({"common_name": "tests", "key_type": "ec"})).await;
+    let role = json!({"allow_any_name": true, "key_type": "ec", "ttl": "1h", "allowed_uri_sans": "*"});
+    bao.post("pki/roles/app", role).await;
     let logins = crate::engines::Logins::on(Bao::at(bao.address.clone(), "own-root")).await;
     let login = logins.static_role().await;
     let mut found = Vec::new();
@@ -88,6 +92,11 @@ async fn one_rotation_is_as_many_requests_as_declared_and_written_down() {
         }
         found.push(counted(&own, settings, target.clone(), old).await);
     }
+    let leaf = Target { settings: json!({"commonName": "app.internal"}), ..target.clone() };
+    let settings = json!({"engine": "pki"});
+    let wanted = request(&leaf, None, Strategy::Reissue, "unused");
+    let old = open(&bao.address, &settings).mint(&bao.call(), &wanted).await.unwrap();
+    found.push(counted(&own, settings, leaf, old).await);
     let old = logins.connector.mint(&bao.call(), &request(&login, None, Strategy::InPlace, "unused")).await.unwrap();
     found.push(counted(&own, logins.settings.clone(), login, old).await);
     let (counted, declared): (Vec<_>, Vec<_>) = found.into_iter().unzip();

@@ -6,6 +6,7 @@ mod calls;
 mod engines;
 mod login;
 mod openbao;
+mod pki;
 
 use std::collections::HashMap;
 use std::sync::Arc;
