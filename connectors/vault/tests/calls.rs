@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::bao::{Bao, Own, Proxy, open};
+use crate::bao::{AUTHORITY, Bao, Own, Proxy, open};
 use remint_contract::{Call, Connector, Material, MintRequest, Minted, SecretValue, Strategy, Target, Verb};
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ async fn one_rotation_is_as_many_requests_as_declared_and_written_down() {
     bao.post("sys/mounts/transit", json!({"type": "transit"})).await;
     bao.post("transit/keys/app", json!({})).await;
     bao.post("sys/mounts/pki", json!({"type": "pki"})).await;
-    bao.post("pki/root/generate/internal", json!({"common_name": "tests", "key_type": "ec"})).await;
+    bao.post(&format!("pki/{AUTHORITY}"), json!({"common_name": "tests", "key_type": "ec"})).await;
     let role = json!({"allow_any_name": true, "key_type": "ec", "ttl": "1h", "allowed_uri_sans": "*"});
     bao.post("pki/roles/app", role).await;
     let logins = crate::engines::Logins::on(Bao::at(bao.address.clone(), "own-root")).await;

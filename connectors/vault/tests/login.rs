@@ -5,7 +5,7 @@ use std::sync::Arc;
 use remint_contract::{ErrorKind, HostRules, Material, MintRequest, SecretValue, Strategy, Target};
 use serde_json::{Value, json};
 
-use crate::bao::{Bao, Own, Proxy, open};
+use crate::bao::{AUTHORITY, Bao, Own, Proxy, open};
 
 #[tokio::test]
 async fn a_login_is_renewed_while_it_is_used_and_replaced_at_its_end_and_no_call_fails() {
@@ -38,7 +38,7 @@ async fn a_certificate_logs_in_over_tls_and_another_authority_is_not_trusted() {
     let bao = &own.bao;
     bao.post("sys/auth/cert", json!({"type": "cert"})).await;
     bao.post("sys/mounts/pki", json!({"type": "pki"})).await;
-    let root = bao.post("pki/root/generate/internal", json!({"common_name": "clients", "ttl": "24h"})).await;
+    let root = bao.post(&format!("pki/{AUTHORITY}"), json!({"common_name": "clients", "ttl": "24h"})).await;
     bao.post("pki/roles/client", json!({"allow_any_name": true, "ttl": "1h"})).await;
     let made = bao.post("pki/issue/client", json!({"common_name": "remint.internal"})).await;
     let text = |key: &str| made["data"][key].as_str().unwrap().to_owned();

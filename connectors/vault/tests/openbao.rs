@@ -389,3 +389,34 @@ async fn a_role_that_too_many_wrong_tries_locked_proves_nothing() {
     let failure = connector.verify(&call, &target, &first.material).await.unwrap_err();
     assert_ne!(failure.kind, ErrorKind::Denied, "{failure}");
 }
+
+#[tokio::test]
+async fn writers_to_one_path_at_once_lose_nothing_that_was_said_to_be_written() {
+    let bao = Bao::find();
+    let store = bao.mount("sys/mounts", "kv", json!({"version": "2"})).await;
+    let shelf = open(&bao.address, &json!({"engine": "kv2", "mount": store}));
+    let call = bao.call();
+    shelf.check(&call, None).await.unwrap();
+    let mut writers = tokio::task::JoinSet::new();
+    for number in 0..12 {
+        let (shelf, call) = (Arc::clone(&shelf), call.clone());
+        writers.spawn(async move {
+            let field = format!("field-{number}");
+            let fields = [(field.clone(), SecretValue::from("written"))].into();
+            let request = WriteRequest { path: "shared".into(), fields, expect: None };
+            (field, shelf.write(&call, &request).await)
+        });
+    }
+    let mut said = Vec::new();
+    while let Some(written) = writers.join_next().await {
+        let (field, result) = written.unwrap();
+        match result {
+            Ok(_) => said.push(field),
+            Err(failure) => assert_eq!(failure.kind, ErrorKind::Conflict, "{failure}"),
+        }
+    }
+    let there = shelf.read(&call, "shared").await.unwrap().fields;
+    assert!(!said.is_empty() && said.len() < 12, "they never met: {}", said.len());
+    assert_eq!(there.len(), said.len());
+    assert!(said.iter().all(|field| there.contains_key(field)));
+}

@@ -10,7 +10,7 @@ use remint_contract::{
 use serde_json::{Value, json};
 
 use crate::bao::proxy::Trouble;
-use crate::bao::{Bao, Proxy, nowhere, open};
+use crate::bao::{AUTHORITY, Bao, Proxy, nowhere, open};
 
 /// A root authority with roles.
 struct Authority {
@@ -28,7 +28,7 @@ impl Authority {
         let mount = bao.mount("sys/mounts", "pki", Value::Null).await;
         // Elliptic curves: the suite makes many pairs.
         let root = json!({"common_name": "tests", "key_type": "ec", "ttl": "24h"});
-        bao.post(&format!("{mount}/root/generate/internal"), root).await;
+        bao.post(&format!("{mount}/{AUTHORITY}"), root).await;
         let proxy = Proxy::to(&bao.address).await;
         let settings = json!({"engine": "pki", "mount": mount});
         let connector = open(&proxy.address, &settings);

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 
 pub(crate) use proxy::Proxy;
 
+/// Below a pki mount: makes an authority whose key stays in the server.
+pub(crate) const AUTHORITY: &str = "root/generate/internal";
+
 /// A server, its root token, and names that no other test has.
 pub(crate) struct Bao {
     pub(crate) address: String,
