@@ -255,6 +255,13 @@ async fn a_redirect_is_not_followed_and_a_token_goes_nowhere_else() {
             let _ = client.write_all(answer.as_bytes()).await;
         }
     });
+    let followed = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&followed);
+    let waiting = tokio::spawn(async move {
+        while elsewhere.accept().await.is_ok() {
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    });
     let shelf = open(&format!("http://{here}"), &json!({"engine": "kv2"}));
     let call = Call {
         operation: OperationId("op".into()),
@@ -264,8 +271,9 @@ async fn a_redirect_is_not_followed_and_a_token_goes_nowhere_else() {
     let failure = shelf.read(&call, "x").await.unwrap_err();
     assert_eq!(failure.kind, ErrorKind::Unreachable);
     assert!(failure.to_string().contains("active node"), "{failure}");
+    assert_eq!(followed.load(std::sync::atomic::Ordering::SeqCst), 0, "a token went elsewhere");
     serving.abort();
-    elsewhere.into_std().unwrap().accept().map(drop).unwrap_err();
+    waiting.abort();
 }
 
 /// A role whose tokens are versions.
