@@ -202,11 +202,15 @@ impl Engine {
             let theirs = self.rotations(&other.id).await?;
             later.extend(theirs.into_iter().filter(|record| record.credential == mine.credential));
         }
-        // Whose old version was this one's new one came after it.
+        // Whose old version was this one's new one came after it; or its old one, where that lived again by then.
+        let first = next.facts.old.clone();
         while let Some(new) = &next.facts.new
             && let Some(at) = later.iter().position(|other| {
-                let same = |old: &Version| old.id.is_some() && old.id == new.id;
-                other.rotation.facts.new.is_some() && other.rotation.facts.old.as_ref().is_some_and(same)
+                let before = |old: &Version| {
+                    old.id.is_some() && (old.id == new.id || first.as_ref().is_some_and(|first| old.id == first.id))
+                };
+                let settled = matches!(other.rotation.state, State::Settled { .. });
+                settled && other.rotation.facts.old.as_ref().is_some_and(before)
             })
         {
             next.facts.new = later.swap_remove(at).rotation.facts.new;

@@ -126,7 +126,7 @@ fn is_open(hole: &str) -> bool {
 }
 
 /// How many seeds CI runs. In so many, every edge is met by every kind of fault.
-const ALL: u64 = 2000;
+const ALL: u64 = 3000;
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {

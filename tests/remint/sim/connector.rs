@@ -18,6 +18,7 @@ use remint_contract::{
     ReadBack, Recovered, RightsChange, SecretValue, Seen, SettingProblem, Target, Use, Verb, Verdict, Verified,
     VersionId, Workload, WriteRequest, Written,
 };
+use tokio::time::Instant;
 
 mod settings;
 
@@ -109,13 +110,14 @@ impl Sim {
         if fate != CallFate::Fine {
             net.world.trace(&format!("{told} {fate:?}"));
         }
-        let deadline = call.deadline;
+        let (deadline, sent) = (call.deadline, Instant::now());
         let name = system.to_owned();
         let world = Arc::clone(&net.world);
         let land: Arc<Landing<T>> = Arc::new(move |how: &str| {
             let now = world.time.now();
             let answer = world.land(|state| {
-                if state.refuses_late(&name) && changes(verb) && now > deadline {
+                let late = state.refuses_late(&name) && now > deadline || state.has_hung_up(&name, sent.elapsed());
+                if late && changes(verb) {
                     return Err((ErrorKind::Unreachable, "it came after its deadline; nothing was done"));
                 }
                 act(state)

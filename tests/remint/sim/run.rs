@@ -55,7 +55,7 @@ async fn simulate(seed: u64) -> Outcome {
     let scene = Scene::draw(seed, &shape);
     let (stage, request_deadlines) = stage(&shape, seed, &scene);
     let favoured = favoured(seed);
-    let weather = Weather::draw(&shape, favoured, scene.parks() || scene.loosens());
+    let weather = Weather::draw(&shape, favoured, scene.storm());
     let tracker = Arc::new(Tracker::default());
     tracker.needs(stage.needs());
     let seen = Arc::clone(&tracker);
@@ -68,7 +68,7 @@ async fn simulate(seed: u64) -> Outcome {
         commits: weather.commits,
         favoured,
         parks: scene.parks(),
-        loosens: scene.loosens(),
+        losses: scene.losses(),
         loses: scene.loses(),
     });
     stage.world.trace(&format!(

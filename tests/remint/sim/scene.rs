@@ -43,7 +43,7 @@ pub(crate) enum Act {
 }
 
 /// Acts, each with the state in which it is to find a rotation.
-const SCENES: [(Act, &str); 23] = [
+const SCENES: [(Act, &str); 26] = [
     (Act::Nothing, ""),
     (Act::Drift, "planned"),
     (Act::Escalate, "planned"),
@@ -61,6 +61,10 @@ const SCENES: [(Act, &str); 23] = [
     (Act::JoinOver, "waiting"),
     (Act::Nothing, "cut"),
     (Act::Nothing, "lost"),
+    // What comes together least often is tried more often.
+    (Act::Nothing, "lost"),
+    (Act::Escalate, "rolled-back"),
+    (Act::Escalate, "rolled-back"),
     (Act::Pause, "waiting"),
     (Act::Abort, "waiting"),
     (Act::Drift, "planned"),
@@ -159,9 +163,23 @@ impl Scene {
         matches!(self.when, "parked" | "rolled-back" | "cut")
     }
 
-    /// Does it take a step whose answer was lost?
-    pub(crate) fn loosens(&self) -> bool {
-        matches!(self.when, "unknown" | "lost")
+    /// How many of a thousand answers to a change are lost: once is enough for a step to be asked about, and only a step
+    /// whose answer is lost again and again is given up.
+    pub(crate) fn losses(&self) -> u64 {
+        match self.when {
+            "unknown" => 200,
+            "lost" => 800,
+            _ => 0,
+        }
+    }
+
+    /// Of a thousand calls, how many are struck at least.
+    pub(crate) fn storm(&self) -> u64 {
+        match self.when {
+            "" => 50,
+            "planned" | "waiting" | "doing" => 100,
+            _ => 200,
+        }
     }
 
     /// How many of a thousand losses end their process before it can ask.

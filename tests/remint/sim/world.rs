@@ -187,6 +187,12 @@ impl State {
             || self.shelves.get(system).is_some_and(|shelf| shelf.deadlines)
     }
 
+    /// What was sent over a connection that is closed by now is not carried out any more. A login that knows no operation
+    /// is set over one.
+    pub(crate) fn has_hung_up(&self, system: &str, since: Duration) -> bool {
+        since > Duration::from_secs(5) && self.issuers.get(system).is_some_and(|issuer| !issuer.remembers)
+    }
+
     /// What readers see at a place.
     pub(crate) fn lies(&self, store: &str, path: &str) -> Option<Material> {
         let (_, fields) = self.shelves.get(store)?.read(path)?;
