@@ -14,7 +14,7 @@ use remint_contract::{
 use remint_core::estate::Credential;
 use remint_core::machine::{Done, Version};
 use remint_core::plan::Member;
-use remint_core::step::Step;
+use remint_core::step::{Course, Step};
 
 use crate::engine::effect::{Stop, Task, chain};
 use crate::engine::host::Ask;
@@ -45,17 +45,38 @@ pub(super) async fn publish(task: &mut Task) -> Result<Done, Stop> {
     Ok(Done::Plain { step: Step::Publish })
 }
 
-/// Takes the old version out of every bundle. What else stands there is not ours and stays.
+/// Takes the old version out of every bundle, and every one of ours that dies with it. What else stands there is not ours
+/// and stays.
 pub(super) async fn withdraw(task: &mut Task) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
-    let places: Vec<Location> = bundles(&run, document).cloned().collect();
-    if places.is_empty() {
+    if bundles(&run, document).next().is_none() {
         return Ok(());
     }
-    let old = public(task.facts.old.as_ref(), "old")?;
+    let mut gone = BTreeSet::from([public(task.facts.old.as_ref(), "old")?]);
+    // One whose public half is not known was never told of.
+    gone.extend(task.facts.also.iter().filter_map(|version| public(Some(version), "given-up").ok()));
+    forget(task, &gone).await
+}
+
+/// Takes a version that is given up out of every bundle: it may have been told of.
+pub(super) async fn give_up(task: &mut Task, version: &Version) -> Result<(), Stop> {
+    match public(Some(version), "given-up") {
+        Ok(public) if task.member().course() == Course::Trust => forget(task, &BTreeSet::from([public])).await,
+        _ => Ok(()),
+    }
+}
+
+/// No verifier is told of these any more.
+async fn forget(task: &mut Task, gone: &BTreeSet<String>) -> Result<(), Stop> {
+    let run = Arc::clone(&task.run);
+    let document = run.document(&task.credential())?;
+    let places: Vec<Location> = bundles(&run, document).cloned().collect();
     for place in &places {
-        edit(task, place, |blocks| blocks.retain(|block| *block != old)).await?;
+        edit(task, place, |blocks| blocks.retain(|block| !gone.contains(block))).await?;
+    }
+    if places.is_empty() {
+        return Ok(());
     }
     let verifiers = run.verifiers(task.member());
     restart(task, verifiers).await
