@@ -175,7 +175,10 @@ impl Conductor {
     fn answered(&self, index: usize, step: Step, reason: &Reason) -> bool {
         let member = &self.run.members[index];
         match reason {
-            Reason::Task { .. } => self.attested.contains(&step::task_id(&self.run.id, index, step)),
+            Reason::Task { .. } => {
+                let given_up = self.rotations[index].facts.also.len();
+                self.attested.contains(&step::task_id(&self.run.id, index, step, given_up))
+            }
             Reason::Foreign { versions } | Reason::Full { versions, .. } => {
                 self.run.document(&member.credential).is_ok_and(|document| {
                     let system = document.issued_by.system.to_string();
