@@ -276,7 +276,12 @@ impl Conductor {
                     continue;
                 }
             };
-            match step::restart(&mut task, member.dirty_consumers.clone()).await {
+            let seen = step::shown(&self.run, places.iter()).await;
+            let told = match seen {
+                Ok(()) => step::restart(&mut task, member.dirty_consumers.clone()).await,
+                Err(stop) => Err(stop),
+            };
+            match told {
                 Ok(()) => task.close_rest(),
                 Err(Stop::Broken(error)) => return Err(error),
                 Err(stop) => {

@@ -19,7 +19,7 @@ use remint_core::step::{Course, Step};
 use crate::engine::effect::{Stop, Task, chain};
 use crate::engine::host::Ask;
 use crate::engine::run::Run;
-use crate::engine::step::confirm::{as_host, restart};
+use crate::engine::step::confirm::{as_host, restart, shown};
 use crate::engine::step::deliver::{REREADS, show, write};
 use crate::engine::step::mint::park;
 use crate::engine::step::prove::probe;
@@ -40,6 +40,7 @@ pub(super) async fn publish(task: &mut Task) -> Result<Done, Stop> {
             .await?;
         }
     }
+    shown(&run, places.iter()).await?;
     let verifiers = run.verifiers(task.member());
     restart(task, verifiers).await?;
     Ok(Done::Plain { step: Step::Publish })
@@ -78,6 +79,7 @@ async fn forget(task: &mut Task, gone: &BTreeSet<String>) -> Result<(), Stop> {
     if places.is_empty() {
         return Ok(());
     }
+    shown(&run, places.iter()).await?;
     let verifiers = run.verifiers(task.member());
     restart(task, verifiers).await
 }
