@@ -130,6 +130,9 @@ impl Case {
         let mut make = Make::new();
         systems(&mut make, budget);
         make.workload("w0");
+        if self.store == "late" {
+            make.late_store();
+        }
         let count = match (self.own, self.path) {
             (true, _) => 0,
             (false, Path::Cut) => 2,
@@ -193,7 +196,8 @@ impl Case {
             for id in &ids {
                 match standing(&stage.store, id).0 {
                     ResetStatus::Resting if by_hand(&stage, &person, id).await => {}
-                    ResetStatus::Resting if retries < 5 => {
+                    // Where nothing goes wrong nobody has to have anything tried again.
+                    ResetStatus::Resting if retries < 5 && blow.is_some() => {
                         retries += 1;
                         let _ = person.retry(id, None).await;
                     }
@@ -234,8 +238,10 @@ impl Case {
         let mut points = 0;
         let calls = (0..effects).flat_map(|at| CALLS.iter().map(move |fate| (at, Blow::Call(*fate))));
         let saves = (0..commits).flat_map(|at| COMMITS.iter().map(move |fate| (at, Blow::Commit(*fate))));
-        // What contains already is not taken over by what contains.
-        let over = if self.path == Path::Contain { 0 } else { effects };
+        // What contains already is not taken over by what contains. What Remint acts through rolls even then: with two
+        // slots a half-made value has to go before there is room for another, and which one is a person's decision.
+        let full = self.own && self.issuer == "once";
+        let over = if self.path == Path::Contain || full { 0 } else { effects };
         let overs = (0..over).flat_map(|at| OVERS.iter().map(move |fate| (at, Blow::Over(*fate))));
         for (at, blow) in calls.chain(saves).chain(overs) {
             points += 1;
@@ -370,6 +376,14 @@ fn every_step_may_be_struck_where_a_change_is_seen_late() {
 }
 
 #[test]
+fn every_step_may_be_struck_where_readers_see_late_what_is_written() {
+    let late = [(Path::Rolling, "late", false), (Path::Contain, "late", true)];
+    every_step_of_course("many", &late);
+    every_step_of_course("keyring", &late);
+}
+
+#[test]
 fn every_step_may_be_struck_where_a_person_makes_the_value() {
-    every_step_of_course("hand", &ALL);
+    // What a person makes cannot be kept for later, so a circle of these is stopped first.
+    every_step_of_course("hand", &ALL[..3]);
 }

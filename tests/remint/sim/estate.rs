@@ -276,15 +276,17 @@ pub(crate) fn random(dice: &Dice) -> (Estate, Request) {
     let names: Vec<String> = (0..count).map(|index| format!("c{index}")).collect();
     let mut places: Vec<Vec<String>> = Vec::new();
     let mut issuers = Vec::new();
+    make.late_store();
     for own in &names {
-        let mut at = vec![format!("{}:a/{own}", dice.pick(&["vault", "plain"]))];
+        let store = if dice.permille(COURSES_OF_A_THOUSAND) { "late" } else { *dice.pick(&["vault", "plain"]) };
+        let mut at = vec![format!("{store}:a/{own}")];
         if dice.permille(350) {
             at.push(format!("{}:b/{own}", dice.pick(&["vault", "plain"])));
         }
         let (system, _, _, strategy) = *dice.pick(&ISSUERS);
         let mut consumers: Vec<String> = workloads.iter().filter(|_| dice.permille(300)).cloned().collect();
         if dice.permille(COURSES_OF_A_THOUSAND) {
-            let course = dice.pick(&COURSES[..COURSES.len() - 1]);
+            let course = dice.pick(&COURSES);
             if course.issues == Issues::Leases {
                 // Whoever fetches is seen by the issuer only.
                 consumers.iter_mut().for_each(|consumer| consumer.insert_str(0, "fetching-"));

@@ -273,7 +273,10 @@ impl Stage {
     pub(crate) fn do_by_hand(&self, task: &TaskRecord) {
         let Some(document) = self.estate.credentials.get(&task.about) else { return };
         let (system, target) = (document.issued_by.system.name.as_str(), &document.issued_by.target.name);
-        let makes = task.what.starts_with("make ");
+        let (makes, kills) = (task.what.starts_with("make "), task.what.starts_with("kill "));
+        if !makes && !kills {
+            return;
+        }
         let told = self.world.land(|state| {
             let lying: Vec<_> = document
                 .delivered_to
