@@ -329,6 +329,7 @@ pub(super) async fn kill_new(task: &mut Task, new: &Version) -> Result<(), Stop>
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
     let Some(id) = &new.id else { return Ok(()) };
+    trust::give_up(task, new).await?;
     let effect = Effect {
         system: &document.issued_by.system,
         verb: Verb::Revoke,
