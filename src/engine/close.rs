@@ -137,9 +137,11 @@ impl Engine {
             if finding.decision.as_ref().is_none_or(|decision| decision.done) {
                 continue;
             }
+            // Found before it came into use, perhaps: what consumers have is not killed on a word about a stranger.
+            let in_use = self.used_by(&finding).await?;
             // A sweep revoked it already, unless it belongs to no target, or did not die of it then.
             let swept = finding.credential.is_some() && self.gone(&host, &estate, &finding).await.unwrap_or(false);
-            if !swept {
+            if !swept && in_use.is_none() {
                 // What cannot be carried out now stays undone, and the next run tries again.
                 let killed = self.kill(&host, &estate, &finding).await.is_ok();
                 // An encryption key is stopped and stays listed.
@@ -153,12 +155,35 @@ impl Engine {
             }
             let now = self.context.clock.now();
             let mut change = Change { fence: fence.cloned(), ..Change::default() };
-            let body = json!({ "finding": finding.id, "version": finding.version.0 });
-            change.entries.push(entry("foreign.revoked", now, Some(id), Some(&finding.subject()), &body));
+            let mut body = json!({ "finding": finding.id, "version": finding.version.0 });
+            let word = if let Some(by) = in_use.filter(|_| !swept) {
+                body["why"] = json!(format!("it is the version in use since reset {by}"));
+                "foreign.kept"
+            } else {
+                "foreign.revoked"
+            };
+            change.entries.push(entry(word, now, Some(id), Some(&finding.subject()), &body));
             change.puts.push(put(kind::FINDING, finding.id.clone(), &id.0, &finding, Rule::Upsert)?);
             self.store.commit(change).await?;
         }
         Ok(())
+    }
+
+    /// The reset whose new version this is by now.
+    async fn used_by(&self, finding: &Finding) -> Result<Option<ResetId>, EngineError> {
+        let Some(credential) = &finding.credential else { return Ok(None) };
+        for reset in self.resets().await? {
+            let in_use = self.rotations(&reset.id).await?.into_iter().any(|record| {
+                let new = record.rotation.facts.new.as_ref().and_then(|new| new.id.as_ref());
+                record.credential == *credential
+                    && new == Some(&finding.version)
+                    && !matches!(record.rotation.state, State::Superseded { .. } | State::RolledBack)
+            });
+            if in_use {
+                return Ok(Some(reset.id));
+            }
+        }
+        Ok(None)
     }
 
     /// Revokes a foreign version, and ends what came from it: whoever is logged in with it would stay otherwise.

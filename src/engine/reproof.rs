@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use remint_contract::ResetId;
+use remint_contract::{Ref, ResetId};
 use remint_core::machine::{Event, State};
 use remint_evidence_format::ledger::{CLOSED, Ledger};
 use serde_json::json;
@@ -17,7 +17,7 @@ use crate::engine::record::{Reset, ResetStatus, RotationRecord, entry, kind, put
 use crate::engine::run::Run;
 use crate::engine::step::{Tried, arrivals, try_old};
 use crate::engine::{Engine, EngineError};
-use crate::store::{Change, Rule};
+use crate::store::{Change, Key, Rule, StoreError};
 
 impl Engine {
     /// Tries every old value of a provisionally settled reset once at every endpoint, and takes one due re-proof off the
@@ -112,7 +112,13 @@ impl Engine {
             reset.status = ResetStatus::Resting;
         }
         change.puts.push(put(kind::RESET, id.0.clone(), &id.0, &reset, Rule::Upsert)?);
-        run.commit(change).await?;
+        match run.commit(change).await {
+            // It stays due, and nothing is said of it.
+            Err(EngineError::Store(StoreError::Stale { kind: kind::OWNER, .. })) => {
+                return Ok((self.reset(id).await?, Reproved::default()));
+            }
+            done => done?,
+        }
         if all && last {
             let records = self.rotations(id).await?;
             reset = self.finish(&run, reset, &records).await?;
@@ -130,7 +136,8 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let owners = self.owners().await?;
         for known in records.iter().filter(|known| matches!(known.rotation.state, State::Settled { last: false })) {
-            if owners.get(&known.credential).is_none_or(|(owner, _)| owner.reset != run.id) {
+            let row = owners.get(&known.credential);
+            if row.is_none_or(|(owner, _)| owner.reset != run.id) {
                 continue;
             }
             let mut task = Task::new(Arc::clone(run), known.index, known.rotation.facts.clone());
@@ -138,6 +145,8 @@ impl Engine {
                 Ok(0) => {}
                 Ok(_) => {
                     outcome.joined.push(known.credential.clone());
+                    // Another reset may have begun to rotate it meanwhile: then what was found is its own.
+                    change.expects.extend(row.map(|(_, revision)| (owner_key(&known.credential), *revision)));
                     change.puts.append(&mut task.pending.puts);
                     change.entries.append(&mut task.pending.entries);
                 }
@@ -175,6 +184,10 @@ impl Engine {
         run.commit(change).await?;
         Ok(reset)
     }
+}
+
+fn owner_key(credential: &Ref) -> Key {
+    Key { kind: kind::OWNER, id: credential.to_string() }
 }
 
 /// Nothing is due for it any more.

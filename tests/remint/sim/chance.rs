@@ -24,8 +24,8 @@ pub(crate) struct Chance {
     pub(crate) favoured: Fault,
     /// The world does what parks a rotation, or spoils it, more often.
     pub(crate) parks: bool,
-    /// Answers are lost more often.
-    pub(crate) loosens: bool,
+    /// Of a thousand changes, so many lose their answer.
+    pub(crate) losses: u64,
     /// Of a thousand commits that say that an answer was lost, so many are the last of their process.
     pub(crate) loses: u64,
 }
@@ -88,8 +88,8 @@ impl Fate for Chance {
         }
         let fate = if self.parks && verb == Verb::Write && self.dice.permille(200) {
             CallFate::Refuse(ErrorKind::Denied)
-        } else if self.loosens && changes(verb) && self.dice.permille(200) {
-            *self.dice.pick(&[CallFate::LostBefore, CallFate::LostAfter])
+        } else if changes(verb) && self.dice.permille(self.losses) {
+            *self.dice.pick(&[CallFate::LostBefore, CallFate::LostBefore, CallFate::LostAfter])
         } else if self.dice.permille(self.calls) {
             self.draw()
         } else {
@@ -138,7 +138,7 @@ pub(crate) struct Weather {
 
 impl Weather {
     /// Where one kind is favoured it is to be seen: more calls, commits or processes are struck.
-    pub(crate) fn draw(dice: &Dice, favoured: Fault, stormy: bool) -> Self {
+    pub(crate) fn draw(dice: &Dice, favoured: Fault, storm: u64) -> Self {
         let mut weather = Self {
             calls: *dice.pick(&[5, 20, 50, 120]),
             commits: *dice.pick(&[2, 8, 20]),
@@ -151,7 +151,7 @@ impl Weather {
             Fault::Stop | Fault::Partition | Fault::ClockJump => {
                 weather.events = *dice.pick(&[(300, 4_000), (1_000, 6_000)]);
             }
-            _ => weather.calls = weather.calls.max(if stormy { 200 } else { 50 }),
+            _ => weather.calls = weather.calls.max(storm),
         }
         weather
     }

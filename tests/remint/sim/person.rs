@@ -11,6 +11,7 @@ use remint::store::{Change, Key, Store as _};
 use remint_contract::{Ref, ResetId};
 use remint_core::machine::State;
 use remint_core::step::Step;
+use tokio::time::Instant;
 
 use super::check::may_stay;
 use super::coverage::Tracker;
@@ -29,6 +30,8 @@ pub(crate) struct Person {
     resurrected: bool,
     /// Something was answered since it was last looked.
     answered: bool,
+    /// When something of an aborted reset was last sent forward.
+    sent: Option<Instant>,
 }
 
 /// Everything that was asked for.
@@ -48,6 +51,7 @@ impl Person {
             retries: 0,
             resurrected: false,
             answered: false,
+            sent: None,
         }
     }
 
@@ -71,10 +75,11 @@ impl Person {
                         self.resurrect(stage, &id, dice).await;
                     }
                 }
-                // What was sent forward moves without another word, and the reset stays aborted.
-                ResetStatus::Aborted if self.moves(&id).await => {}
+                // What was sent forward takes its time, and the reset stays aborted meanwhile.
+                ResetStatus::Aborted if self.sent.is_some_and(|sent| sent.elapsed() < Duration::from_secs(30)) => {}
                 ResetStatus::Resting | ResetStatus::Aborted if dice.permille(if quiet { 500 } else { 40 }) => {
                     self.answered = true;
+                    self.sent = (status == ResetStatus::Aborted).then(Instant::now).or(self.sent);
                     self.answer(stage, &id, dice, quiet).await;
                 }
                 _ => {}
@@ -95,18 +100,6 @@ impl Person {
             return Some(false);
         }
         None
-    }
-
-    /// Is something of an aborted reset on its way, after somebody sent it forward?
-    async fn moves(&self, id: &ResetId) -> bool {
-        let reset = self.engine.reset(id).await.unwrap();
-        let sent = |record: &RotationRecord| {
-            reset.standstill.as_ref().is_some_and(|standstill| standstill.forward.contains(&record.credential))
-        };
-        let rotations = self.engine.rotations(id).await.unwrap();
-        let parked =
-            |record: &RotationRecord| matches!(record.rotation.state, State::Parked { .. } | State::RolledBack);
-        !rotations.iter().any(parked) && rotations.iter().any(|record| sent(record) && !record.rotation.state.rests())
     }
 
     /// What did not come to an end, and should.
@@ -147,6 +140,9 @@ impl Person {
         let mut text = String::new();
         for reset in self.engine.resets().await.unwrap() {
             let _ = write!(text, "{} {:?}: ", reset.id, reset.status);
+            if let Some(standstill) = &reset.standstill {
+                let _ = write!(text, "(forward: {:?}) ", standstill.forward);
+            }
             let open = |record: &&RotationRecord| !matches!(record.rotation.state, State::Settled { .. });
             for record in self.engine.rotations(&reset.id).await.unwrap().iter().filter(open) {
                 let path = reset.plan.members[record.index].path;
@@ -165,11 +161,13 @@ impl Person {
         // What somebody changed at the same time is looked at again the next time.
         for finding in self.engine.findings(Some(id)).await.unwrap() {
             if finding.decision.is_none() {
+                stage.world.trace(&format!("REVOKE {} of {id}: {}", finding.version, finding.label));
                 let _ = self.engine.decide(&finding.id, DecisionWord::Revoke, "tester", "not ours").await;
             }
         }
         for task in self.engine.tasks(Some(id)).await.unwrap() {
             if task.attested.is_none() {
+                stage.do_by_hand(&task);
                 let _ = self.engine.attest(&task.id, "tester", "done").await;
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use remint_contract::{Material, SecretValue};
 use remint_core::plan::plan;
-use remint_core::step::Path;
+use remint_core::step::{Course, Path};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -55,7 +55,7 @@ async fn simulate(seed: u64) -> Outcome {
     let scene = Scene::draw(seed, &shape);
     let (stage, request_deadlines) = stage(&shape, seed, &scene);
     let favoured = favoured(seed);
-    let weather = Weather::draw(&shape, favoured, scene.parks() || scene.loosens());
+    let weather = Weather::draw(&shape, favoured, scene.storm());
     let tracker = Arc::new(Tracker::default());
     tracker.needs(stage.needs());
     let seen = Arc::clone(&tracker);
@@ -68,7 +68,7 @@ async fn simulate(seed: u64) -> Outcome {
         commits: weather.commits,
         favoured,
         parks: scene.parks(),
-        loosens: scene.loosens(),
+        losses: scene.losses(),
         loses: scene.loses(),
     });
     stage.world.trace(&format!(
@@ -286,7 +286,9 @@ fn strike_world(stage: &Stage, dice: &Dice, what: u64) {
                     return None;
                 }
                 // What is looked at once more before it is delivered.
-                if member.path == Path::Cut && before_deliver && dice.permille(600) {
+                // … by who learns of it at once; nobody looks at what is fetched, and nobody destroys an encryption key.
+                let looks = matches!(member.course(), Course::Replace | Course::Trust) && system != "slow";
+                if member.path == Path::Cut && before_deliver && looks && dice.permille(600) {
                     version.life = Life::Revoked;
                     return Some(format!("KILLED {fresh}"));
                 }

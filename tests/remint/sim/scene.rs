@@ -15,7 +15,7 @@ use remint_core::plan::{Member, Plan, Request, plan};
 use remint_core::step::Path;
 use tokio::time::Instant;
 
-use super::coverage::Tracker;
+use super::coverage::{Edge, Tracker};
 use super::dice::Dice;
 use super::fate::Fault;
 use super::stage::{FIRST, Stage, kinds, standing};
@@ -43,7 +43,7 @@ pub(crate) enum Act {
 }
 
 /// Acts, each with the state in which it is to find a rotation.
-const SCENES: [(Act, &str); 23] = [
+const SCENES: [(Act, &str); 26] = [
     (Act::Nothing, ""),
     (Act::Drift, "planned"),
     (Act::Escalate, "planned"),
@@ -61,6 +61,10 @@ const SCENES: [(Act, &str); 23] = [
     (Act::JoinOver, "waiting"),
     (Act::Nothing, "cut"),
     (Act::Nothing, "lost"),
+    // What comes together least often is tried more often.
+    (Act::Nothing, "lost"),
+    (Act::Escalate, "rolled-back"),
+    (Act::Escalate, "rolled-back"),
     (Act::Pause, "waiting"),
     (Act::Abort, "waiting"),
     (Act::Drift, "planned"),
@@ -81,9 +85,20 @@ fn drawn(seed: u64) -> (Act, &'static str) {
     SCENES[usize::try_from(number).unwrap()]
 }
 
-/// Are there several resets in this seed's run?
-pub(crate) fn has_several(seed: u64) -> bool {
-    matches!(drawn(seed).0, Act::Over | Act::Queue | Act::Join | Act::JoinOver)
+/// Is this a seed that may take the edge under the fault?
+pub(crate) fn may_take(seed: u64, (from, event, _): &Edge, fault: Fault) -> bool {
+    let (act, when) = drawn(seed);
+    let there = when == from;
+    let scene = match event.as_str() {
+        "revised" => act == Act::Escalate && there,
+        "superseded" => act == Act::Over && there,
+        "rolled-back" => act == Act::RollBack || when == "rolled-back",
+        "spoiled" => when == "cut",
+        "failed" if from == "unknown" => when == "lost",
+        "retry" if from == "rolled-back" => act == Act::RollBack || there,
+        _ => true,
+    };
+    scene && favoured(seed) == fault
 }
 
 /// What people do in a seed's run, and when.
@@ -159,9 +174,23 @@ impl Scene {
         matches!(self.when, "parked" | "rolled-back" | "cut")
     }
 
-    /// Does it take a step whose answer was lost?
-    pub(crate) fn loosens(&self) -> bool {
-        matches!(self.when, "unknown" | "lost")
+    /// How many of a thousand answers to a change are lost: once is enough for a step to be asked about, and only a step
+    /// whose answer is lost again and again is given up.
+    pub(crate) fn losses(&self) -> u64 {
+        match self.when {
+            "unknown" => 200,
+            "lost" => 800,
+            _ => 0,
+        }
+    }
+
+    /// Of a thousand calls, how many are struck at least.
+    pub(crate) fn storm(&self) -> u64 {
+        match self.when {
+            "" => 50,
+            "planned" | "waiting" | "doing" => 100,
+            _ => 200,
+        }
     }
 
     /// How many of a thousand losses end their process before it can ask.
