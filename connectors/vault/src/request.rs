@@ -1,7 +1,7 @@
 //! One request: a method, a path below `/v1/`, and a body that is wiped.
 //!
-//! `vaultrs` knows the server's paths and bodies, and its requests are taken as they are. They are not sent by it: it
-//! notes each request, secrets included, in the log of the program, follows redirects with the token, and reads answers
+//! `vaultrs` knows the server's paths and bodies, and its requests are taken as they are. They are not sent by it: its
+//! errors carry whole answers, it follows redirects with the token, takes settings from the environment, and reads answers
 //! of any size. What carries a secret is written here without it, so that no copy stays behind.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
