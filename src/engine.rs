@@ -30,6 +30,7 @@ pub mod close;
 pub mod conduct;
 mod conductor;
 mod deadline;
+mod deadlock;
 pub mod destroy;
 pub mod effect;
 pub mod escalate;

@@ -16,7 +16,7 @@ use remint_core::step::{Path, Step};
 use serde_json::json;
 
 use crate::engine::effect::{Stop, Task};
-use crate::engine::join::{Waiting, serves};
+use crate::engine::join::{Waiting, dies_again, serves};
 use crate::engine::outcome::{graded, record};
 use crate::engine::record::{
     IntentOutcome, IntentRecord, Owner, Reset, ResetStatus, RotationRecord, entry, kind, put, read,
@@ -56,9 +56,13 @@ impl Engine {
         let owners = self.owners().await?;
         let mut others: BTreeMap<ResetId, Other> = BTreeMap::new();
         let (mut change, mut waiting) = (Change::default(), Waiting::default());
+        let (mut rotations, mut revisions) = (Vec::new(), Vec::new());
         for stored in self.store.list(kind::ROTATION, Some(&id.0)).await? {
-            let revision = stored.revision;
-            let mine: RotationRecord = read(stored)?;
+            revisions.push(stored.revision);
+            rotations.push(read::<RotationRecord>(stored)?);
+        }
+        let stuck = self.stuck(&reset, &rotations).await?;
+        for (mine, revision) in rotations.into_iter().zip(revisions) {
             let owner = owners.get(&mine.credential);
             let waits = matches!(mine.rotation.state, State::Planned | State::Queued { .. } | State::Joined { .. });
             let lost = matches!(mine.rotation.state, State::Waiting { .. } | State::Parked { .. })
@@ -79,7 +83,7 @@ impl Engine {
             let next = if lost {
                 self.regain(&reset, &mine, owner, &others, &mut change).await?
             } else {
-                self.settle_one(&reset, &mine, owner, (&others, &mut waiting), &mut change)?
+                self.settle_one(&reset, &mine, owner, (&others, &mut waiting, &stuck), &mut change)?
             };
             if next != mine.rotation {
                 let event = next.state.to_string();
@@ -109,7 +113,7 @@ impl Engine {
         reset: &Reset,
         mine: &RotationRecord,
         owner: Option<&(Owner, u64)>,
-        (others, waiting): (&BTreeMap<ResetId, Other>, &mut Waiting),
+        (others, waiting, stuck): (&BTreeMap<ResetId, Other>, &mut Waiting, &BTreeSet<CredentialId>),
         change: &mut Change,
     ) -> Result<Rotation, EngineError> {
         let member = &reset.plan.members[mine.index];
@@ -131,7 +135,9 @@ impl Engine {
                         return Ok(settled);
                     }
                 }
-                Some(rotation) if stands(other, rotation) => return Ok(mine.rotation.clone()),
+                Some(rotation) if stands(other, rotation) && !stuck.contains(&mine.credential) => {
+                    return Ok(mine.rotation.clone());
+                }
                 _ => {}
             }
         }
@@ -155,10 +161,13 @@ impl Engine {
         if !approved {
             return Ok(mine.rotation.clone());
         }
-        if reset.urgency > other.reset.urgency {
-            let (next, _) = lower
-                .rotation
-                .on(&other.reset.plan.members[lower.index], &Event::Superseded { by: reset.id.clone() })?;
+        if reset.urgency > other.reset.urgency || stuck.contains(&mine.credential) {
+            let lowers = &other.reset.plan.members[lower.index];
+            let (mut next, _) = lower.rotation.on(lowers, &Event::Superseded { by: reset.id.clone() })?;
+            if dies_again(other, lower) {
+                // What it knew was handed over.
+                (next, _) = Rotation::new().on(lowers, &Event::Queued { behind: reset.id.clone() })?;
+            }
             let now = self.context.clock.now();
             let body = json!({ "event": "superseded", "why": format!("{}", next.state), "by": reset.id.0 });
             let lower_next = RotationRecord { rotation: next, since: now, ..lower.clone() };
