@@ -9,8 +9,12 @@ impl Registry {
     /// What this build has.
     #[must_use]
     pub fn new() -> Self {
-        let mut kinds: Vec<Box<dyn ConnectorKind>> =
-            vec![Box::new(remint_fake::FakeKind), Box::new(remint_file::kind()), Box::new(remint_sql::kind())];
+        let mut kinds: Vec<Box<dyn ConnectorKind>> = vec![
+            Box::new(remint_exec::kind()),
+            Box::new(remint_fake::FakeKind),
+            Box::new(remint_file::kind()),
+            Box::new(remint_sql::kind()),
+        ];
         kinds.sort_by_key(|kind| kind.name());
         Self(kinds)
     }
