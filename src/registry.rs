@@ -13,6 +13,7 @@ impl Registry {
             Box::new(remint_exec::kind()),
             Box::new(remint_fake::FakeKind),
             Box::new(remint_file::kind()),
+            Box::new(remint_http::kind()),
             Box::new(remint_sql::kind()),
         ];
         kinds.sort_by_key(|kind| kind.name());
