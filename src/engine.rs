@@ -47,6 +47,7 @@ mod purge;
 mod quiet;
 pub mod reconcile;
 pub mod record;
+mod regain;
 pub mod reproof;
 pub mod reset;
 pub mod rollback;

@@ -15,6 +15,7 @@ impl Registry {
             Box::new(remint_file::kind()),
             Box::new(remint_http::kind()),
             Box::new(remint_sql::kind()),
+            Box::new(remint_vault::kind()),
         ];
         kinds.sort_by_key(|kind| kind.name());
         Self(kinds)

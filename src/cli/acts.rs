@@ -208,8 +208,11 @@ impl Rollback {
             json(&json!({ "reset": id.0, "back": back }))?;
         } else {
             let row = |back: &Back| {
-                let how =
-                    back.unfinished.clone().unwrap_or_else(|| "on the old version; the new one is dead".to_owned());
+                let how = back.unfinished.clone().unwrap_or_else(|| {
+                    let new =
+                        if back.killed { "is dead" } else { "was sent to its places, and lives until it goes forward" };
+                    format!("on the old version; the new one {new}")
+                });
                 [back.credential.to_string(), how]
             };
             data(&table(["credential", "went back"], back.iter().map(row)));

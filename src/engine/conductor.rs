@@ -175,7 +175,10 @@ impl Conductor {
     fn answered(&self, index: usize, step: Step, reason: &Reason) -> bool {
         let member = &self.run.members[index];
         match reason {
-            Reason::Task { .. } => self.attested.contains(&step::task_id(&self.run.id, index, step)),
+            Reason::Task { .. } => {
+                let given_up = self.rotations[index].facts.also.len();
+                self.attested.contains(&step::task_id(&self.run.id, index, step, given_up))
+            }
             Reason::Foreign { versions } | Reason::Full { versions, .. } => {
                 self.run.document(&member.credential).is_ok_and(|document| {
                     let system = document.issued_by.system.to_string();
@@ -283,7 +286,12 @@ impl Conductor {
                     continue;
                 }
             };
-            match step::restart(&mut task, member.dirty_consumers.clone()).await {
+            let seen = step::shown(&self.run, places.iter()).await;
+            let told = match seen {
+                Ok(()) => step::restart(&mut task, member.dirty_consumers.clone()).await,
+                Err(stop) => Err(stop),
+            };
+            match told {
                 Ok(()) => task.close_rest(),
                 Err(Stop::Broken(error)) if taken(&error) => continue,
                 Err(Stop::Broken(error)) => return Err(error),

@@ -29,6 +29,8 @@ use crate::engine::{Engine, EngineError, step};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Back {
     pub credential: Ref,
+    /// Is the new version dead? One that was sent somewhere lives until somebody goes forward.
+    pub killed: bool,
     /// Why it is not all the way back.
     pub unfinished: Option<String>,
 }
@@ -143,7 +145,8 @@ impl Engine {
         }
         task.pending.entries.push(told(run, &record.credential, &body));
         task.flush().await.map_err(broken)?;
-        Ok(Back { credential: record.credential.clone(), unfinished })
+        let killed = !sent && unfinished.is_none();
+        Ok(Back { credential: record.credential.clone(), killed, unfinished })
     }
 }
 

@@ -25,7 +25,7 @@ mod sweep;
 mod trust;
 
 pub(crate) use back::back;
-pub use confirm::restart;
+pub use confirm::{restart, shown};
 pub use deliver::held_back;
 pub use manual::task_id;
 pub use mint::own_switch;

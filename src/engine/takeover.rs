@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use remint_contract::{CredentialId, ResetId, Verb};
-use remint_core::machine::{Event, Rotation, State, Version};
+use remint_core::machine::{Event, Rotation, State};
 use remint_core::step::{Path, Step};
 use serde_json::json;
 
@@ -30,10 +30,10 @@ pub(crate) const GIVEN_UP: &str = "given up";
 const TRIES: usize = 8;
 
 /// Another reset as far as it stands in the way.
-struct Other {
+pub(super) struct Other {
     reset: Reset,
     /// Its rotations with the revisions of their records.
-    rotations: HashMap<CredentialId, (RotationRecord, u64)>,
+    pub(super) rotations: HashMap<CredentialId, (RotationRecord, u64)>,
     /// Credentials of which a mint was begun and has no outcome.
     minting: Vec<CredentialId>,
 }
@@ -171,51 +171,6 @@ impl Engine {
             return Ok(on(&freed(&mine.rotation)?, Event::Joined { with: held.reset.clone() })?);
         }
         Ok(on(&freed(&mine.rotation)?, Event::Queued { behind: held.reset.clone() })?)
-    }
-
-    /// A member that was settled, and is open again because its old value lives, may have been rotated by another reset
-    /// meanwhile: when that one has ended, it is this reset's again, with the value that the other one made.
-    async fn regain(
-        &self,
-        reset: &Reset,
-        mine: &RotationRecord,
-        owner: Option<&(Owner, u64)>,
-        others: &BTreeMap<ResetId, Other>,
-        change: &mut Change,
-    ) -> Result<Rotation, EngineError> {
-        let row =
-            |rule| put(kind::OWNER, mine.credential.to_string(), &reset.id.0, &Owner { reset: reset.id.clone() }, rule);
-        match owner {
-            Some((held, revision)) => {
-                let other = others.get(&held.reset);
-                let theirs = other.and_then(|other| Some((other, other.rotations.get(&mine.credential)?)));
-                if theirs.is_some_and(|(other, (record, _))| stands(other, &record.rotation)) {
-                    return Ok(mine.rotation.clone());
-                }
-                change.puts.push(row(Rule::Revision(*revision))?);
-            }
-            None => change.puts.push(row(Rule::Insert)?),
-        }
-        let mut next = mine.rotation.clone();
-        let mut later = Vec::new();
-        for other in self.resets().await?.into_iter().filter(|other| other.id != reset.id) {
-            let theirs = self.rotations(&other.id).await?;
-            later.extend(theirs.into_iter().filter(|record| record.credential == mine.credential));
-        }
-        // Whose old version was this one's new one came after it; or its old one, where that lived again by then.
-        let first = next.facts.old.clone();
-        while let Some(new) = &next.facts.new
-            && let Some(at) = later.iter().position(|other| {
-                let before = |old: &Version| {
-                    old.id.is_some() && (old.id == new.id || first.as_ref().is_some_and(|first| old.id == first.id))
-                };
-                let settled = matches!(other.rotation.state, State::Settled { .. });
-                settled && other.rotation.facts.old.as_ref().is_some_and(before)
-            })
-        {
-            next.facts.new = later.swap_remove(at).rotation.facts.new;
-        }
-        Ok(next)
     }
 
     async fn other(&self, id: &ResetId) -> Result<Other, EngineError> {
@@ -417,7 +372,7 @@ fn may_claim(reset: &Reset, credential: &CredentialId) -> bool {
 }
 
 /// Does this rotation still do something with its credential, or will it?
-fn stands(other: &Other, rotation: &Rotation) -> bool {
+pub(super) fn stands(other: &Other, rotation: &Rotation) -> bool {
     let open = !matches!(other.reset.status, ResetStatus::Complete | ResetStatus::Rejected);
     open && !matches!(
         rotation.state,

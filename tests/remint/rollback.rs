@@ -53,7 +53,7 @@ async fn what_is_parked_goes_back_under_traffic_and_forward_again_with_a_third_v
     assert!(commands.iter().any(|command| command.starts_with("remint rollback ")), "{commands:?}");
 
     let back = engine.rollback(&id, Some(&app0()), "ada", "w0 cannot reload today").await.unwrap();
-    assert_eq!((back.len(), &back[0].unfinished), (1, &None));
+    assert_eq!((back.len(), &back[0].unfinished, back[0].killed), (1, &None, false));
     assert_back(&rig, &engine, &id, &old[0], "gone back").await;
     assert!(rig.issuer.accepts(&given_up));
     let said = told(&engine, &id).await;
@@ -77,7 +77,7 @@ async fn what_was_never_sent_anywhere_is_killed_when_it_goes_back() {
     let reset = rig.reset(&engine, rig.plan()).await;
     let minted = rig.issuer.live_versions("app0").len();
     let back = engine.rollback(&reset.id, None, "ada", "not today").await.unwrap();
-    assert_eq!((minted, &back[0].unfinished), (2, &None));
+    assert_eq!((minted, &back[0].unfinished, back[0].killed), (2, &None, true));
     assert_eq!(rig.issuer.live_versions("app0").len(), 1);
     assert!(rig.issuer.accepts(&old));
 }

@@ -311,7 +311,11 @@ async fn what_is_parked_goes_back_and_a_revision_that_was_approved_contains_it()
     assert_ne!(place.values(1), before);
     let word = json!({ "reason": "it cannot reload today", "only": "Credential/app0" });
     let back = daemon.client.post("/v1/resets/inc-9/rollback", &word).await.ok();
-    assert_eq!(back["back"], json!([{ "credential": "Credential/app0", "unfinished": null }]), "{back}");
+    assert_eq!(
+        back["back"],
+        json!([{ "credential": "Credential/app0", "killed": false, "unfinished": null }]),
+        "{back}"
+    );
     assert_eq!(place.values(1), before);
     let other = json!({ "reason": "again", "only": "Credential/root" });
     daemon.client.post("/v1/resets/inc-9/rollback", &other).await.is_problem(409, "refused");

@@ -35,7 +35,7 @@ fn asked(name: &str) -> Option<u64> {
 type Found = (Table, Vec<String>, u64, usize);
 
 #[test]
-fn every_seed_ends_with_nothing_lost_and_nothing_left() {
+fn every_seed_ends_with_nothing_lost_and_every_edge_is_taken_under_every_fault() {
     if let Some(seed) = asked("REMINT_SEED") {
         let outcome = run::run(seed);
         println!("{}", outcome.story);
@@ -43,31 +43,39 @@ fn every_seed_ends_with_nothing_lost_and_nothing_left() {
         return;
     }
     let seeds = asked("REMINT_SEEDS").unwrap_or(ALL);
-    let table = run_seeds(seeds, |seed| !scene::has_several(seed));
+    let (mut table, mut ran) = (run_seeds((0..seeds).collect()), seeds);
+    // What seldom comes together has seeds of its own: the next ones whose scene and favoured fault are the missing ones.
+    let mut next = seeds;
+    for _ in 0..ROUNDS {
+        let holes = table.holes();
+        if seeds < ALL || holes.is_empty() {
+            break;
+        }
+        let fills = |seed: &u64| holes.iter().any(|(edge, fault)| scene::may_take(*seed, edge, *fault));
+        let more: Vec<u64> = (next..next + ROUND).filter(fills).collect();
+        next += ROUND;
+        ran += more.len() as u64;
+        table.add(&run_seeds(more));
+    }
+    println!("{ran} seeds\n{table}");
     let holes = table.holes();
+    let holes: Vec<_> =
+        holes.iter().map(|((from, event, to), fault)| format!("{from} --{event}--> {to} under {fault}")).collect();
     println!("{} pairs of an edge and a fault were not seen", holes.len());
-    let missing: Vec<_> = holes.iter().filter(|hole| ALWAYS.iter().any(|edge| hole.starts_with(edge))).collect();
     // Fewer seeds cannot show them all.
-    assert!(seeds < ALL || missing.is_empty(), "never taken under that fault: {missing:#?}");
-}
-
-/// Edges that every kind of fault meets in so many seeds with one reset; the table shows the others.
-const ALWAYS: [&str; 3] = ["waiting --cleared-->", "planned --start-->", "settled --reproved-->"];
-
-#[test]
-#[ignore = "seed 416 never comes to an end: a reset that takes over and the one it takes from wait for ever"]
-fn every_seed_with_several_resets_ends_too_and_all_of_them_take_every_edge_under_every_fault() {
-    let seeds = asked("REMINT_SEEDS").unwrap_or(ALL);
-    let table = run_seeds(seeds, |_| true);
-    let (open, holes): (Vec<String>, Vec<String>) = table.holes().into_iter().partition(|hole| is_open(hole));
-    println!("{} pairs of an edge and a fault were not seen; known:\n{}", open.len() + holes.len(), open.join("\n"));
     assert!(seeds < ALL || holes.is_empty(), "never taken:\n{}", holes.join("\n"));
 }
 
-/// Runs the first so many seeds that suit.
-fn run_seeds(seeds: u64, suits: fn(u64) -> bool) -> Table {
-    let all: Arc<Vec<u64>> =
-        Arc::new((0..).filter(|seed| suits(*seed)).take(usize::try_from(seeds).unwrap()).collect());
+/// How many seeds CI runs whatever they show.
+const ALL: u64 = 2000;
+/// In so many seeds every scene comes up three times with every favoured fault.
+const ROUND: u64 = 1014;
+const ROUNDS: usize = 20;
+
+/// Runs these seeds; one that goes wrong is an error.
+fn run_seeds(all: Vec<u64>) -> Table {
+    let seeds = all.len();
+    let all = Arc::new(all);
     let next = Arc::new(AtomicUsize::new(0));
     let found: Arc<Mutex<Found>> = Arc::default();
     let threads: Vec<_> = (0..std::thread::available_parallelism().map_or(2, usize::from))
@@ -95,38 +103,12 @@ fn run_seeds(seeds: u64, suits: fn(u64) -> bool) -> Table {
         .collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     let (table, mut wrong, complete, members) = std::mem::take(&mut *found.lock().unwrap());
-    println!("{seeds} seeds, {members} rotations, {complete} resets complete\n{table}");
+    println!("{seeds} seeds, {members} rotations, {complete} resets complete");
     wrong.sort();
     let shown = wrong.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
     assert!(wrong.is_empty(), "{} of {seeds} seeds went wrong:\n{shown}", wrong.len());
     table
 }
-
-/// Edges that no scene brings together with every kind of fault yet: they are counted, and not asked for.
-const OPEN: [&str; 15] = [
-    "doing --destroyed--> parked",
-    "doing --done--> dark",
-    "doing --spoiled--> waiting",
-    "doing --superseded--> superseded",
-    "parked --revised--> waiting",
-    "parked --superseded--> superseded",
-    "parked --rolled-back--> rolled-back",
-    "rolled-back --retry--> waiting",
-    "rolled-back --revised--> waiting",
-    "rolled-back --superseded--> superseded",
-    "settled --resurrected--> parked",
-    "unknown --failed--> parked",
-    "unknown --revised--> waiting",
-    "unknown --superseded--> superseded",
-    "waiting --revised--> waiting",
-];
-
-fn is_open(hole: &str) -> bool {
-    OPEN.iter().any(|edge| hole.starts_with(edge))
-}
-
-/// How many seeds CI runs. In so many, every edge is met by every kind of fault.
-const ALL: u64 = 3000;
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {

@@ -50,12 +50,17 @@ pub(crate) enum Durability {
 /// Ports that somebody else took between choosing and using them.
 const PORTS: usize = 5;
 
+/// The folder of its programs: found, else installed.
+pub(crate) fn obtain() -> Outcome<PathBuf> {
+    match find() {
+        Some(found) => Ok(found),
+        None => install(),
+    }
+}
+
 /// Starts a server on a free port of 127.0.0.1.
 pub(crate) fn start(durability: Durability) -> Outcome<Server> {
-    let binaries = match find() {
-        Some(found) => found,
-        None => install()?,
-    };
+    let binaries = obtain()?;
     // The server's user must be able to walk there, which it cannot below a root user's own folder.
     let place = if is_root() { PathBuf::from("/tmp") } else { std::env::temp_dir() };
     let folder = tempfile::Builder::new()
@@ -285,12 +290,12 @@ fn write_private(path: &Path, text: &str) -> Outcome<()> {
     written.map_err(|failure| format!("{} could not be written: {failure}", path.display()))
 }
 
-fn free_port() -> Outcome<u16> {
+pub(crate) fn free_port() -> Outcome<u16> {
     let bound = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
     bound.map(|address| address.port()).map_err(|failure| format!("no free port on 127.0.0.1: {failure}"))
 }
 
-fn random() -> Outcome<String> {
+pub(crate) fn random() -> Outcome<String> {
     use std::fmt::Write as _;
     let mut bytes = [0_u8; 16];
     fs::File::open("/dev/urandom")

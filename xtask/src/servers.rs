@@ -1,59 +1,141 @@
-//! `cargo xtask servers`: the same servers, left up, for running single tests by hand.
+//! `cargo xtask servers`: the servers that tests talk to, left up for running single tests by hand.
+//!
+//! A further server is one file: what implements [`Server`], and its line in [`all`].
 
-use std::fs;
-use std::path::PathBuf;
+mod daemon;
+mod go;
+mod openbao;
+mod postgresql;
+mod state;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 
-use crate::{Outcome, postgres};
+use self::state::{Entry, State};
+use crate::Outcome;
 
 #[derive(Subcommand)]
 pub(crate) enum Action {
-    /// Start them and print the lines to export.
-    Up,
+    /// Start them and print the lines to export. What has to be built or installed first is, and is kept.
+    Up {
+        /// Only these; all when none is named.
+        names: Vec<String>,
+    },
     /// Stop those that `up` started.
     Down,
     /// Print the lines again.
     List,
 }
 
-/// The folder of the server in the first line, the lines to export after it.
-fn state() -> PathBuf {
-    std::env::temp_dir().join("remint-servers.state")
+/// One kind of server.
+pub(crate) trait Server {
+    /// What tests and people call it.
+    fn name(&self) -> &'static str;
+
+    /// Makes its programs available: found, installed, or built once and kept outside the checkout.
+    fn obtain(&self) -> Outcome<()>;
+
+    /// Starts it on a free port of 127.0.0.1 with data that nobody wants.
+    fn start(&self) -> Outcome<Box<dyn Running>>;
+
+    /// Stops the one of a folder that [`Running::stay`] gave, by its process id, and removes the folder.
+    fn stop(&self, folder: &Path) -> Outcome<()>;
+}
+
+/// A started server. Dropping it stops it and removes its folder, unless it was told to stay.
+pub(crate) trait Running {
+    /// As the server itself says.
+    fn version(&self) -> &str;
+
+    /// What tests read.
+    fn environment(&self) -> Vec<(&'static str, String)>;
+
+    /// Lets it run on after this program; gives its folder, by which it is stopped.
+    fn stay(self: Box<Self>) -> Option<PathBuf>;
+}
+
+/// Every server.
+pub(crate) fn all() -> Vec<Box<dyn Server>> {
+    vec![Box::new(postgresql::PostgreSql), Box::new(openbao::OpenBao)]
+}
+
+/// Obtains and starts one, and says how long either took.
+pub(crate) fn start(server: &dyn Server) -> Outcome<Box<dyn Running>> {
+    let began = Instant::now();
+    server.obtain()?;
+    let obtained = began.elapsed();
+    let running = server.start()?;
+    let started = began.elapsed().checked_sub(obtained).unwrap_or_default();
+    eprintln!(
+        "{} {}: obtained in {}, started in {}",
+        server.name(),
+        running.version(),
+        minutes(obtained),
+        minutes(started)
+    );
+    Ok(running)
 }
 
 pub(crate) fn run(action: &Action) -> Outcome<()> {
-    let known = fs::read_to_string(state()).ok();
-    match (action, known) {
-        (Action::Up, None) => up(),
-        (Action::Up | Action::List, Some(known)) => {
-            println!("{}", known.lines().skip(1).collect::<Vec<_>>().join("\n"));
+    let mut state = State::read()?;
+    match action {
+        Action::Up { names } => up(&mut state, names),
+        Action::List if state.0.is_empty() => {
+            Err("no servers are up; start them with `cargo xtask servers up`".to_owned())
+        }
+        Action::List => {
+            println!("{}", state.exports());
             Ok(())
         }
-        (Action::List, None) => Err("no servers are up; start them with `cargo xtask servers up`".to_owned()),
-        (Action::Down, Some(known)) => {
-            postgres::stop(known.lines().next().unwrap_or_default().as_ref())?;
-            fs::remove_file(state()).map_err(|failure| format!("{} could not be removed: {failure}", state().display()))
-        }
-        (Action::Down, None) => Ok(()),
+        Action::Down => down(state),
     }
 }
 
-fn up() -> Outcome<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let server = postgres::start(postgres::Durability::None)?;
-    let lines: Vec<String> =
-        server.environment().iter().map(|(name, value)| format!("export {name}='{value}'")).collect();
-    let lines = lines.join("\n");
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(state())
-        .map_err(|failure| format!("{} could not be written: {failure}", state().display()))?;
-    let Some(folder) = server.stay() else { return Err("the server's folder is gone".to_owned()) };
-    std::io::Write::write_all(&mut file, format!("{}\n{lines}\n", folder.display()).as_bytes())
-        .map_err(|failure| format!("{} could not be written: {failure}", state().display()))?;
-    println!("{lines}");
-    Ok(())
+fn up(state: &mut State, names: &[String]) -> Outcome<()> {
+    let servers = all();
+    let known: Vec<&str> = servers.iter().map(|server| server.name()).collect();
+    if let Some(name) = names.iter().find(|name| !known.iter().any(|known| known.eq_ignore_ascii_case(name))) {
+        return Err(format!("there is no server `{name}`; there are: {}", known.join(", ")));
+    }
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name));
+    let mut missing = Vec::new();
+    for server in servers.iter().filter(|server| wanted(server.name())) {
+        if state.has(server.name()) {
+            continue;
+        }
+        match start(server.as_ref()) {
+            Ok(running) => {
+                let exports = running.environment();
+                let folder = running.stay().ok_or_else(|| format!("the folder of {} is gone", server.name()))?;
+                state.0.push(Entry::new(server.name(), folder, &exports));
+                state.write()?;
+            }
+            Err(sentence) => missing.push(format!("{} is not there: {sentence}", server.name())),
+        }
+    }
+    println!("{}", state.exports());
+    if missing.is_empty() { Ok(()) } else { Err(missing.join("; ")) }
+}
+
+fn down(mut state: State) -> Outcome<()> {
+    let servers = all();
+    let mut failed = Vec::new();
+    for entry in std::mem::take(&mut state.0) {
+        let stopped = match servers.iter().find(|server| server.name() == entry.name) {
+            Some(server) => server.stop(&entry.folder),
+            None => Err(format!("{} was started by another version of this program", entry.name)),
+        };
+        if let Err(sentence) = stopped {
+            failed.push(sentence);
+            state.0.push(entry);
+        }
+    }
+    state.write()?;
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
+}
+
+fn minutes(time: Duration) -> String {
+    format!("{:.1} min", time.as_secs_f64() / 60.0)
 }

@@ -5,22 +5,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Outcome;
 use crate::child::Signals;
-use crate::postgres::{self, Durability, NAME};
+use crate::servers;
 use crate::tally::Tally;
 
 /// Runs the tests. The last line says how many passed and failed; the exit code is that of `cargo test`.
 pub(crate) fn run(arguments: &[String]) -> Outcome<ExitCode> {
     let mut signals = Signals::catch()?;
-    let server = match postgres::start(Durability::None) {
-        Ok(server) => Some(server),
-        Err(sentence) => {
-            eprintln!("warning: tests that need {NAME} are skipped (and fail when CI=true): {sentence}");
-            None
+    let mut running = Vec::new();
+    let mut missing = Vec::new();
+    for server in servers::all() {
+        match servers::start(server.as_ref()) {
+            Ok(started) => running.push((server.name(), started)),
+            Err(sentence) => {
+                eprintln!("warning: {} is not there: {sentence}", server.name());
+                missing.push(server.name());
+            }
         }
-    };
+    }
     let mut tests = Command::new(env!("CARGO"));
     tests.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);
-    if let Some(server) = &server {
+    for (_, server) in &running {
         tests.envs(server.environment());
     }
     let tally = Arc::new(Mutex::new(Tally::default()));
@@ -31,10 +35,13 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<ExitCode> {
     });
     let passed = status?.success();
     let tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-    let version = |name: &str| server.as_ref().filter(|_| name == NAME).map(|server| server.version.clone());
+    let version = |name: &str| {
+        let server = running.iter().find(|(known, _)| *known == name);
+        server.map(|(_, server)| server.version().to_owned())
+    };
     println!("\n{}", tally.render(version));
-    if server.is_none() {
-        println!("{NAME}: not there; what needs it was skipped");
+    for name in missing {
+        println!("{name}: not there; what needs it was skipped, or failed for want of it");
     }
     let (good, bad) = tally.sums(passed);
     println!("{good} passed, {bad} failed");

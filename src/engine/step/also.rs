@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use remint_contract::{Material, OperationId, Verb};
 use remint_core::machine::{Reason, Version};
+use remint_core::step::Course;
 
 use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::host::Ask;
 use crate::engine::step::prove::{Tried, try_old};
+use crate::engine::step::rewrap;
 
-/// Kills them for good: nobody goes back to a value that was never in use.
+/// Kills them for good: nobody goes back to a value that was never in use. An encryption key may have been in use, so it
+/// is only stopped, when nothing is left under it.
 pub(super) async fn kill(task: &mut Task, verb: Verb) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
@@ -18,19 +21,24 @@ pub(super) async fn kill(task: &mut Task, verb: Verb) -> Result<(), Stop> {
     if !run.host.connector(system)?.describe().verbs.contains(&verb) {
         return Ok(());
     }
+    let rewraps = task.member().course() == Course::Rewrap;
+    let verb = if rewraps { Verb::Disable } else { verb };
     let target = &document.issued_by.target;
     let new = task.facts.new.as_ref().and_then(|new| new.id.clone());
     let ids: Vec<_> = task.facts.also.iter().filter_map(|version| version.id.clone()).collect();
     for id in ids.iter().filter(|id| new.as_ref() != Some(*id)) {
+        if rewraps {
+            rewrap::nothing_left(task, id).await?;
+        }
         let actor = run.manager(document).await?;
         let effect = Effect { system, verb, about: id.0.clone(), version: Some(id), actor, seal: None };
         task.effect(effect, |connector, call| {
             let (target, id) = (target.clone(), id.clone());
             async move {
-                if verb == Verb::EndDerived {
-                    connector.end_derived(&call, &target, &id).await.map(drop)
-                } else {
-                    connector.revoke(&call, &target, &id).await
+                match verb {
+                    Verb::EndDerived => connector.end_derived(&call, &target, &id).await.map(drop),
+                    Verb::Disable => connector.disable(&call, &target, &id).await,
+                    _ => connector.revoke(&call, &target, &id).await,
                 }
             }
         })

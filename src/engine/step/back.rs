@@ -10,7 +10,7 @@ use remint_contract::{Material, Ref};
 use remint_core::machine::{Done, Version};
 
 use crate::engine::effect::{Stop, Task};
-use crate::engine::step::confirm::{restart, seen_on};
+use crate::engine::step::confirm::{restart, seen_on, shown};
 use crate::engine::step::deliver::show_all;
 use crate::engine::step::mint::{kill_new, park, rendered};
 
@@ -37,6 +37,7 @@ pub(crate) async fn back(task: &mut Task, old: &Version, given_up: &[Version], s
     (task.facts.new, task.facts.old) = (Some(old.clone()), given_up.last().cloned());
     let consumers = run.consumers(&member);
     if delivered {
+        shown(&run, others.iter().map(|place| &place.at)).await?;
         restart(task, consumers.clone()).await?;
     }
     let Done::Confirmed { consumers: seen } = seen_on(task, old, Duration::ZERO).await? else { return Ok(()) };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use remint_contract::{ConfirmGrade, Expected, OperationId, Ref, Seen, Verb, Workload as Host};
+use remint_contract::{ConfirmGrade, Expected, Location, OperationId, Ref, Seen, Verb, Workload as Host};
 use remint_core::estate::{Credential, Workload};
 use remint_core::machine::{Done, Version};
 use remint_core::step::Step;
@@ -13,15 +13,31 @@ use serde_json::json;
 use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::host::Ask;
 use crate::engine::record::{kind, put};
+use crate::engine::run::Run;
 use crate::engine::step::mint::park;
 use crate::engine::{EngineError, is_remint};
 use crate::store::Rule;
 
-/// Makes every consumer read again. Remint itself switches to the new value here.
+/// Makes every consumer read again, once they can read the new value. Remint itself switches to it here.
 pub(super) async fn reload(task: &mut Task) -> Result<Done, Stop> {
+    let places = task.run.places(task.member());
+    shown(&task.run, places.iter().map(|place| &place.at)).await?;
     let consumers = task.run.consumers(task.member());
     restart(task, consumers).await?;
     Ok(Done::Plain { step: Step::Reload })
+}
+
+/// Waits until readers of these places see what was just written there, by the word of their systems: whoever is made to
+/// read too early keeps the old value.
+pub async fn shown(run: &Run, places: impl Iterator<Item = &Location>) -> Result<(), Stop> {
+    let mut longest = Duration::ZERO;
+    for place in places {
+        longest = longest.max(run.propagation(&place.system)?);
+    }
+    if !longest.is_zero() {
+        run.context.clock.sleep(longest).await;
+    }
+    Ok(())
 }
 
 /// Makes these workloads read again.

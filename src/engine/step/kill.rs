@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use remint_contract::{DerivedOutcome, OperationId, Slots, Verb};
-use remint_core::machine::{Done, Reason};
+use remint_core::machine::Done;
 use remint_core::step::{Course, Step};
 
 use crate::engine::effect::{Effect, Stop, Task};
@@ -28,11 +28,8 @@ pub(super) async fn disable(task: &mut Task) -> Result<Done, Stop> {
             return Ok(Done::Plain { step: Step::Disable });
         }
         Course::Rewrap => {
-            let (run, old) = (Arc::clone(&task.run), rewrap::old(task)?);
-            match rewrap::left(&run, task.member(), &old).await? {
-                0 => kill(task, Verb::Disable).await?,
-                left => return Err(Stop::Park(Reason::Encrypted { left })),
-            }
+            rewrap::nothing_left(task, &rewrap::old(task)?).await?;
+            kill(task, Verb::Disable).await?;
             return Ok(Done::Plain { step: Step::Disable });
         }
         Course::Trust => trust::withdraw(task).await?,

@@ -14,10 +14,13 @@ use crate::engine::record::{TaskRecord, entry, kind, put, read};
 use crate::engine::step::mint::park;
 use crate::store::{Key, Rule};
 
-/// A person's step of a member has one task, for ever.
+/// A person's step of a member has one task, for ever; a value is asked for anew when so many earlier ones were given up.
 #[must_use]
-pub fn task_id(reset: &ResetId, index: usize, step: Step) -> String {
-    format!("{reset}-{index}-{step}")
+pub fn task_id(reset: &ResetId, index: usize, step: Step, given_up: usize) -> String {
+    match (step, given_up) {
+        (Step::Mint, 1..) => format!("{reset}-{index}-{step}-{}", given_up + 1),
+        _ => format!("{reset}-{index}-{step}"),
+    }
 }
 
 /// The version that a person made, read from where he put it.
@@ -36,15 +39,13 @@ pub(super) async fn made(task: &mut Task) -> Result<Version, Stop> {
     let mut version = Version { id: None, username: None, sealed: None, principal: None, accepted_at: BTreeSet::new() };
     let Some(source) = document.source() else { return Ok(version) };
     let material = run.host.read(source).await?;
-    let old = match &task.facts.old {
-        Some(old) => run.material(old).await?,
-        None => None,
-    };
-    if old.is_some_and(|old| old == material) {
-        return Err(park(&format!(
-            "the old value is still at {}; write the new one there, then `remint retry`",
-            source.at
-        )));
+    for old in task.facts.old.iter().chain(&task.facts.also) {
+        if run.material(old).await?.is_some_and(|old| old == material) {
+            return Err(park(&format!(
+                "the old value is still at {}; write the new one there, then `remint retry`",
+                source.at
+            )));
+        }
     }
     version.id = run.which(document, &material).await?;
     let operation = run.context.operation().map_err(EngineError::from)?;
@@ -70,7 +71,7 @@ pub(super) async fn killed(task: &mut Task, step: Step) -> Result<(), Stop> {
 /// Goes on once a person said so; until then it waits, with a task that is made once.
 async fn attested(task: &mut Task, step: Step, words: String) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
-    let id = task_id(&run.id, task.index, step);
+    let id = task_id(&run.id, task.index, step, task.facts.also.len());
     let found = run.store.get(&Key { kind: kind::TASK, id: id.clone() }).await.map_err(EngineError::from)?;
     if let Some(record) = found {
         let known: TaskRecord = read(record).map_err(EngineError::from)?;

@@ -243,6 +243,11 @@ pub(super) async fn verify(task: &mut Task) -> Result<Done, Stop> {
                 run.context.clock.sleep(run.settings.poll).await;
             }
             Err(error) if error.kind == ErrorKind::Denied => {
+                if is_gone(&run, document, &new).await? {
+                    // Killed by an earlier try whose answer was lost, or by somebody else: nobody ever had it.
+                    run.news.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.credential());
+                    return Err(Stop::Destroyed { change: "it is dead before anybody had it".to_owned() });
+                }
                 return Err(park(&format!("the issuer does not accept the new value: {}", chain(&error))));
             }
             // Nothing was said about the value.
@@ -279,6 +284,16 @@ pub(super) async fn verify(task: &mut Task) -> Result<Done, Stop> {
         RightsChange::Broader(added) => destroy(task, &new, format!("it has {} too", added.join(", "))).await,
         RightsChange::OtherIdentity(who) => destroy(task, &new, format!("it speaks for {who}")).await,
     }
+}
+
+/// Does the issuer list what lives, and this version no more?
+async fn is_gone(run: &Run, document: &Credential, new: &Version) -> Result<bool, Stop> {
+    let system = &document.issued_by.system;
+    let (Some(id), true) = (&new.id, run.host.connector(system)?.describe().verbs.contains(&Verb::Enumerate)) else {
+        return Ok(false);
+    };
+    let live = run.enumerate(system, run.manager(document).await?).await;
+    Ok(live.is_ok_and(|live| !live.lists(id)))
 }
 
 /// Is the new value accepted still? One that is not is killed, and another is minted.
@@ -329,6 +344,7 @@ pub(super) async fn kill_new(task: &mut Task, new: &Version) -> Result<(), Stop>
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
     let Some(id) = &new.id else { return Ok(()) };
+    trust::give_up(task, new).await?;
     let effect = Effect {
         system: &document.issued_by.system,
         verb: Verb::Revoke,

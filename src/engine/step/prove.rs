@@ -12,8 +12,8 @@ use crate::engine::effect::{Stop, Task};
 use crate::engine::host::Ask;
 use crate::engine::record::entry;
 use crate::engine::run::Run;
-use crate::engine::step::also;
 use crate::engine::step::mint::park;
+use crate::engine::step::{also, trust};
 
 /// What one round of tries of an old value gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,9 @@ pub(super) async fn prove(task: &mut Task) -> Result<Done, Stop> {
     let system = &document.issued_by.system;
     let verbs = run.host.connector(system)?.describe().verbs;
     let old = task.facts.old.clone();
+    if let Some(old) = old.as_ref().filter(|_| member.course() == Course::Trust) {
+        trust::forgotten(task, old).await?;
+    }
     let value = match &old {
         Some(old) => run.material(old).await?,
         None => None,

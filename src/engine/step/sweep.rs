@@ -13,7 +13,7 @@ use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::record::{DecisionWord, Finding, entry, kind, put, read};
 use crate::engine::step::deliver::residue;
 use crate::engine::step::prove::is_stopped;
-use crate::engine::step::quota;
+use crate::engine::step::{quota, rewrap};
 use crate::store::Rule;
 
 /// Lists the issuer; a version of this target that is neither the new one nor decided upon is a finding.
@@ -179,7 +179,7 @@ pub(crate) async fn arrivals(task: &mut Task) -> Result<usize, Stop> {
 }
 
 /// Kills a foreign version, and ends what came from it: whoever is logged in with it would stay otherwise. A foreign
-/// encryption key is stopped only: somebody's data may lie under it.
+/// encryption key is stopped only, when what lies under it was moved to the version in use: somebody needs it.
 pub(super) async fn revoke(task: &mut Task, version: &VersionId) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
@@ -195,6 +195,8 @@ pub(super) async fn revoke(task: &mut Task, version: &VersionId) -> Result<(), S
         seal: None,
     };
     if task.member().course() == Course::Rewrap {
+        rewrap::moved(task, version).await?;
+        rewrap::nothing_left(task, version).await?;
         return task
             .effect(effect(Verb::Disable), |connector, call| {
                 let (target, version) = (target.clone(), version.clone());

@@ -12,14 +12,14 @@ use remint_contract::{
     Error, ErrorKind, Expected, Location, Material, OperationId, Ref, SecretValue, Seen, Verb, Verdict,
 };
 use remint_core::estate::Credential;
-use remint_core::machine::{Done, Version};
+use remint_core::machine::{Done, Reason, Version};
 use remint_core::plan::Member;
-use remint_core::step::Step;
+use remint_core::step::{Course, Step};
 
 use crate::engine::effect::{Stop, Task, chain};
 use crate::engine::host::Ask;
 use crate::engine::run::Run;
-use crate::engine::step::confirm::{as_host, restart};
+use crate::engine::step::confirm::{as_host, restart, shown};
 use crate::engine::step::deliver::{REREADS, show, write};
 use crate::engine::step::mint::park;
 use crate::engine::step::prove::probe;
@@ -40,23 +40,46 @@ pub(super) async fn publish(task: &mut Task) -> Result<Done, Stop> {
             .await?;
         }
     }
+    shown(&run, places.iter()).await?;
     let verifiers = run.verifiers(task.member());
     restart(task, verifiers).await?;
     Ok(Done::Plain { step: Step::Publish })
 }
 
-/// Takes the old version out of every bundle. What else stands there is not ours and stays.
+/// Takes the old version out of every bundle, and every one of ours that dies with it. What else stands there is not ours
+/// and stays.
 pub(super) async fn withdraw(task: &mut Task) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
+    if bundles(&run, document).next().is_none() {
+        return Ok(());
+    }
+    let mut gone = BTreeSet::from([public(task.facts.old.as_ref(), "old")?]);
+    // One whose public half is not known was never told of.
+    gone.extend(task.facts.also.iter().filter_map(|version| public(Some(version), "given-up").ok()));
+    forget(task, &gone).await
+}
+
+/// Takes a version that is given up out of every bundle: it may have been told of.
+pub(super) async fn give_up(task: &mut Task, version: &Version) -> Result<(), Stop> {
+    match public(Some(version), "given-up") {
+        Ok(public) if task.member().course() == Course::Trust => forget(task, &BTreeSet::from([public])).await,
+        _ => Ok(()),
+    }
+}
+
+/// No verifier is told of these any more.
+async fn forget(task: &mut Task, gone: &BTreeSet<String>) -> Result<(), Stop> {
+    let run = Arc::clone(&task.run);
+    let document = run.document(&task.credential())?;
     let places: Vec<Location> = bundles(&run, document).cloned().collect();
+    for place in &places {
+        edit(task, place, |blocks| blocks.retain(|block| !gone.contains(block))).await?;
+    }
     if places.is_empty() {
         return Ok(());
     }
-    let old = public(task.facts.old.as_ref(), "old")?;
-    for place in &places {
-        edit(task, place, |blocks| blocks.retain(|block| *block != old)).await?;
-    }
+    shown(&run, places.iter()).await?;
     let verifiers = run.verifiers(task.member());
     restart(task, verifiers).await
 }
@@ -93,6 +116,31 @@ pub(super) async fn propagate(task: &mut Task) -> Result<Done, Stop> {
         let done = verifiers.len() == all.len() && endpoints.len() == member.endpoints.len();
         if done || run.context.clock.now() >= deadline {
             return Ok(Done::Propagated { verifiers, endpoints });
+        }
+        run.context.clock.sleep(run.settings.poll).await;
+    }
+}
+
+/// No verifier trusts the old version any more, or the time is over: a bundle that was changed is not yet one that was read.
+pub(super) async fn forgotten(task: &Task, old: &Version) -> Result<(), Stop> {
+    let run = Arc::clone(&task.run);
+    let document = run.document(&task.credential())?;
+    if bundles(&run, document).next().is_none() {
+        return Ok(());
+    }
+    let deadline = run.context.clock.now() + run.settings.settle(run.propagation(&document.issued_by.system)?);
+    loop {
+        let mut still = Vec::new();
+        for verifier in run.verifiers(task.member()) {
+            if trusts(&run, document, task.member(), &verifier, old).await? {
+                still.push(verifier.to_string());
+            }
+        }
+        if still.is_empty() {
+            return Ok(());
+        }
+        if run.context.clock.now() >= deadline {
+            return Err(Stop::Park(Reason::Alive { endpoints: still }));
         }
         run.context.clock.sleep(run.settings.poll).await;
     }

@@ -15,8 +15,9 @@ use remint_evidence_format::ledger::Ledger;
 use remint_evidence_format::note::SigningKey;
 use zeroize::Zeroizing;
 
-use super::stage::Stage;
-use super::world::Life;
+use super::connector::Issues;
+use super::stage::{STRANGER, Stage};
+use super::world::{Issuer, Life, State as World};
 
 /// Every way in which the run is not as it must be.
 pub(crate) async fn check(stage: &Stage) -> Vec<String> {
@@ -133,18 +134,73 @@ fn settled(stage: &Stage, member: &Member, record: &RotationRecord, say: &mut dy
         if old.is_some_and(|old| issuer.lives(&old.0) && !untried(&old.0)) {
             say(format!("the old version {} lives", old.map_or("?", |old| old.0.as_str())));
         }
-        let others: Vec<&str> = issuer.living(target).into_iter().filter(|id| *id != new.0 && !untried(id)).collect();
+        // An encryption key that is stopped is kept.
+        let kept = |id: &str| issuer.issues == Issues::Encryption && !issuer.lives(id);
+        let living = issuer.living(target).into_iter();
+        let others: Vec<&str> = living.filter(|id| *id != new.0 && !untried(id) && !kept(id)).collect();
         if !others.is_empty() {
             say(format!("{} live beside {new}", others.join(", ")));
         }
         for place in member.places() {
             let found = state.lies(place.at.system.name.as_str(), &place.at.path);
-            let found = found.as_ref().and_then(|found| issuer.accepts(found));
-            if found != Some(new.0.as_str()) && record.rotation.facts.delivered.contains(&place.at) {
+            let found = found.as_ref().and_then(|found| state.accepts(document.issued_by.system.name.as_str(), found));
+            if found.as_ref() != Some(&new.0) && record.rotation.facts.delivered.contains(&place.at) {
                 say(format!("{} holds {found:?} and not {new}", place.at));
             }
         }
+        if let Some(old) = old {
+            course(issuer, &old.0, &new.0, &untried, say);
+        }
+        for place in &document.trusted_by {
+            let text = state.text(place.system.name.as_str(), &place.path, "keys").unwrap_or_default();
+            bundle(state, issuer, text, &new.0, &mut |what| say(format!("{place} {what}")));
+        }
     });
+}
+
+/// What came from the old version is over, and the new one is used, in the way of what it is.
+fn course(issuer: &Issuer, old: &str, new: &str, untried: &dyn Fn(&str) -> bool, say: &mut dyn FnMut(String)) {
+    let target = &issuer.versions[new].target;
+    if issuer.issues.activates() && issuer.in_use(target) != Some(new) {
+        say(format!("{:?} is in use and not {new}", issuer.in_use(target)));
+    }
+    match issuer.issues {
+        Issues::Encryption => {
+            let left = issuer.encrypted_under(old);
+            if left > 0 {
+                say(format!("{left} things are encrypted under {old} still"));
+            }
+            // Destroying it is another decision.
+            if issuer.versions[old].life == Life::Revoked {
+                say(format!("{old} was destroyed"));
+            }
+        }
+        Issues::Leases if !untried(old) && issuer.running(old) > 0 => {
+            say(format!("{} leases of {old} run on", issuer.running(old)));
+        }
+        Issues::Logins | Issues::Signing | Issues::Bundled | Issues::Leases => {}
+    }
+}
+
+/// Verifiers trust what signs, and nothing else that was ever ours; what others put there stays.
+fn bundle(state: &World, issuer: &Issuer, text: &str, new: &str, say: &mut dyn FnMut(String)) {
+    let lines: BTreeSet<&str> = text.lines().collect();
+    if !lines.contains(STRANGER) {
+        say("lost what is not ours".to_owned());
+    }
+    for (id, version) in issuer.versions.iter().filter(|(_, version)| version.target == issuer.versions[new].target) {
+        let public = version.material.username.as_deref().unwrap_or_default();
+        if lines.contains(public) != (id == new) {
+            say(if id == new { format!("does not tell of {id}") } else { format!("tells of {id} still") });
+        }
+        let verifiers = state.verifiers.get(&version.target).into_iter().flatten();
+        let knows = |workload: &&String| {
+            state.workloads[*workload].bundles.iter().any(|bundle| bundle.text.lines().any(|line| line == public))
+        };
+        if let Some(workload) = verifiers.clone().find(knows).filter(|_| id != new) {
+            say(format!("told {workload} of {id}, which trusts it still"));
+        }
+    }
 }
 
 /// No object of ours is an orphan: what lives is what a rotation says, or an open intent or a finding names it.
@@ -206,14 +262,13 @@ fn consumers(stage: &Stage, known: &Known, wrong: &mut Vec<String>) {
     stage.world.see(|state| {
         for (name, running) in &state.workloads {
             for holding in &running.holdings {
-                let issuer = &state.issuers[&holding.issuer];
-                let works = holding.held.as_ref().is_some_and(|held| issuer.accepts(held).is_some());
+                let works = holding.held.as_ref().is_some_and(|held| state.accepts(&holding.issuer, held).is_some());
                 if !works && !visible.contains(holding.target.as_str()) && !running.deaf {
                     wrong.push(format!("{name} holds no working value of {}", holding.target));
                 }
             }
         }
-        for issuer in state.issuers.values() {
+        for issuer in state.issuers.values().filter(|issuer| issuer.issues != Issues::Encryption) {
             for version in issuer.versions.values().filter(|version| version.life == Life::Disabled) {
                 if !visible.contains(version.target.as_str()) {
                     wrong.push(format!("a version of {} is only disabled", version.target));

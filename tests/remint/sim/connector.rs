@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 mod settings;
 
-pub(crate) use settings::{Role, Settings};
+pub(crate) use settings::{Issues, Role, Settings};
 
 /// A call that lands, told with how it came.
 type Landing<T> = dyn Fn(&str) -> Result<T, Error> + Send + Sync;
@@ -288,12 +288,12 @@ impl Connector for Sim {
     }
 
     async fn verify(&self, call: &Call, target: &Target, material: &Material) -> Result<Verified, Error> {
-        let shown = material.clone();
-        let act = self.issuer(move |issuer| {
-            let id = issuer.accepts(&shown).ok_or((ErrorKind::Denied, "not accepted"))?.to_owned();
-            let principal = issuer.versions[&id].target.clone();
+        let (shown, name) = (material.clone(), self.settings.name.clone());
+        let act = move |state: &mut State| {
+            let id = state.accepts_at(&name, &shown, 0).ok_or((ErrorKind::Denied, "not accepted"))?;
+            let principal = state.issuers[&name].versions[&id].target.clone();
             Ok(Verified { version: VersionId(id), principal, expires: None })
-        });
+        };
         self.ask(call, Verb::Verify, &target.name, act).await
     }
 
@@ -307,7 +307,9 @@ impl Connector for Sim {
         let id = new.0.clone();
         let act = self.issuer(move |issuer| {
             let version = issuer.versions.get(&id).ok_or((ErrorKind::Missing, "no such version"))?;
-            Ok(if version.wider { RightsChange::Broader(vec!["more".to_owned()]) } else { RightsChange::Equal })
+            // Whoever fetches a value meanwhile has it of the new version: it has no rights of its own.
+            let wider = version.wider && issuer.issues != Issues::Leases;
+            Ok(if wider { RightsChange::Broader(vec!["more".to_owned()]) } else { RightsChange::Equal })
         });
         self.ask(call, Verb::CompareRights, &target.name, act).await
     }
@@ -333,12 +335,19 @@ impl Connector for Sim {
         Ok(ended.into_iter().map(|derived| Ended { derived, outcome: DerivedOutcome::Ended }).collect())
     }
 
-    async fn probe(&self, call: &Call, target: &Target, material: &Material, _: usize) -> Result<Verdict, Error> {
-        let shown = material.clone();
-        let act = self.issuer(move |issuer| {
-            let accepted = issuer.accepts(&shown).map(str::to_owned);
+    async fn probe(
+        &self,
+        call: &Call,
+        target: &Target,
+        material: &Material,
+        endpoint: usize,
+    ) -> Result<Verdict, Error> {
+        let (shown, name) = (material.clone(), self.settings.name.clone());
+        let act = move |state: &mut State| {
+            let accepted = state.accepts_at(&name, &shown, endpoint);
+            let issuer = state.issuers.get_mut(&name).ok_or((ErrorKind::Missing, "no such issuer"))?;
             Ok(accepted.and_then(|id| issuer.versions.get_mut(&id)).map(|version| version.untried = false).is_some())
-        });
+        };
         Ok(match self.ask(call, Verb::Probe, &target.name, act).await {
             Ok(true) => Verdict::Accepted,
             Ok(false) => Verdict::Denied,
@@ -395,6 +404,10 @@ impl Connector for Sim {
             return Ok(if done { Recovered::Done(None) } else { Recovered::NotDone });
         }
         let act = self.issuer(move |issuer| {
+            if let (Verb::Disable, Some(id)) = (intent.verb, &intent.version) {
+                let version = issuer.versions.get(&id.0).ok_or((ErrorKind::Missing, "there is no such version"))?;
+                return Ok(if version.life == Life::Live { Recovered::NotDone } else { Recovered::Done(None) });
+            }
             if intent.verb != Verb::Mint {
                 return Ok(Recovered::NotDone);
             }
@@ -433,6 +446,11 @@ impl Connector for Sim {
 
     async fn promote(&self, call: &Call, path: &str, version: &str) -> Result<(), Error> {
         let (at, number) = (path.to_owned(), version.to_owned());
+        if self.settings.role == Role::Issuer {
+            let actor = call.actor.clone();
+            let act = self.issuer(move |issuer| issuer.activate(actor.as_deref(), &at, &number));
+            return self.ask(call, Verb::Promote, version, act).await;
+        }
         let act = self.shelf(move |shelf| shelf.promote(&at, &number));
         self.ask(call, Verb::Promote, &format!("{path}@{version}"), act).await
     }
@@ -464,8 +482,10 @@ impl Connector for Sim {
         let (name, expected) = (workload.reference.clone(), expected.clone());
         let act = move |state: &mut State| {
             let running = state.workloads.get(&name).ok_or((ErrorKind::Missing, "no such workload"))?;
-            let held: Vec<String> =
+            let mut held: Vec<String> =
                 running.holdings.iter().filter_map(|holding| Some(holding.held.as_ref()?.fingerprint())).collect();
+            let trusted = running.bundles.iter().flat_map(|bundle| bundle.text.lines());
+            held.extend(trusted.map(|line| Material::of(SecretValue::from(line)).fingerprint()));
             let old = expected.old.as_ref().is_some_and(|old| held.contains(old));
             Ok(match (old, held.contains(&expected.new)) {
                 (true, _) => Seen::Old,
@@ -481,5 +501,5 @@ impl Connector for Sim {
 /// Which version a held value is, alive or not.
 fn holding_of<'i>(issuer: &'i Issuer, held: &Material) -> Option<&'i str> {
     let found = issuer.versions.iter().find(|(_, version)| version.material.secret == held.secret);
-    found.map(|(id, _)| id.as_str())
+    found.map(|(id, _)| id.as_str()).or_else(|| issuer.lease_of(&held.secret))
 }

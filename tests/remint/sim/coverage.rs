@@ -18,7 +18,8 @@ use super::fate::Fault;
 
 mod edges;
 
-use edges::{EDGES, Edge};
+use edges::EDGES;
+pub(crate) use edges::Edge;
 
 /// How often each edge was taken under each kind of fault.
 #[derive(Default, Clone)]
@@ -153,12 +154,12 @@ impl Table {
     }
 
     /// Edges that a run can take and that were never taken under a fault of a kind.
-    pub(crate) fn holes(&self) -> Vec<String> {
+    pub(crate) fn holes(&self) -> Vec<(Edge, Fault)> {
         let mut holes = Vec::new();
         for (edge, _) in EDGES.iter().filter(|(_, untaken)| untaken.is_none()) {
             for fault in Fault::ALL {
                 if self.0.get(edge).is_none_or(|row| !row.contains_key(&fault)) {
-                    holes.push(format!("{} --{}--> {} under {fault}", edge.0, edge.1, edge.2));
+                    holes.push((edge.clone(), fault));
                 }
             }
         }

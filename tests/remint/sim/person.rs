@@ -167,6 +167,7 @@ impl Person {
         }
         for task in self.engine.tasks(Some(id)).await.unwrap() {
             if task.attested.is_none() {
+                stage.do_by_hand(&task);
                 let _ = self.engine.attest(&task.id, "tester", "done").await;
             }
         }

@@ -15,7 +15,7 @@ use remint_core::plan::{Member, Plan, Request, plan};
 use remint_core::step::Path;
 use tokio::time::Instant;
 
-use super::coverage::Tracker;
+use super::coverage::{Edge, Tracker};
 use super::dice::Dice;
 use super::fate::Fault;
 use super::stage::{FIRST, Stage, kinds, standing};
@@ -85,9 +85,20 @@ fn drawn(seed: u64) -> (Act, &'static str) {
     SCENES[usize::try_from(number).unwrap()]
 }
 
-/// Are there several resets in this seed's run?
-pub(crate) fn has_several(seed: u64) -> bool {
-    matches!(drawn(seed).0, Act::Over | Act::Queue | Act::Join | Act::JoinOver)
+/// Is this a seed that may take the edge under the fault?
+pub(crate) fn may_take(seed: u64, (from, event, _): &Edge, fault: Fault) -> bool {
+    let (act, when) = drawn(seed);
+    let there = when == from;
+    let scene = match event.as_str() {
+        "revised" => act == Act::Escalate && there,
+        "superseded" => act == Act::Over && there,
+        "rolled-back" => act == Act::RollBack || when == "rolled-back",
+        "spoiled" => when == "cut",
+        "failed" if from == "unknown" => when == "lost",
+        "retry" if from == "rolled-back" => act == Act::RollBack || there,
+        _ => true,
+    };
+    scene && favoured(seed) == fault
 }
 
 /// What people do in a seed's run, and when.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use remint::context::Context;
 use remint::engine::host::HostSettings;
-use remint::engine::record::{ResetStatus, Urgency};
+use remint::engine::record::{ResetStatus, TaskRecord, Urgency};
 use remint::engine::reset::Request as Asked;
 use remint::engine::{Engine, EngineError, EngineSettings};
 use remint::escrow::{Escrow, Kek};
@@ -25,7 +25,7 @@ use super::estate::promised;
 use super::fate::{Fair, Fate};
 use super::store::{Line, MemoryStore};
 use super::world::issuer::TargetSpec;
-use super::world::{Holding, Issuer, Promise, Running, Shelf, World};
+use super::world::{Bundle, Holding, Issuer, Life, Promise, Running, Shelf, World};
 
 /// Everything of one run.
 pub(crate) struct Stage {
@@ -41,6 +41,9 @@ pub(crate) struct Stage {
     /// Every process has the same keys.
     escrow: Arc<Escrow>,
 }
+
+/// Whom verifiers trust beside what the estate knows of.
+pub(crate) const STRANGER: &str = "pub-somebody-else";
 
 /// The first reset of a run.
 pub(crate) const FIRST: &str = "r-sim";
@@ -83,6 +86,7 @@ impl Stage {
                         // A database login knows no operation; what was set is seen by trying it.
                         issuer.remembers = own.name != "roles";
                         issuer.deadlines = deadlines;
+                        (issuer.issues, issuer.lag) = (own.issues, Duration::from_millis(own.lag));
                         state.issuers.insert(own.name, issuer);
                     }
                     Role::Store => {
@@ -90,6 +94,7 @@ impl Stage {
                         let mut shelf = Shelf::default();
                         (shelf.staged, shelf.versioned, shelf.compares) = (staged, versioned, compares);
                         (shelf.remembers, shelf.deadlines) = (staged, deadlines);
+                        shelf.lag = Duration::from_millis(own.lag);
                         state.shelves.insert(own.name, shelf);
                     }
                     Role::Floor => {}
@@ -113,7 +118,11 @@ impl Stage {
                     continue;
                 }
                 let target = credential.issued_by.target.name.clone();
-                let username = (credential.rotation.strategy == Strategy::Alternate).then(|| format!("{target}-a"));
+                let username = match credential.rotation.strategy {
+                    Strategy::Alternate => Some(format!("{target}-a")),
+                    Strategy::DualTrust if !credential.trusted_by.is_empty() => Some(format!("pub-{target}-0")),
+                    _ => None,
+                };
                 let secret = SecretValue::from(format!("old-{target}-{:016x}", self.dice.next()));
                 let material = Material { username, secret };
                 let id = self.world.land(|state| {
@@ -134,6 +143,12 @@ impl Stage {
                         let shelf = state.shelves.get_mut(place.at.system.name.as_str()).unwrap();
                         shelf.put(&place.at.path, fields.collect());
                     }
+                    for place in &credential.trusted_by {
+                        let public = material.username.as_deref().unwrap_or_default();
+                        let keys = SecretValue::from(format!("{STRANGER}\n{public}\n"));
+                        let shelf = state.shelves.get_mut(place.system.name.as_str()).unwrap();
+                        shelf.put(&place.path, [("keys".to_owned(), keys)].into());
+                    }
                     id
                 });
                 made.insert(own.clone(), id);
@@ -148,12 +163,26 @@ impl Stage {
             for (own, credential) in &self.estate.credentials {
                 let member = self.plan.members.iter().find(|member| member.credential == *own);
                 let early = member.and_then(|member| member.destinations.first());
-                let Some(place) = early.or_else(|| credential.delivered_to.first()) else { continue };
+                let place = early.or_else(|| credential.delivered_to.first());
+                let leased = credential.rotation.strategy == Strategy::Ephemeral;
+                let (store, path) =
+                    place.map(|place| (place.at.system.name.to_string(), place.at.path.clone())).unwrap_or_default();
+                for verifier in &credential.verified_by {
+                    let running: &mut Running = state.workloads.entry(verifier.name.to_string()).or_default();
+                    running.bundles.extend(credential.trusted_by.iter().map(|place| Bundle {
+                        store: place.system.name.to_string(),
+                        path: place.path.clone(),
+                        text: String::new(),
+                    }));
+                    let target = credential.issued_by.target.name.clone();
+                    state.verifiers.entry(target).or_default().push(verifier.name.to_string());
+                }
                 for workload in credential.consumed_by.iter().filter(|workload| workload.name.as_str() != "remint") {
                     let running: &mut Running = state.workloads.entry(workload.name.to_string()).or_default();
                     running.holdings.push(Holding {
-                        store: place.at.system.name.to_string(),
-                        path: place.at.path.clone(),
+                        store: store.clone(),
+                        path: path.clone(),
+                        leased,
                         issuer: credential.issued_by.system.name.to_string(),
                         target: credential.issued_by.target.name.clone(),
                         held: None,
@@ -207,8 +236,10 @@ impl Stage {
     /// The systems that each credential needs: its issuer, its stores, and the hosts of its consumers.
     pub(crate) fn needs(&self) -> BTreeMap<String, BTreeSet<String>> {
         let all = self.estate.credentials.iter().map(|(name, credential)| {
-            let stores = credential.delivered_to.iter().map(|place| place.at.system.name.to_string());
-            let floor = (!credential.consumed_by.is_empty()).then(|| "floor".to_owned());
+            let places = credential.delivered_to.iter().map(|place| &place.at);
+            let stores = places.chain(&credential.trusted_by).map(|at| at.system.name.to_string());
+            let floor =
+                (!credential.consumed_by.is_empty() || !credential.verified_by.is_empty()).then(|| "floor".to_owned());
             let own = credential.issued_by.system.name.to_string();
             (name.to_string(), stores.chain(floor).chain([own]).collect())
         });
@@ -238,6 +269,45 @@ impl Stage {
         engine.request_as(asked, urgency, exposed_at).await.unwrap();
     }
 
+    /// What a task asks a person to do, done as its words say.
+    pub(crate) fn do_by_hand(&self, task: &TaskRecord) {
+        let Some(document) = self.estate.credentials.get(&task.about) else { return };
+        let (system, target) = (document.issued_by.system.name.as_str(), &document.issued_by.target.name);
+        let (makes, kills) = (task.what.starts_with("make "), task.what.starts_with("kill "));
+        if !makes && !kills {
+            return;
+        }
+        let told = self.world.land(|state| {
+            let lying: Vec<_> = document
+                .delivered_to
+                .iter()
+                .filter_map(|place| state.lies(place.at.system.name.as_str(), &place.at.path))
+                .map(|lies| lies.secret)
+                .collect();
+            let issuer = state.issuers.get_mut(system)?;
+            if !makes {
+                // What lies where it is read stays, unless nothing else does yet.
+                let first = task.id.ends_with("-disable");
+                let old = issuer.versions.values_mut().filter(|version| version.target == *target);
+                old.filter(|version| first || !lying.contains(&version.material.secret))
+                    .for_each(|version| version.life = Life::Revoked);
+                return Some(format!("KILLED BY HAND the old ones of {target}"));
+            }
+            let material = Material::of(SecretValue::from(format!("hand-{target}-{:016x}", self.dice.next())));
+            let id = issuer.seed(target, material.clone(), None);
+            for place in &document.delivered_to {
+                let fields = place.fields.iter();
+                let fields = fields.map(|(field, template)| (field.clone(), template.render(&material).unwrap()));
+                let shelf = state.shelves.get_mut(place.at.system.name.as_str())?;
+                shelf.put(&place.at.path, fields.collect());
+            }
+            Some(format!("MADE BY HAND {id}"))
+        });
+        if let Some(told) = told {
+            self.world.trace(&told);
+        }
+    }
+
     /// What this plan stops, cuts, or writes elsewhere first is not promised to its consumers.
     pub(crate) fn promise_no_more_than(&self, plan: &Plan) {
         let still = promised(&self.estate, plan);
@@ -252,7 +322,7 @@ impl Stage {
                         let lies = |at: &remint_contract::Location| {
                             at.system.name.as_str() == holding.store && at.path == holding.path
                         };
-                        member.destinations.iter().any(|place| lies(&place.at))
+                        holding.leased || member.destinations.iter().any(|place| lies(&place.at))
                     };
                     held.iter().filter(|holding| holding.target == *target && holding.issuer == system).all(early)
                 };

@@ -11,6 +11,7 @@ use remint_contract::{ErrorKind, Material, SecretValue};
 use remint_core::estate::Budget;
 
 use super::clock::Time;
+use super::connector::Issues;
 pub(crate) use issuer::{Issuer, Life};
 pub(crate) use shelf::Shelf;
 
@@ -41,6 +42,8 @@ pub(crate) struct State {
     pub(crate) shelves: BTreeMap<String, Shelf>,
     pub(crate) workloads: BTreeMap<String, Running>,
     pub(crate) promises: Vec<Promise>,
+    /// Target → the workloads that must know its public half to accept it.
+    pub(crate) verifiers: BTreeMap<String, Vec<String>>,
     /// Promises that were broken, once each.
     pub(crate) broken: BTreeSet<String>,
     /// Calls in flight per system: now, and at most.
@@ -54,6 +57,8 @@ pub(crate) struct State {
 #[derive(Default, Clone)]
 pub(crate) struct Running {
     pub(crate) holdings: Vec<Holding>,
+    /// Whom it trusts, as it read it last.
+    pub(crate) bundles: Vec<Bundle>,
     /// Says yes to a reload and keeps what it has.
     pub(crate) deaf: bool,
 }
@@ -64,7 +69,17 @@ pub(crate) struct Holding {
     pub(crate) path: String,
     pub(crate) issuer: String,
     pub(crate) target: String,
+    /// It is fetched at the issuer, and lies nowhere.
+    pub(crate) leased: bool,
     pub(crate) held: Option<Material>,
+}
+
+/// Public halves, one per line, in the field `keys`.
+#[derive(Clone)]
+pub(crate) struct Bundle {
+    pub(crate) store: String,
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 /// At every moment this workload holds a value that is accepted, and would read one if it started again.
@@ -83,6 +98,9 @@ impl World {
     /// One call, or one thing that happens, in one go.
     pub(crate) fn land<T>(&self, what: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock().unwrap();
+        let now = self.time.elapsed();
+        state.issuers.values_mut().for_each(|issuer| issuer.now = now);
+        state.shelves.values_mut().for_each(|shelf| shelf.now = now);
         let answer = what(&mut state);
         for broken in state.look() {
             if state.broken.insert(broken.clone()) {
@@ -168,17 +186,54 @@ impl State {
         for promise in &self.promises {
             let Some(running) = self.workloads.get(&promise.workload) else { continue };
             for holding in running.holdings.iter().filter(|holding| holding.target == promise.target) {
-                let Some(issuer) = self.issuers.get(&holding.issuer) else { continue };
-                let accepted = |value: Option<&Material>| value.is_some_and(|value| issuer.accepts(value).is_some());
-                if !accepted(holding.held.as_ref()) {
+                let accepted = |value: &Material| self.accepts(&holding.issuer, value).is_some();
+                if !holding.held.as_ref().is_some_and(accepted) {
                     broken.push(format!("{} holds no working value of {}", promise.workload, promise.target));
                 }
-                if !accepted(self.lies(&holding.store, &holding.path).as_ref()) {
+                let would = match self.issuers.get(&holding.issuer) {
+                    Some(issuer) if holding.leased => issuer.lends(&holding.target),
+                    _ => self.lies(&holding.store, &holding.path).as_ref().is_some_and(accepted),
+                };
+                if !would {
                     broken.push(format!("{} would read no working value of {}", promise.workload, promise.target));
+                }
+                let signs = self.issuers.get(&holding.issuer).filter(|issuer| issuer.issues == Issues::Signing);
+                if let Some((issuer, id)) = signs.and_then(|issuer| Some((issuer, issuer.in_use(&promise.target)?)))
+                    && issuer.accepts(&issuer.versions[id].material).is_none()
+                {
+                    broken.push(format!("{id} signs, and not every verifier trusts it"));
                 }
             }
         }
+        broken.extend(self.issuers.values().flat_map(Issuer::unreadable));
         broken
+    }
+
+    /// The version that this value is, when every endpoint and every verifier accepts it.
+    pub(crate) fn accepts(&self, issuer: &str, value: &Material) -> Option<String> {
+        let issuer = self.issuers.get(issuer)?;
+        let id = issuer.accepts(value)?;
+        self.trusted(issuer, id).then(|| id.to_owned())
+    }
+
+    /// The same at one endpoint. Verifiers that read a bundle are behind the only one.
+    pub(crate) fn accepts_at(&self, issuer: &str, value: &Material, endpoint: usize) -> Option<String> {
+        let issuer = self.issuers.get(issuer)?;
+        let id = issuer.accepts_at(value, endpoint)?;
+        self.trusted(issuer, id).then(|| id.to_owned())
+    }
+
+    fn trusted(&self, issuer: &Issuer, id: &str) -> bool {
+        let version = &issuer.versions[id];
+        let Some(verifiers) = self.verifiers.get(&version.target) else { return true };
+        let knows = |workload: &String| {
+            let public = version.material.username.as_deref().unwrap_or_default();
+            let running = self.workloads.get(workload);
+            running.is_some_and(|running| {
+                running.bundles.iter().any(|bundle| bundle.text.lines().any(|line| line == public))
+            })
+        };
+        verifiers.iter().all(knows)
     }
 
     /// Does this service refuse what comes after its deadline?
@@ -195,17 +250,32 @@ impl State {
 
     /// What readers see at a place.
     pub(crate) fn lies(&self, store: &str, path: &str) -> Option<Material> {
-        let (_, fields) = self.shelves.get(store)?.read(path)?;
+        let fields = self.shelves.get(store)?.seen(path)?;
         let text = |field: &str| fields.get(field).and_then(SecretValue::expose_str).map(str::to_owned);
         Some(Material { username: text("username"), secret: fields.get("secret")?.clone() })
     }
 
-    /// The workload reads everything anew.
+    /// The text of one field at a place.
+    pub(crate) fn text(&self, store: &str, path: &str, field: &str) -> Option<&str> {
+        self.shelves.get(store)?.seen(path)?.get(field)?.expose_str()
+    }
+
+    /// The workload reads everything anew, fetches what is lent, and works: something more is encrypted.
     pub(crate) fn reload(&mut self, workload: &str) {
         let Some(running) = self.workloads.get(workload) else { return };
         let mut fresh = running.clone();
         for holding in &mut fresh.holdings {
-            holding.held = self.lies(&holding.store, &holding.path);
+            holding.held = if holding.leased {
+                self.issuers.get_mut(&holding.issuer).and_then(|issuer| issuer.fetch(&holding.target))
+            } else {
+                self.lies(&holding.store, &holding.path)
+            };
+            if let Some(issuer) = self.issuers.get_mut(&holding.issuer) {
+                issuer.encrypt(&holding.target);
+            }
+        }
+        for bundle in &mut fresh.bundles {
+            bundle.text = self.text(&bundle.store, &bundle.path, "keys").unwrap_or_default().to_owned();
         }
         self.workloads.insert(workload.to_owned(), fresh);
     }

@@ -24,6 +24,11 @@ pub(crate) struct Settings {
     pub(crate) versioned: bool,
     #[serde(default)]
     pub(crate) compares: bool,
+    #[serde(default)]
+    pub(crate) issues: Issues,
+    /// How long until its last endpoint, or its readers, see a change, in milliseconds.
+    #[serde(default)]
+    pub(crate) lag: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +36,42 @@ pub(crate) enum Role {
     Issuer,
     Store,
     Floor,
+}
+
+/// What an issuer issues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) enum Issues {
+    /// Values that are shown to get in.
+    #[default]
+    Logins,
+    /// Values that consumers fetch by themselves.
+    Leases,
+    /// Keys that sign, known to its two endpoints by itself.
+    Signing,
+    /// Keys that sign, known to whom a bundle tells of them.
+    Bundled,
+    /// Keys that data are encrypted under.
+    Encryption,
+}
+
+impl Issues {
+    /// Is a version activated at the issuer, so that all is signed or encrypted with it from then on?
+    pub(crate) const fn activates(self) -> bool {
+        matches!(self, Self::Signing | Self::Encryption)
+    }
+
+    pub(crate) const fn endpoints(self) -> usize {
+        if matches!(self, Self::Signing) { 2 } else { 1 }
+    }
+
+    fn strategies(self) -> BTreeSet<Strategy> {
+        match self {
+            Self::Logins => [Strategy::Overlap, Strategy::Alternate, Strategy::InPlace].into(),
+            Self::Leases => [Strategy::Ephemeral].into(),
+            Self::Signing | Self::Bundled => [Strategy::DualTrust].into(),
+            Self::Encryption => [Strategy::Overlap].into(),
+        }
+    }
 }
 
 const fn many() -> Slots {
@@ -67,7 +108,7 @@ impl Settings {
             Role::Store => [Check, Write, Read, Recover].into(),
             Role::Floor => [Check, Reload, Observe, Recover].into(),
         };
-        if self.staged {
+        if self.staged || self.role == Role::Issuer && self.issues.activates() {
             verbs.insert(Promote);
         }
         if self.versioned {
@@ -80,9 +121,9 @@ impl Settings {
                 slots: self.slots,
                 made_by: self.made_by,
                 probe: ProbeCost::Free,
-                propagation: Duration::ZERO,
-                strategies: [Strategy::Overlap, Strategy::Alternate, Strategy::InPlace].into(),
-                endpoints: vec![format!("sim://{}", self.name)],
+                propagation: Duration::from_millis(self.lag),
+                strategies: self.issues.strategies(),
+                endpoints: (0..self.issues.endpoints()).map(|at| format!("sim://{}/{at}", self.name)).collect(),
                 reversible_disable: true,
                 dies_with_issuer: false,
                 calls: vec![(Strategy::Overlap, 12)],

@@ -1,10 +1,16 @@
 //! An issuer: versions, who made them, and which live.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use remint_contract::{ErrorKind, MadeBy, Material, SecretValue, Slots, Strategy};
 
 use super::No;
+use crate::sim::connector::Issues;
+
+mod keys;
+
+pub(crate) use keys::Lease;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Life {
@@ -26,6 +32,10 @@ pub(crate) struct Version {
     sessions: u32,
     /// It came back to life and nobody has tried it since.
     pub(crate) untried: bool,
+    /// When it was made.
+    born: Duration,
+    /// What it was before, each until when: for endpoints that are behind.
+    was: Vec<(Duration, Life)>,
 }
 
 #[derive(Clone, Default)]
@@ -41,6 +51,11 @@ pub(crate) struct TargetSpec {
 pub(crate) struct Issuer {
     pub(crate) slots: Slots,
     pub(crate) made_by: MadeBy,
+    pub(crate) issues: Issues,
+    /// How long until its last endpoint sees a change.
+    pub(crate) lag: Duration,
+    /// The world's time.
+    pub(crate) now: Duration,
     /// Remembers operations, so that one that is repeated makes nothing new.
     pub(crate) remembers: bool,
     /// Refuses what comes after its deadline.
@@ -48,6 +63,11 @@ pub(crate) struct Issuer {
     pub(crate) targets: BTreeMap<String, TargetSpec>,
     pub(crate) versions: BTreeMap<String, Version>,
     operations: BTreeMap<String, String>,
+    /// Target → the version that signs or encrypts.
+    primary: BTreeMap<String, String>,
+    /// Thing → the version that it is encrypted under.
+    things: BTreeMap<u64, String>,
+    leases: Vec<Lease>,
     next: u64,
 }
 
@@ -69,11 +89,17 @@ impl Issuer {
         Self {
             slots,
             made_by,
+            issues: Issues::default(),
+            lag: Duration::ZERO,
+            now: Duration::ZERO,
             remembers: true,
             deadlines: false,
             targets: BTreeMap::new(),
             versions: BTreeMap::new(),
             operations: BTreeMap::new(),
+            primary: BTreeMap::new(),
+            things: BTreeMap::new(),
+            leases: Vec::new(),
             next: 1,
         }
     }
@@ -91,6 +117,8 @@ impl Issuer {
             wider: false,
             sessions: 1,
             untried: false,
+            born: self.now,
+            was: Vec::new(),
         };
         self.versions.insert(id.clone(), version);
         id
@@ -98,7 +126,13 @@ impl Issuer {
 
     /// A version that was always there.
     pub(crate) fn seed(&mut self, target: &str, material: Material, parent: Option<String>) -> String {
-        self.add(target, material, parent, None)
+        let id = self.add(target, material, parent, None);
+        if let Some(version) = self.versions.get_mut(&id) {
+            // Every endpoint knows it.
+            version.born = Duration::ZERO;
+        }
+        self.begin(target, &id);
+        id
     }
 
     /// A version that nobody knows of appears.
@@ -110,20 +144,37 @@ impl Issuer {
         id
     }
 
-    /// The version that this value is, when it is accepted.
+    /// The version that this value is, when every endpoint accepts it.
     pub(crate) fn accepts(&self, shown: &Material) -> Option<&str> {
+        let first = self.accepts_at(shown, 0)?;
+        (1..self.issues.endpoints()).all(|endpoint| self.accepts_at(shown, endpoint).is_some()).then_some(first)
+    }
+
+    /// The version that this value is, when this endpoint accepts it.
+    pub(crate) fn accepts_at(&self, shown: &Material, endpoint: usize) -> Option<&str> {
         let known = |version: &Version| {
             version.material.secret == shown.secret
                 && (version.material.username.is_none() || version.material.username == shown.username)
         };
-        let found = self.versions.iter().find(|(id, version)| known(version) && self.lives(id));
-        found.map(|(id, _)| id.as_str())
+        let at = self.seen_at(endpoint);
+        let found = self.versions.iter().find(|(id, version)| known(version) && self.lives_at(id, at));
+        found.map(|(id, _)| id.as_str()).or_else(|| self.leased(&shown.secret, at))
+    }
+
+    /// What an endpoint knows of: the last one is behind.
+    fn seen_at(&self, endpoint: usize) -> Duration {
+        let behind = endpoint + 1 == self.issues.endpoints();
+        self.now.saturating_sub(if behind { self.lag } else { Duration::ZERO })
     }
 
     pub(crate) fn lives(&self, id: &str) -> bool {
+        self.lives_at(id, self.now)
+    }
+
+    fn lives_at(&self, id: &str, at: Duration) -> bool {
         let mut next = Some(id.to_owned());
         while let Some(id) = next {
-            let Some(version) = self.versions.get(&id).filter(|version| version.life == Life::Live) else {
+            let Some(version) = self.versions.get(&id).filter(|version| version.life_at(at) == Some(Life::Live)) else {
                 return false;
             };
             let dies = self.targets.get(&version.target).is_some_and(|target| target.dies_with_parent);
@@ -168,6 +219,9 @@ impl Issuer {
 
     pub(crate) fn mint(&mut self, ask: Ask<'_>) -> Result<(String, Material), No> {
         let actor = self.allow(ask.actor, Some(ask.target))?;
+        if ask.strategy == Strategy::Ephemeral && ask.old.is_none() {
+            return self.lease(ask.target, ask.made, Some(ask.operation));
+        }
         if let Some(id) = self.operations.get(ask.operation).filter(|_| self.remembers) {
             let made = self.versions[id].material.clone();
             let same = ask.proposed.is_some_and(|proposed| *proposed == made.secret);
@@ -182,7 +236,8 @@ impl Issuer {
             (MadeBy::Issuer | MadeBy::IssuerOnce, None) => ask.made,
             _ => return Err((ErrorKind::Invalid, "a value must be proposed exactly where Remint makes it")),
         };
-        let mut username = None;
+        // The half that verifiers know.
+        let mut username = (self.issues == Issues::Bundled).then(|| format!("pub-{}-{}", ask.target, self.next));
         let living: Vec<String> = self.living(ask.target).into_iter().map(str::to_owned).collect();
         match ask.strategy {
             Strategy::InPlace => self.replace(&living),
@@ -223,13 +278,16 @@ impl Issuer {
     fn replace(&mut self, ids: &[String]) {
         for id in ids {
             if let Some(version) = self.versions.get_mut(id) {
-                version.life = Life::Revoked;
+                version.turn(Life::Revoked, self.now);
             }
         }
     }
 
     /// What an operation made; without a memory, what accepts the value that it proposed.
     pub(crate) fn find(&self, operation: &str, proposed: Option<&SecretValue>) -> Option<(String, Material)> {
+        if let Some(lease) = self.leases.iter().find(|lease| lease.operation.as_deref() == Some(operation)) {
+            return Some((lease.version.clone(), Material::of(lease.token.clone())));
+        }
         if self.remembers {
             let id = self.operations.get(operation)?;
             return Some((id.clone(), self.versions[id].material.clone()));
@@ -247,21 +305,44 @@ impl Issuer {
             (Life::Revoked, Life::Live) => Err((ErrorKind::Conflict, "it is revoked")),
             (Life::Revoked, _) => Ok(()),
             _ => {
-                version.life = to;
+                version.turn(to, self.now);
                 Ok(())
             }
         }
     }
 
-    /// How many sessions a version has; `end` ends them.
+    /// How many sessions, leases or things a version has; `end` ends them, or encrypts a part of the things anew.
     pub(crate) fn sessions(&mut self, actor: Option<&Material>, id: &str, end: bool) -> Result<u32, No> {
         let target = self.versions.get(id).map(|version| version.target.clone());
         self.allow(actor, target.as_deref())?;
+        match self.issues {
+            Issues::Encryption => return self.under(id, end),
+            Issues::Leases => return self.lent(id, end),
+            Issues::Logins | Issues::Signing | Issues::Bundled => {}
+        }
         let version = self.versions.get_mut(id).ok_or((ErrorKind::Missing, "there is no such version"))?;
         let open = version.sessions;
         if end {
             version.sessions = 0;
         }
         Ok(open)
+    }
+}
+
+impl Version {
+    /// Changes its life, and remembers what it was.
+    pub(crate) fn turn(&mut self, to: Life, now: Duration) {
+        if self.life != to {
+            self.was.push((now, self.life));
+            self.life = to;
+        }
+    }
+
+    /// What it was then; nothing before it was made.
+    fn life_at(&self, at: Duration) -> Option<Life> {
+        if at < self.born {
+            return None;
+        }
+        Some(self.was.iter().find(|(until, _)| at < *until).map_or(self.life, |(_, was)| *was))
     }
 }

@@ -1,6 +1,7 @@
 //! A store of values: what is staged, what readers see, and what can still be read.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use remint_contract::{ErrorKind, SecretValue};
 
@@ -18,6 +19,10 @@ pub(crate) struct Shelf {
     /// Remembers operations, so that one that is repeated writes once.
     pub(crate) remembers: bool,
     pub(crate) deadlines: bool,
+    /// How long until readers see what was written; who writes sees it at once.
+    pub(crate) lag: Duration,
+    /// The world's time.
+    pub(crate) now: Duration,
     places: BTreeMap<String, Place>,
     operations: BTreeMap<String, u64>,
 }
@@ -28,6 +33,8 @@ struct Place {
     versions: BTreeMap<u64, Fields>,
     current: Option<u64>,
     next: u64,
+    /// What readers see, each until when.
+    was: Vec<(Duration, Fields)>,
 }
 
 impl Shelf {
@@ -76,6 +83,11 @@ impl Shelf {
         let fields = place.staged.remove(&version).ok_or(missing)?;
         // What was staged before and touches the same fields would bring an old value back.
         place.staged.retain(|&other, staged| other > version || !staged.keys().any(|field| fields.contains_key(field)));
+        if self.lag > Duration::ZERO
+            && let Some(fields) = place.current.and_then(|current| place.versions.get(&current))
+        {
+            place.was.push((self.now + self.lag, fields.clone()));
+        }
         let mut merged = place.current.and_then(|current| place.versions.get(&current)).cloned().unwrap_or_default();
         merged.extend(fields);
         if !self.versioned {
@@ -90,6 +102,13 @@ impl Shelf {
         let place = self.places.get(path)?;
         let current = place.current?;
         Some((current, place.versions.get(&current)?))
+    }
+
+    /// What readers see now.
+    pub(crate) fn seen(&self, path: &str) -> Option<&Fields> {
+        let place = self.places.get(path)?;
+        let was = place.was.iter().find(|(until, _)| self.now < *until).map(|(_, fields)| fields);
+        was.or_else(|| place.versions.get(&place.current?))
     }
 
     /// What can still be read, the current version first.

@@ -1,0 +1,96 @@
+//! OpenBao, the open fork of Vault: built from its own module, started in its development mode, which keeps all data in
+//! memory and is unsealed from the start.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::daemon::{self, Daemon};
+use super::go::Module;
+use super::{Running, Server};
+use crate::Outcome;
+use crate::postgres::{free_port, random};
+
+pub(super) struct OpenBao;
+
+/// Without symbols; it says which release it is, which it does not know of itself.
+const MODULE: Module =
+    Module { folder: "openbao", tags: "", link: "-s -w -X github.com/openbao/openbao/version.fullVersion=2.4.0" };
+
+/// Ports that somebody else took between choosing and using them.
+const PORTS: usize = 5;
+
+struct Started {
+    daemon: Daemon,
+    version: String,
+    address: SocketAddr,
+    token: String,
+    program: PathBuf,
+}
+
+impl Server for OpenBao {
+    fn name(&self) -> &'static str {
+        "OpenBao"
+    }
+
+    fn obtain(&self) -> Outcome<()> {
+        MODULE.program().map(drop)
+    }
+
+    fn start(&self) -> Outcome<Box<dyn Running>> {
+        let program = MODULE.program()?;
+        let mut last = String::new();
+        for _ in 0..PORTS {
+            match begin(self.name(), &program) {
+                Ok(started) => return Ok(Box::new(started)),
+                Err(sentence) => last = sentence,
+            }
+        }
+        Err(last)
+    }
+
+    fn stop(&self, folder: &Path) -> Outcome<()> {
+        daemon::stop(folder)
+    }
+}
+
+fn begin(name: &str, program: &Path) -> Outcome<Started> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+    let token = random()?;
+    let folder = daemon::folder(name)?;
+    let mut command = Command::new(program);
+    command
+        .args(["server", "-dev", "-dev-no-store-token", &format!("-dev-listen-address={address}")])
+        .env_clear()
+        .env("HOME", folder.path())
+        .env("BAO_DEV_ROOT_TOKEN_ID", &token);
+    let health = || daemon::ask(address, "/v1/sys/health");
+    let daemon = Daemon::start(command, folder, || health().is_some())?;
+    let version = health().and_then(|body| field(&body, "version")).unwrap_or_else(|| "unknown".to_owned());
+    Ok(Started { daemon, version, address, token, program: program.to_owned() })
+}
+
+impl Running for Started {
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("REMINT_TEST_OPENBAO", format!("http://{}", self.address)),
+            ("REMINT_TEST_OPENBAO_TOKEN", self.token.clone()),
+            // For tests that seal one, or end it while they work.
+            ("REMINT_TEST_OPENBAO_PROGRAM", self.program.display().to_string()),
+        ]
+    }
+
+    fn stay(self: Box<Self>) -> Option<PathBuf> {
+        self.daemon.stay()
+    }
+}
+
+/// A text of a flat JSON object, which is all that is read here.
+fn field(json: &str, name: &str) -> Option<String> {
+    let (_, rest) = json.split_once(&format!("\"{name}\":\""))?;
+    rest.split('"').next().map(str::to_owned)
+}
