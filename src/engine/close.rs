@@ -137,10 +137,10 @@ impl Engine {
             if finding.decision.as_ref().is_none_or(|decision| decision.done) {
                 continue;
             }
-            // Found before it came into use, perhaps: what consumers have is not killed on a word about a stranger.
-            let in_use = self.used_by(&finding).await?;
             // A sweep revoked it already, unless it belongs to no target, or did not die of it then.
             let swept = finding.credential.is_some() && self.gone(&host, &estate, &finding).await.unwrap_or(false);
+            // Found before it came into use, perhaps: what consumers have is not killed on a word about a stranger.
+            let in_use = if swept { None } else { self.used_by(&finding).await? };
             if !swept && in_use.is_none() {
                 // What cannot be carried out now stays undone, and the next run tries again.
                 let killed = self.kill(&host, &estate, &finding).await.is_ok();
@@ -156,7 +156,7 @@ impl Engine {
             let now = self.context.clock.now();
             let mut change = Change { fence: fence.cloned(), ..Change::default() };
             let mut body = json!({ "finding": finding.id, "version": finding.version.0 });
-            let word = if let Some(by) = in_use.filter(|_| !swept) {
+            let word = if let Some(by) = in_use {
                 body["why"] = json!(format!("it is the version in use since reset {by}"));
                 "foreign.kept"
             } else {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::engine::planned::Planned;
 use jiff::Timestamp;
 use remint_core::machine::Rotation;
 use remint_core::step::Step;
 use serde_json::json;
 
 use crate::engine::eta::{Eta, Measured, left};
+use crate::engine::planned::Planned;
 use crate::engine::record::{entry, kind, put, read};
 use crate::engine::run::Run;
 use crate::engine::{Engine, EngineError, Progress};

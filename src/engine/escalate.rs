@@ -22,7 +22,6 @@ use crate::engine::planned::Planned;
 use crate::engine::record::{
     Approval, IntentRecord, Owner, Reset, ResetStatus, Revision, RotationRecord, Urgency, entry, kind, put, read,
 };
-use crate::engine::reset::plan_hash;
 use crate::engine::takeover::GIVEN_UP;
 use crate::engine::{Engine, EngineError};
 use crate::store::{Change, Key, Rule, StoreError};
@@ -154,12 +153,13 @@ impl Engine {
             }
         }
         let digest = revision.plan.digest.to_string();
+        let plan = Planned::of(revision.plan);
         let body = json!({
             "approved-by": by, "plan": digest, "parent": reset.plan.digest.to_string(), "delta": delta,
-            "grade": "recorded", PLAN_SHA256: plan_hash(&revision.plan),
+            "grade": "recorded", PLAN_SHA256: plan.hash(),
         });
         change.entries.push(entry(REVISED, now, Some(id), None, &body));
-        reset.plan = Planned::of(revision.plan);
+        reset.plan = plan;
         self.keep_plan(&reset.plan);
         change.puts.push(reset.plan.put()?);
         reset.urgency = reset.urgency.max(Urgency::of(&reset.plan));

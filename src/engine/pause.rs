@@ -5,12 +5,12 @@
 //! whose old value is being killed goes on until its consumers have the new one. What was not begun has no owner any more;
 //! what is half done keeps it until it is settled: `retry` sends it forward.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use remint_contract::{Ref, ResetId, Strategy};
 use remint_core::machine::{Rotation, State};
-use remint_core::plan::{Member, Plan};
+use remint_core::plan::{Member, Plan, Precedence};
 use remint_core::step::{Path, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -165,12 +165,16 @@ impl Engine {
         let records = self.rotations(id).await?;
         let owners = self.owners().await?;
         let elsewhere = |index: &usize| owners.get(&records[*index].credential).filter(|(owner, _)| owner.reset != *id);
+        let mut before: HashMap<usize, Vec<&Precedence>> = HashMap::new();
+        for precedence in &reset.plan.precedences {
+            before.entry(precedence.after.0).or_default().push(precedence);
+        }
         let (mut sent, mut half) = (BTreeSet::new(), 0);
         for (index, record) in records.iter().enumerate() {
             if only.is_some_and(|only| *only != record.credential) || !half_done(&record.rotation) {
                 continue;
             }
-            let along = with_what_it_waits_for(&reset.plan, &records, index);
+            let along = with_what_it_waits_for(&reset.plan, &before, &records, index);
             let stops =
                 along.iter().filter(|other| **other != index).find_map(|other| Some((*other, elsewhere(other)?)));
             match stops {
@@ -224,8 +228,13 @@ impl Engine {
 }
 
 /// A member, and every other one with a step that has not ended and must come before a step that this one, or what it
-/// waits for, has still to do.
-fn with_what_it_waits_for(plan: &Plan, records: &[RotationRecord], member: usize) -> BTreeSet<usize> {
+/// waits for, has still to do. `before`: the precedences of a plan by the member that waits.
+fn with_what_it_waits_for(
+    plan: &Plan,
+    before: &HashMap<usize, Vec<&Precedence>>,
+    records: &[RotationRecord],
+    member: usize,
+) -> BTreeSet<usize> {
     let open = |(member, step): (usize, Step)| {
         let rotation = &records[member].rotation;
         let over = matches!(rotation.state, State::Settled { .. } | State::Superseded { .. });
@@ -234,7 +243,7 @@ fn with_what_it_waits_for(plan: &Plan, records: &[RotationRecord], member: usize
     let mut found = BTreeSet::from([member]);
     let mut next = vec![member];
     while let Some(member) = next.pop() {
-        for precedence in plan.precedences.iter().filter(|precedence| precedence.after.0 == member) {
+        for precedence in before.get(&member).into_iter().flatten() {
             if open(precedence.after) && open(precedence.before) && found.insert(precedence.before.0) {
                 next.push(precedence.before.0);
             }

@@ -20,8 +20,10 @@ use remint_contract::{
 };
 use tokio::time::Instant;
 
+mod flight;
 mod settings;
 
+use flight::{InFlight, UnderWay};
 pub(crate) use settings::{Issues, Role, Settings};
 
 /// A call that lands, told with how it came.
@@ -70,26 +72,6 @@ impl ConnectorKind for SimKinds {
 struct Sim {
     settings: Settings,
     net: Arc<Net>,
-}
-
-/// Counts a call for as long as its caller waits.
-struct InFlight<'a>(&'a World, &'a str);
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.end(self.1);
-    }
-}
-
-/// Lands a request whose caller went away, when it was under way already.
-struct UnderWay(Option<Box<dyn FnOnce() + Send>>);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        if let Some(land) = self.0.take() {
-            land();
-        }
-    }
 }
 
 impl Sim {
