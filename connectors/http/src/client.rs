@@ -1,8 +1,10 @@
 //! One request and its answer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use remint_contract::{Error, ErrorKind, HostRules, Material, Verb};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{StatusCode, redirect};
@@ -13,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::address::Checked;
 use crate::config::Config;
 use crate::error::{failed, lost, refused};
-use crate::recipe::{Authorization, Line, Method};
+use crate::recipe::{Authorization, Carrying, Line, Method};
 use crate::template::Values;
 
 /// The vendor as one system sees it.
@@ -22,6 +24,17 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
     authorization: Authorization,
+    headers: HeaderMap,
+    classes: BTreeMap<u16, ErrorKind>,
+}
+
+/// What is asked.
+pub(crate) struct Request<'a> {
+    pub(crate) verb: Verb,
+    pub(crate) method: Method,
+    pub(crate) address: Url,
+    pub(crate) bearer: Option<&'a Material>,
+    pub(crate) body: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// An answer, read to its end.
@@ -30,6 +43,7 @@ pub(crate) struct Reply {
     pub(crate) headers: HeaderMap,
     body: Zeroizing<Vec<u8>>,
     verb: Verb,
+    class: Option<ErrorKind>,
 }
 
 impl Client {
@@ -45,7 +59,17 @@ impl Client {
             .connect_timeout(rules.connect_timeout.unwrap_or(CONNECT))
             .build()
             .map_err(|error| failed(Verb::Check, error))?;
-        Ok(Self { http, base: config.base.clone(), authorization: config.recipe.authorization.clone() })
+        let recipe = &config.recipe;
+        let invalid = || Error::new(ErrorKind::Invalid, Verb::Check, "the recipe's header is no header");
+        let mut headers =
+            HeaderMap::from_iter([(reqwest::header::ACCEPT, HeaderValue::from_static("application/json"))]);
+        for (name, value) in &recipe.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
+            headers.insert(name, HeaderValue::from_str(value).map_err(|_| invalid())?);
+        }
+        let (base, authorization, classes) =
+            (config.base.clone(), recipe.authorization.clone(), recipe.classes.clone());
+        Ok(Self { http, base, authorization, headers, classes })
     }
 
     /// The address of a line of the recipe.
@@ -67,27 +91,23 @@ impl Client {
     }
 
     /// Asks, and reads the answer whatever its status is.
-    pub(crate) async fn ask(
-        &self,
-        verb: Verb,
-        method: Method,
-        address: Url,
-        bearer: Option<&Material>,
-        body: Option<&Value>,
-    ) -> Result<Reply, Error> {
-        let method = match method {
+    pub(crate) async fn ask(&self, asked: Request<'_>) -> Result<Reply, Error> {
+        let verb = asked.verb;
+        let method = match asked.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
             Method::Put => reqwest::Method::PUT,
+            Method::Patch => reqwest::Method::PATCH,
             Method::Delete => reqwest::Method::DELETE,
         };
-        let mut request = self.http.request(method, address).header("accept", "application/json");
-        if let Some(bearer) = bearer {
+        let mut request = self.http.request(method, asked.address).headers(self.headers.clone());
+        if let Some(bearer) = asked.bearer {
             let (name, value) = self.authorization(verb, bearer)?;
             request = request.header(name, value);
         }
-        if let Some(body) = body {
-            request = request.json(body);
+        if let Some(body) = asked.body {
+            // Wiped when it was sent.
+            request = request.header("content-type", "application/json").body(Bytes::from_owner(body));
         }
         let mut answer = request.send().await.map_err(|error| failed(verb, error))?;
         let (status, headers) = (answer.status(), answer.headers().clone());
@@ -99,7 +119,8 @@ impl Client {
             }
             body.extend_from_slice(&part);
         }
-        Ok(Reply { status, headers, body, verb })
+        let class = self.classes.get(&status.as_u16()).copied();
+        Ok(Reply { status, headers, body, verb, class })
     }
 
     fn authorization(&self, verb: Verb, bearer: &Material) -> Result<(HeaderName, HeaderValue), Error> {
@@ -114,11 +135,20 @@ impl Client {
     }
 }
 
+/// A body as it is sent. Sized so that one with an ordinary secret never moves: what is left behind is not wiped.
+pub(crate) fn written(verb: Verb, body: &Carrying<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let mut text = Zeroizing::new(Vec::with_capacity(FIRST));
+    // The cause would repeat a part of it.
+    serde_json::to_writer(&mut *text, body)
+        .map_err(|_| Error::new(ErrorKind::Invalid, verb, "the request cannot be written"))?;
+    Ok(text)
+}
+
 impl Reply {
     /// The answer's JSON when its status says yes.
     pub(crate) fn json(self) -> Result<Value, Error> {
         if !self.status.is_success() {
-            return Err(refused(self.verb, self.status, &self.headers));
+            return Err(self.refusal());
         }
         serde_json::from_slice(&self.body)
             .map_err(|_| Error::new(lost(self.verb), self.verb, "the answer cannot be read as JSON"))
@@ -126,7 +156,11 @@ impl Reply {
 
     /// The class of a status that says no.
     pub(crate) fn refusal(&self) -> Error {
-        refused(self.verb, self.status, &self.headers)
+        let error = refused(self.verb, self.status, &self.headers);
+        match self.class {
+            Some(kind) => Error { kind, message: "the vendor refuses it".to_owned(), ..error },
+            None => error,
+        }
     }
 }
 

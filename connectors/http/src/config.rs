@@ -5,14 +5,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use remint_contract::{
-    Capabilities, Error, ErrorKind, HostRules, IssuerCapabilities, MadeBy, ProbeCost, SettingProblem, Target, Verb,
+    Capabilities, Error, ErrorKind, HostRules, IssuerCapabilities, MadeBy, ProbeCost, SettingProblem,
+    StoreCapabilities, Target, Verb,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use crate::address::{Private, is_public};
-use crate::recipe::Recipe;
+use crate::recipe::{Issuer, Recipe};
 
 /// The settings, read.
 #[derive(Debug, Clone)]
@@ -41,8 +42,8 @@ impl Config {
             return Err(vec![problem(&["recipe"], message)]);
         };
         let mut problems = missing(&recipe.system, &written.settings, &["settings"]);
-        let base = written.base.as_ref().unwrap_or(&recipe.base);
-        let base = Url::parse(base).ok().filter(|base| {
+        let base = written.base.as_ref().or(recipe.base.as_ref());
+        let base = base.and_then(|base| Url::parse(base).ok()).filter(|base| {
             let plain = base.query().is_none() && base.fragment().is_none();
             let named = base.username().is_empty() && base.password().is_none() && base.has_host();
             plain && named && matches!(base.scheme(), "https" | "http")
@@ -67,7 +68,8 @@ impl Config {
         let (host, port) = (self.base.host(), self.base.port_or_known_default().unwrap_or_default());
         let named = host.as_ref().map(|host| format!("{host}:{port}")).unwrap_or_default();
         let allowed = rules.hosts.contains(&named);
-        let own = Url::parse(&self.recipe.base).is_ok_and(|own| own.origin() == self.base.origin());
+        let own = self.recipe.base.as_ref().and_then(|own| Url::parse(own).ok());
+        let own = own.is_some_and(|own| own.origin() == self.base.origin());
         if !allowed && !own {
             return Err(wrong(format!(
                 "{named} is not the host of the recipe {}; the daemon's configuration must allow it in `hosts`",
@@ -90,31 +92,47 @@ impl Config {
 
     pub(crate) fn check_target(&self, target: &Target) -> Vec<SettingProblem> {
         let empty = Map::new();
-        missing(&self.recipe.target, target.settings.as_object().unwrap_or(&empty), &[])
+        let Some(issuer) = &self.recipe.issuer else { return Vec::new() };
+        missing(&issuer.target, target.settings.as_object().unwrap_or(&empty), &[])
     }
 
     pub(crate) fn capabilities(&self) -> Capabilities {
-        let recipe = &self.recipe;
-        let always = [Verb::Check, Verb::Mint, Verb::Verify, Verb::Probe, Verb::Revoke, Verb::Enumerate, Verb::Recover];
-        let mut verbs = BTreeSet::from(always);
-        if let Some(one) = &recipe.one {
-            verbs.extend(one.last_used.is_some().then_some(Verb::LastUsed));
-            verbs.extend((!one.rights.is_empty()).then_some(Verb::CompareRights));
+        let mut verbs = BTreeSet::from([Verb::Check]);
+        let issuer = self.recipe.issuer.as_ref();
+        if let Some(issuer) = issuer {
+            verbs.extend([Verb::Mint, Verb::Verify, Verb::Probe, Verb::Revoke, Verb::Enumerate, Verb::Recover]);
+            let one = issuer.one.as_ref();
+            verbs.extend(one.is_some_and(|one| one.last_used.is_some()).then_some(Verb::LastUsed));
+            verbs.extend(one.is_some_and(|one| !one.rights.is_empty()).then_some(Verb::CompareRights));
         }
-        let issuer = IssuerCapabilities {
-            slots: recipe.slots,
+        let store = self.recipe.store.as_ref();
+        if let Some(store) = store {
+            verbs.insert(Verb::Write);
+            verbs.extend(store.read.is_some().then_some(Verb::Read));
+        }
+        let plain = StoreCapabilities { compare_and_set: false, staged: false, versioned: false };
+        Capabilities {
+            verbs,
+            issuer: issuer.map(|issuer| self.issues(issuer)),
+            store: store.map(|_| plain),
+            consumer: None,
+        }
+    }
+
+    fn issues(&self, issuer: &Issuer) -> IssuerCapabilities {
+        IssuerCapabilities {
+            slots: issuer.slots,
             made_by: MadeBy::IssuerOnce,
             probe: ProbeCost::Free,
-            propagation: Duration::from_secs(recipe.propagation_seconds),
-            strategies: recipe.strategies.keys().copied().collect(),
+            propagation: Duration::from_secs(issuer.propagation_seconds),
+            strategies: issuer.strategies.keys().copied().collect(),
             endpoints: vec![self.base.to_string()],
             // With an identity asked for, verify is more than the probe.
-            verifies_at: recipe.identity.is_none().then_some(0),
+            verifies_at: issuer.identity.is_none().then_some(0),
             reversible_disable: false,
             dies_with_issuer: false,
-            calls: recipe.strategies.iter().map(|(strategy, calls)| (*strategy, *calls)).collect(),
-        };
-        Capabilities { verbs, issuer: Some(issuer), store: None, consumer: None }
+            calls: issuer.strategies.iter().map(|(strategy, calls)| (*strategy, *calls)).collect(),
+        }
     }
 }
 
@@ -164,9 +182,7 @@ mod tests {
         let paths: Vec<_> = problems.iter().map(|problem| problem.path.join(".")).collect();
         assert_eq!(paths, ["settings.account", "base"]);
         let unknown = Config::read(&json!({"recipe": "no"})).unwrap_err();
-        assert_eq!(
-            unknown[0].message,
-            "there is no recipe of that name: this build has cloudflare-account-token, gitlab-project-token"
-        );
+        let known = "this build has cloudflare-account-token, github-actions-secret, gitlab-project-token, ";
+        assert!(unknown[0].message.contains(known), "{}", unknown[0].message);
     }
 }

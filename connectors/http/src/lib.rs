@@ -19,8 +19,12 @@ mod client;
 mod config;
 mod connector;
 mod error;
+mod issuer;
+mod list;
 mod recipe;
 mod rights;
+mod seal;
+mod store;
 mod template;
 
 use remint_contract::ConnectorKind;

@@ -6,7 +6,8 @@ use jiff::tz::TimeZone;
 use remint_contract::{Call, Target};
 use serde_json::Value;
 
-/// Text with `{system.KEY}`, `{target}`, `{target.KEY}`, `{label}`, `{version}` and `{expires}`.
+/// Text with `{system.KEY}`, `{target}`, `{target.KEY}`, `{label}`, `{version}`, `{expires}`, `{seconds}`, and of a store's
+/// path `{path.1}`, `{path.2}`, …, `{path.last}` and `{path.rest}`; `{key}` is the id of the key that values are sealed to.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Template(Vec<Part>);
@@ -25,6 +26,11 @@ enum Place {
     Label,
     Version,
     Expires,
+    Seconds,
+    Segment(usize),
+    Last,
+    Rest,
+    Key,
 }
 
 /// What the places are filled with.
@@ -33,13 +39,19 @@ pub(crate) struct Values<'a> {
     pub(crate) system: &'a serde_json::Map<String, Value>,
     pub(crate) target: Option<&'a Target>,
     pub(crate) version: Option<&'a str>,
+    /// Of a store.
+    pub(crate) path: Option<&'a str>,
+    /// The id of the key that a value is sealed to.
+    pub(crate) key: Option<&'a str>,
     pub(crate) call: &'a Call,
 }
 
 /// A place that nothing fills.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TemplateError {
-    #[error("`{{{0}}}` is no place of a recipe: use system.KEY, target, target.KEY, label, version or expires")]
+    #[error(
+        "`{{{0}}}` is no place of a recipe: use system.KEY, target, target.KEY, label, version, expires, seconds, path.NUMBER, path.last, path.rest or key"
+    )]
     Unknown(String),
     #[error("a `{{` has no `}}`")]
     Unclosed,
@@ -61,15 +73,7 @@ impl TryFrom<String> for Template {
             if !before.is_empty() {
                 parts.push(Part::Text(before.to_owned()));
             }
-            parts.push(Part::Place(match place.split_once('.') {
-                Some(("system", key)) => Place::System(key.to_owned()),
-                Some(("target", key)) => Place::Target(key.to_owned()),
-                None if place == "target" => Place::TargetName,
-                None if place == "label" => Place::Label,
-                None if place == "version" => Place::Version,
-                None if place == "expires" => Place::Expires,
-                _ => return Err(TemplateError::Unknown(place.to_owned())),
-            }));
+            parts.push(Part::Place(Place::read(place)?));
             rest = after;
         }
         if !rest.is_empty() {
@@ -88,6 +92,12 @@ impl Template {
             Part::Place(Place::Target(key)) => Some(("target", key.as_str())),
             _ => None,
         })
+    }
+
+    /// With every place as `{}`.
+    #[cfg(test)]
+    pub(crate) fn shape(&self) -> String {
+        self.0.iter().map(|part| if let Part::Text(text) = part { text } else { "{}" }).collect()
     }
 
     /// Filled in as text.
@@ -124,6 +134,25 @@ impl Template {
 }
 
 impl Place {
+    fn read(text: &str) -> Result<Self, TemplateError> {
+        Ok(match (text.split_once('.'), text) {
+            (Some(("system", key)), _) => Self::System(key.to_owned()),
+            (Some(("target", key)), _) => Self::Target(key.to_owned()),
+            (Some(("path", "last")), _) => Self::Last,
+            (Some(("path", "rest")), _) => Self::Rest,
+            (Some(("path", number)), _) if number.parse().is_ok_and(|number: usize| number > 0) => {
+                Self::Segment(number.parse().unwrap_or_default())
+            }
+            (None, "target") => Self::TargetName,
+            (None, "label") => Self::Label,
+            (None, "version") => Self::Version,
+            (None, "expires") => Self::Expires,
+            (None, "seconds") => Self::Seconds,
+            (None, "key") => Self::Key,
+            _ => return Err(TemplateError::Unknown(text.to_owned())),
+        })
+    }
+
     fn value(&self, values: &Values<'_>) -> Result<Value, TemplateError> {
         let setting = |key: &str| values.target.and_then(|target| target.settings.get(key)).cloned();
         let (found, name) = match self {
@@ -144,6 +173,23 @@ impl Place {
                 });
                 (last.map(|day| Value::from(day.to_string())), "expires".to_owned())
             }
+            Self::Seconds => {
+                let days = setting("lifetimeDays").and_then(|days| days.as_i64());
+                (days.map(|days| Value::from(days.saturating_mul(24 * 60 * 60))), "seconds".to_owned())
+            }
+            Self::Segment(number) => {
+                let segment = values.path.and_then(|path| path.split('/').nth(number - 1));
+                (segment.map(Value::from), format!("path.{number}"))
+            }
+            Self::Last => (
+                values.path.map(|path| path.rsplit('/').next().unwrap_or(path)).map(Value::from),
+                "path.last".to_owned(),
+            ),
+            Self::Rest => {
+                let rest = values.path.and_then(|path| path.rsplit_once('/'));
+                (rest.map(|(rest, _)| Value::from(rest)), "path.rest".to_owned())
+            }
+            Self::Key => (values.key.map(Value::from), "key".to_owned()),
         };
         found.filter(|value| !value.is_null()).ok_or(TemplateError::Empty(name))
     }
@@ -173,7 +219,9 @@ mod tests {
         let target = Target { name: "ci".to_owned(), settings };
         let deadline = "2026-12-15T23:00:00Z".parse().unwrap();
         let call = Call { operation: OperationId("op-1".to_owned()), deadline, actor: None };
-        let values = Values { system: system.as_object().unwrap(), target: Some(&target), version: None, call: &call };
+        let path = Some("group/sub/TOKEN");
+        let system = system.as_object().unwrap();
+        let values = Values { system, target: Some(&target), version: None, path, key: None, call: &call };
         let template = Template::try_from(text.to_owned())?;
         if text.starts_with('/') { template.path(&values).map(Value::from) } else { template.value(&values) }
     }
@@ -182,6 +230,8 @@ mod tests {
     fn what_is_filled_into_an_address_stays_one_segment() {
         assert_eq!(filled("/p/{target.project}").unwrap(), "/p/..%2F..%2Fadmin%3Fx%23y");
         assert_eq!(filled("/p/{system.account}/{target}").unwrap(), "/p/a%2Fb/ci");
+        assert_eq!(filled("/p/{path.rest}/{path.last}").unwrap(), "/p/group%2Fsub/TOKEN");
+        assert_eq!(filled("/p/{path.1}/{path.2}").unwrap(), "/p/group/sub");
     }
 
     #[test]
@@ -189,11 +239,12 @@ mod tests {
         assert_eq!(filled("{target.scopes}").unwrap(), json!(["api"]));
         assert_eq!(filled("{label}").unwrap(), "ci remint:op-1");
         assert_eq!(filled("{expires}").unwrap(), "2027-01-14");
+        assert_eq!(filled("{seconds}").unwrap(), 30 * 86_400);
     }
 
     #[test]
     fn a_recipe_has_no_word_for_a_secret() {
-        for text in ["{actor}", "{secret}", "{actor.secret}", "{bearer}"] {
+        for text in ["{actor}", "{secret}", "{actor.secret}", "{bearer}", "{value}", "{path.0}"] {
             assert!(matches!(filled(text), Err(TemplateError::Unknown(_))), "{text}");
         }
         assert_eq!(filled("{target.nothing}"), Err(TemplateError::Empty("target.nothing".to_owned())));
