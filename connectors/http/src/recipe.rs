@@ -284,8 +284,9 @@ mod tests {
         let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
         files.sort();
         let texts: Vec<_> = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
-        assert_eq!(texts, CATALOGUE, "CATALOGUE lists every file of manifests/catalogue");
-        for (file, text) in files.iter().zip(&texts) {
+        assert_eq!(files.len(), CATALOGUE.len(), "CATALOGUE lists every file of manifests/catalogue");
+        for (index, (file, text)) in files.iter().zip(&texts).enumerate() {
+            assert!(text == CATALOGUE[index], "{} is not in its place in CATALOGUE", file.display());
             let recipe: Recipe =
                 serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
             assert_eq!(file.file_stem().unwrap().to_str(), Some(recipe.name.as_str()));
