@@ -9,7 +9,7 @@
 //! the targets say.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use remint_contract::{HostRules, Kinds, Name, Ref, ResetId};
@@ -35,6 +35,7 @@ pub mod effect;
 pub mod escalate;
 pub mod eta;
 pub mod host;
+mod join;
 pub mod lease;
 pub mod listing;
 mod look;
@@ -75,7 +76,7 @@ pub struct Engine {
     /// Somebody owns something else now, or a plan was revised: whoever runs looks at what it owns.
     pub(crate) changed: Arc<Notify>,
     /// The resets that this process carries out now.
-    running: Arc<Mutex<BTreeSet<ResetId>>>,
+    running: Arc<alone::Running>,
 }
 
 /// The engine's own limits and waits.
