@@ -31,7 +31,7 @@ enum Tested {
     Unclear(Error),
 }
 
-impl<'a> Office<'a> {
+impl Office<'_> {
     pub(crate) async fn mint(&self, call: &Call, request: &MintRequest) -> Result<Minted, Error> {
         let verb = Verb::Mint;
         let create = &self.issuer.create;

@@ -24,7 +24,7 @@ pub(crate) struct Shelf<'a> {
 /// The one version there is.
 const CURRENT: &str = "current";
 
-impl<'a> Shelf<'a> {
+impl Shelf<'_> {
     /// Shows that the place is there and seen. Changes nothing, and so cannot show the right to write.
     pub(crate) async fn check(&self, call: &Call, path: &str) -> Result<(), Error> {
         let verb = Verb::Check;
