@@ -4,19 +4,21 @@
 use std::collections::BTreeMap;
 
 use super::{
-    APPROVALS, CHECKPOINT, COMPLETENESS, ENTRIES, EXCEPTIONS, MANIFEST, PERSONS, PLAN, PROOFS, manifest, proof,
+    APPROVALS, CHECKPOINT, COMPLETENESS, CONSISTENCY, ENTRIES, EXCEPTIONS, MANIFEST, PERSONS, PROOFS, Trust,
+    consistency, manifest, observed, plans, proof,
 };
 use crate::checkpoint::Checkpoint;
 use crate::entry::{self, DOMAIN, MAX_SIZE};
 use crate::ledger::Ledger;
 use crate::note::{Note, VerifierKey};
 use crate::report::{Finding, Report};
-use crate::tree::{Hash, leaf_hash_of, sha256, verify_inclusion};
+use crate::tree::{Hash, leaf_hash_of, verify_inclusion};
 use crate::{FormatError, hex};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-pub(super) fn verify(files: &Files, key: Option<&VerifierKey>) -> Report {
+pub(super) fn verify(files: &Files, trust: &Trust) -> Report {
+    let key = trust.key.as_ref();
     let mut report = Report::new();
     if !check_names(files, &mut report) {
         return report.close();
@@ -28,13 +30,15 @@ pub(super) fn verify(files: &Files, key: Option<&VerifierKey>) -> Report {
     let (ledger, leaves) = check_entries(files, &reset, &mut report);
     if let Some(checkpoint) = checkpoint {
         check_places(files, &leaves, &checkpoint, &mut report);
+        consistency::check(bytes(files, CONSISTENCY), trust.seen.as_ref(), &checkpoint, &mut report);
     }
     if let Some(ledger) = ledger {
-        check_plan(files, &ledger, &mut report);
+        plans::check(files, &ledger, &mut report);
         check_completeness(files, &ledger, &mut report);
         // What a broken bundle says of itself is not told on.
         if report.integrity {
             report.tell(&ledger);
+            observed::check(&ledger, &trust.probers, &mut report);
         }
     }
     report.close()
@@ -46,7 +50,7 @@ fn check_names(files: &Files, report: &mut Report) -> bool {
             report.find(Finding::broken(name, "it is missing"));
         }
     }
-    for name in files.keys().filter(|name| !NAMES.contains(&name.as_str())) {
+    for name in files.keys().filter(|name| !NAMES.contains(&name.as_str()) && !plans::is_plan(name)) {
         report.find(Finding::broken(name, "it is not a file of a bundle"));
     }
     report.integrity
@@ -83,7 +87,8 @@ fn check_manifest(files: &Files, key: Option<&VerifierKey>, report: &mut Report)
             }
             Err(error) => report.find(Finding::broken(MANIFEST, error)),
         },
-        None => report.find(Finding::origin("no key was given, so nobody knows who wrote this bundle; pass --key")),
+        None => report
+            .find(Finding::origin("the key", "no key was given, so nobody knows who wrote this bundle; pass --key")),
     }
     Some(reset.to_owned())
 }
@@ -184,16 +189,6 @@ fn check_places(files: &Files, leaves: &[Hash], checkpoint: &Checkpoint, report:
     }
 }
 
-fn check_plan(files: &Files, ledger: &Ledger, report: &mut Report) {
-    match ledger.plan() {
-        None => report.find(Finding::broken(PLAN, "no entry says which plan was followed")),
-        Some(plan) if plan != sha256(bytes(files, PLAN)) => {
-            report.find(Finding::broken(PLAN, "it is not the plan that the entries name"));
-        }
-        Some(_) => report.hold("The plan is the one that the entries name.".to_owned()),
-    }
-}
-
 /// The statement follows from the entries alone, so it is made anew and compared.
 fn check_completeness(files: &Files, ledger: &Ledger, report: &mut Report) {
     let expected = match ledger.completeness() {
@@ -228,4 +223,6 @@ fn at_line(name: &str, place: usize) -> String {
     format!("{name} line {}", place + 1)
 }
 
-const NAMES: [&str; 9] = [APPROVALS, CHECKPOINT, COMPLETENESS, ENTRIES, EXCEPTIONS, MANIFEST, PERSONS, PLAN, PROOFS];
+/// The files that every bundle has; plans come on top.
+const NAMES: [&str; 9] =
+    [APPROVALS, CHECKPOINT, COMPLETENESS, CONSISTENCY, ENTRIES, EXCEPTIONS, MANIFEST, PERSONS, PROOFS];
