@@ -25,6 +25,7 @@ use crate::evidence::anchor::{Anchor, AnchorError, Remembered, Standing, standin
 use crate::evidence::key::{self, KeyError, is_there, open_or_create, open_or_create_in};
 use crate::evidence::sequencer::SequencerError;
 use crate::privacy::fingerprint::{FingerprintError, Fingerprints};
+use crate::privacy::persons::Discreet;
 use crate::prober::{PublicProber, Remote};
 use crate::store::postgres::{Address, AddressError, PostgresStore};
 use crate::store::readonly::ReadOnly;
@@ -258,7 +259,9 @@ impl App {
         };
         let anchor = anchor.map(|path| Anchor { path });
         let standing = standing(&*raw, key.verifier(), anchor.as_ref()).await?;
-        let store: Arc<dyn Store> = if standing.is_sound() {
+        let store: Arc<dyn Store> = if standing.is_sound() && Configuration::read(&places.state)?.commit_to_persons {
+            Arc::new(Discreet::new(Arc::clone(&raw), context.clone()))
+        } else if standing.is_sound() {
             Arc::clone(&raw)
         } else {
             Arc::new(ReadOnly::new(Arc::clone(&raw), standing.sentence()))

@@ -72,6 +72,9 @@ pub struct Configuration {
     /// Who else is told what happens.
     #[serde(default)]
     pub streams: Vec<StreamTo>,
+    /// Entries commit to names instead of telling them; the names stand beside the tree, and can be erased.
+    #[serde(default, rename = "commitToPersons")]
+    pub commit_to_persons: bool,
 }
 
 /// A stream of events: to an address, or into a file.

@@ -9,3 +9,4 @@
 pub mod candidates;
 pub mod fingerprint;
 pub mod matching;
+pub mod persons;

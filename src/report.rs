@@ -8,7 +8,10 @@
 //! Guarantees: a bundle that is broken is not quoted: the page has the findings and nothing else. Every text is escaped.
 //! Every link leads to an entry of the page. The same bundle and the same trust give the same bytes.
 
+use std::collections::BTreeMap;
+
 use remint_evidence_format::bundle::Bundle;
+use remint_evidence_format::person;
 use remint_evidence_format::report::Report;
 
 mod controls;
@@ -39,10 +42,12 @@ pub fn render(bundle: Option<&Bundle>, verified: &Report) -> Result<String, Stor
     };
     let reset = verified.reset.as_deref().unwrap_or("an unknown reset");
     let mut body = String::new();
+    let mut names = BTreeMap::new();
     let mut links = Links::default();
     summary::header(&mut body, reset, verified, story.as_ref());
     body.push_str("<main id=\"top\">\n");
-    if let Some(story) = &story {
+    if let (Some(story), Some(bundle)) = (&story, bundle) {
+        names = bundle.persons()?;
         let courses = courses::of(story);
         summary::figures(&mut body, story, &courses);
         summary::findings(&mut body, verified);
@@ -57,6 +62,9 @@ pub fn render(bundle: Option<&Bundle>, verified: &Report) -> Result<String, Stor
         summary::findings(&mut body, verified);
     }
     body.push_str("</main>\n");
+    // Commitments have no letter that is escaped, and names are.
+    names.values_mut().for_each(|name| *name = Text(&*name).to_string());
+    let body = person::told(&body, &names);
     Ok(format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\

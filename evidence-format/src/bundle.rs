@@ -11,7 +11,8 @@
 //! | `checkpoint` | signed note: the tree that the proofs lead to, with the cosignatures it has |
 //! | `consistency.jsonl` | earlier checkpoints of the log, each with the proof that it is the beginning of this one |
 //! | `completeness.json` | what became of everything reached; follows from the entries alone |
-//! | `approvals.json`, `exceptions.json`, `persons.json` | slots; `[]` as long as a bundle says `ungoverned` |
+//! | `persons.json` | names for commitments in the entries, as far as they are disclosed ([`crate::person`]) |
+//! | `approvals.json`, `exceptions.json` | slots; `[]` as long as a bundle says `ungoverned` |
 //!
 //! `sed -n '/^[0-9a-f]\{64\}  /p' manifest | sha256sum -c` checks the files by hand.
 //!
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use crate::entry::{self, DOMAIN};
 use crate::ledger::{Ledger, LedgerError};
 use crate::note::{SigningKey, VerifierKey};
+use crate::person::{self, Disclosed};
 use crate::report::{Finding, Report};
 use crate::tree::{Hash, Tree};
 use crate::{FormatError, Stored};
@@ -56,6 +58,8 @@ pub struct Parts<'a> {
     pub checkpoint: &'a str,
     /// Checkpoints that somebody may have seen before.
     pub earlier: &'a [Earlier],
+    /// Names for what the entries commit to, as far as they are to be told.
+    pub persons: &'a [Disclosed],
 }
 
 /// An earlier state of the log, and the proof that it is the beginning of the one in the bundle.
@@ -133,7 +137,7 @@ impl Bundle {
             (CONSISTENCY.to_owned(), consistency::write(parts.earlier)),
             (ENTRIES.to_owned(), entries),
             (EXCEPTIONS.to_owned(), slot()),
-            (PERSONS.to_owned(), slot()),
+            (PERSONS.to_owned(), person::write(parts.persons)?),
             (PROOFS.to_owned(), proofs),
         ]);
         files.extend(parts.plans.iter().zip(1..).map(|(plan, number)| (plan_name(number), plan.clone())));
@@ -184,6 +188,14 @@ impl Bundle {
             ledger.read(&entry::parse(&bytes)?, entry::hash(&bytes))?;
         }
         Ok(ledger)
+    }
+
+    /// Names by what the entries say instead, as far as they are disclosed.
+    ///
+    /// # Errors
+    /// The file of them is not one.
+    pub fn persons(&self) -> Result<BTreeMap<String, String>, FormatError> {
+        person::read(self.files.get(PERSONS).map(Vec::as_slice).unwrap_or_default())
     }
 
     /// The bytes of every entry, in order.

@@ -1,11 +1,13 @@
 //! What a verification says: to people in words, to programs as JSON.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
 use crate::ledger::{Gap, Ledger, Said};
 use crate::outcome::{Confirm, Outcome, Proof};
+use crate::person;
 
 /// The result of a verification. `ok` only when there is no finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -194,6 +196,16 @@ impl Report {
             _ => return,
         };
         self.hold(format!("It was {act} by {by}, {}{grade}{why}.", said.at));
+    }
+
+    /// Writes names where commitments stand.
+    pub(crate) fn tell_names(&mut self, names: &BTreeMap<String, String>) {
+        for finding in &mut self.findings {
+            finding.what = person::told(&finding.what, names);
+        }
+        for line in self.holds.iter_mut().chain(&mut self.limits) {
+            *line = person::told(line, names);
+        }
     }
 
     pub(crate) fn close(mut self) -> Self {

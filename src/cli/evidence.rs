@@ -1,9 +1,10 @@
-//! `evidence list|export|verify|report|match|fingerprint`.
+//! `evidence list|export|verify|report|match|fingerprint|erase`.
 
 use clap::Subcommand;
 
 use crate::cli::{Exit, Failure, Session};
 
+mod erase;
 mod export;
 mod list;
 mod matched;
@@ -26,6 +27,8 @@ pub(super) enum Evidence {
     /// Begin a new generation of keyed fingerprints; the first one turns them on, and values that are captured or minted from
     /// then on can be matched
     Fingerprint,
+    /// Erase a person's name from beside the tree; what was done stays, and by the same person as before
+    Erase(erase::Erase),
 }
 
 impl Evidence {
@@ -37,6 +40,7 @@ impl Evidence {
             Self::Report(report) => report.run(session),
             Self::Match(text) => text.run(session).await,
             Self::Fingerprint => matched::rotate(session).await,
+            Self::Erase(erase) => erase.run(session).await,
         }
     }
 }

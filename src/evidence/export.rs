@@ -10,6 +10,7 @@ use remint_evidence_format::{FormatError, Stored, entry};
 
 use crate::engine::record::{kind, read};
 use crate::engine::reset::plan_bytes;
+use crate::privacy::persons::disclosed;
 use crate::store::{Key, Store, StoreError};
 
 /// Why there is no bundle.
@@ -88,7 +89,15 @@ pub async fn export_seen(
     let earlier =
         seen.iter().map(|seen| Earlier::new(&tree, *seen, size).ok_or(ExportError::Ahead { size, seen: *seen }));
     let earlier = earlier.collect::<Result<Vec<_>, _>>()?;
-    let parts = Parts { reset: &reset.0, plans: &plans, entries: &placed, checkpoint: &checkpoint, earlier: &earlier };
+    let persons = disclosed(store, &reset.0).await?;
+    let parts = Parts {
+        reset: &reset.0,
+        plans: &plans,
+        entries: &placed,
+        checkpoint: &checkpoint,
+        earlier: &earlier,
+        persons: &[],
+    };
     Bundle::build(&parts, key).map_err(|source| ExportError::Build { reset: reset.clone(), source })
 }
 

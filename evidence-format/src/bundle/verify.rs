@@ -11,6 +11,7 @@ use crate::checkpoint::Checkpoint;
 use crate::entry::{self, DOMAIN, MAX_SIZE};
 use crate::ledger::Ledger;
 use crate::note::{Note, VerifierKey};
+use crate::person;
 use crate::report::{Finding, Report};
 use crate::tree::{Hash, leaf_hash_of, verify_inclusion};
 use crate::{FormatError, hex};
@@ -41,6 +42,7 @@ pub(super) fn verify(files: &Files, trust: &Trust) -> Report {
             observed::check(&ledger, &trust.probers, &mut report);
         }
     }
+    check_persons(files, &mut report);
     report.close()
 }
 
@@ -94,7 +96,7 @@ fn check_manifest(files: &Files, key: Option<&VerifierKey>, report: &mut Report)
 }
 
 fn check_slots(files: &Files, report: &mut Report) {
-    for name in [APPROVALS, EXCEPTIONS, PERSONS] {
+    for name in [APPROVALS, EXCEPTIONS] {
         if bytes(files, name) != b"[]\n" {
             report.find(Finding::broken(name, "it must be empty in a bundle that says ungoverned"));
         }
@@ -202,6 +204,22 @@ fn check_completeness(files: &Files, ledger: &Ledger, report: &mut Report) {
     let same = expected.as_bytes().split(|byte| *byte == b'\n').zip(found.split(|byte| *byte == b'\n'));
     let line = same.take_while(|(expected, found)| expected == found).count();
     report.find(Finding::broken(&at_line(COMPLETENESS, line), "it does not say what the entries add up to"));
+}
+
+/// Every name fits its commitment, and every commitment stands in an entry; then the words of the report have the names.
+fn check_persons(files: &Files, report: &mut Report) {
+    let names = match person::read(bytes(files, PERSONS)) {
+        Ok(names) => names,
+        Err(error) => return report.find(Finding::broken(PERSONS, error)),
+    };
+    let entries = String::from_utf8_lossy(bytes(files, ENTRIES));
+    if names.keys().any(|commitment| !entries.contains(&format!("\"{commitment}\""))) {
+        return report.find(Finding::broken(PERSONS, "it names somebody of whom no entry tells"));
+    }
+    if !names.is_empty() {
+        report.hold(format!("{} names are disclosed, and fit what the entries commit to.", names.len()));
+    }
+    report.tell_names(&names);
 }
 
 /// The lines of a file in which every line is ended and none is empty.

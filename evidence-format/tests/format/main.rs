@@ -8,6 +8,7 @@ mod canonical;
 mod note;
 mod observed;
 mod oracle;
+mod person;
 mod report;
 mod sample;
 mod tree;
