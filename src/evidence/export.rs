@@ -96,7 +96,7 @@ pub async fn export_seen(
         entries: &placed,
         checkpoint: &checkpoint,
         earlier: &earlier,
-        persons: &[],
+        persons: &persons,
     };
     Bundle::build(&parts, key).map_err(|source| ExportError::Build { reset: reset.clone(), source })
 }

@@ -20,6 +20,7 @@ mod leak;
 mod lies;
 mod owner;
 mod postgres;
+mod privacy;
 mod prober;
 mod recover;
 mod replicas;

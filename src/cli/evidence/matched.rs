@@ -73,8 +73,9 @@ pub(super) async fn rotate(session: &Session) -> Result<Exit, Failure> {
     let app = session.open(HostRules::default(), EngineSettings::default()).await?;
     app.writable()?;
     let engine = &app.engine;
-    let made = Fingerprints::rotate(&*engine.store, &engine.escrow, &engine.context, &session.environment.user());
-    let generation = made.await.map_err(|error| Failure::new(Exit::Failed, error))?;
+    let by = session.environment.user();
+    let made = Fingerprints::rotate(&*engine.store, &engine.escrow, &engine.context, &by).await;
+    let generation = made.map_err(|error| Failure::new(Exit::Failed, error))?;
     app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;
     if session.json() {
         json(&json!({ "generation": generation }))?;
