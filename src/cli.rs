@@ -158,9 +158,13 @@ impl Session {
         Ok(Places { state, kek, same_folder: false, store })
     }
 
-    /// Opens this session's state.
+    /// Opens this session's state. `rules` is what the command allows beside the state's own configuration.
     pub async fn open(&self, rules: HostRules, settings: EngineSettings) -> Result<App, AppError> {
         let (places, anchor) = (self.places()?, self.global.anchor.clone());
+        let mut allowed = Configuration::read(&places.state)?.rules();
+        allowed.commands.extend(rules.commands);
+        allowed.hosts.extend(rules.hosts);
+        let rules = HostRules { connect_timeout: rules.connect_timeout, ..allowed };
         let app = App::open_anchored(&places, anchor, &self.context, Arc::clone(&self.kinds), rules, settings).await?;
         if !app.standing.is_sound() {
             output::say(&format!("READ ONLY: {}\n", app.standing.sentence()));

@@ -1,8 +1,11 @@
 //! Where things lie on this machine. The environment is read here and nowhere else.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use remint_contract::HostRules;
 use serde::Deserialize;
 
 use crate::app::AppError;
@@ -75,6 +78,12 @@ pub struct Configuration {
     /// Entries commit to names instead of telling them; the names stand beside the tree, and can be erased.
     #[serde(default, rename = "commitToPersons")]
     pub commit_to_persons: bool,
+    /// The programs that a document may choose by name: each with its fixed arguments.
+    #[serde(default)]
+    commands: BTreeMap<String, Vec<String>>,
+    /// The hosts, as `host:port`, that a document may name though no recipe does, or though their address is private.
+    #[serde(default)]
+    hosts: BTreeSet<String>,
 }
 
 /// A stream of events: to an address, or into a file.
@@ -109,16 +118,98 @@ impl Configuration {
     /// Reads the file; without one everything is as it comes.
     ///
     /// # Errors
-    /// It cannot be read or understood.
+    /// It cannot be read or understood, or somebody else could write programs and hosts into it.
     pub fn read(state: &Path) -> Result<Self, AppError> {
         let path = state.join("remint.yaml");
-        match std::fs::read_to_string(&path) {
-            Ok(text) => serde_yaml::from_str(&text).map_err(|_| AppError::Config {
-                path,
-                why: "write one line, `store: postgres://USER@HOST/DATABASE?password_file=PATH`".to_owned(),
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(AppError::Read { path, source }),
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => return Err(AppError::Read { path, source }),
+        };
+        let found: Self = match serde_yaml::from_str(&text) {
+            Ok(found) => found,
+            Err(_) => return Err(AppError::Config { path, why: FORM.to_owned() }),
+        };
+        if let Some(why) = found.wrong() {
+            return Err(AppError::Config { path, why });
         }
+        if !found.commands.is_empty() || !found.hosts.is_empty() {
+            let mode = match std::fs::metadata(&path) {
+                Ok(there) => there.permissions().mode(),
+                Err(source) => return Err(AppError::Read { path, source }),
+            };
+            if mode & 0o022 != 0 {
+                let why =
+                    "it allows programs and hosts, and others than its owner may write it; `chmod go-w` it".into();
+                return Err(AppError::Config { path, why });
+            }
+        }
+        Ok(found)
+    }
+
+    /// What this allows beyond any document.
+    #[must_use]
+    pub fn rules(self) -> HostRules {
+        HostRules { commands: self.commands, hosts: self.hosts, ..HostRules::default() }
+    }
+
+    fn wrong(&self) -> Option<String> {
+        for (name, command) in &self.commands {
+            // The folder that a program is looked for in is nobody's word.
+            if !command.first().is_some_and(|program| Path::new(program).is_absolute()) {
+                return Some(format!("the command `{name}` is no list that begins with the full path of a program"));
+            }
+        }
+        let port = |host: &str| host.rsplit_once(':').is_some_and(|(name, port)| !name.is_empty() && is_port(port));
+        let host = self.hosts.iter().find(|host| !port(host))?;
+        Some(format!("the host `{host}` is not as `host:port`, like gitlab.example.com:443"))
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+const FORM: &str = "write `store: postgres://USER@HOST/DATABASE?password_file=PATH`, `commands: {NAME: [/PROGRAM, ARGUMENT]}` \
+                    or `hosts: [HOST:PORT]`, and nothing else";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, mode: u32) -> Result<HostRules, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("remint.yaml");
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        Configuration::read(folder.path()).map(Configuration::rules).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn programs_and_hosts_are_allowed_by_the_configuration() {
+        let rules = read("commands: {office: [/usr/bin/python3, -I]}\nhosts: ['10.0.0.7:8443']\n", 0o600).unwrap();
+        assert_eq!(rules.commands["office"], ["/usr/bin/python3", "-I"]);
+        assert!(rules.hosts.contains("10.0.0.7:8443"));
+    }
+
+    #[test]
+    fn what_cannot_be_a_program_or_a_host_is_named() {
+        for (text, word) in [
+            ("commands: {office: [python3]}", "`office`"),
+            ("commands: {office: []}", "`office`"),
+            ("hosts: [gitlab.example.com]", "`gitlab.example.com`"),
+            ("hosts: ['gitlab.example.com:x']", "`gitlab.example.com:x`"),
+            ("shell: /bin/sh", "nothing else"),
+        ] {
+            let error = read(text, 0o600).unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_that_others_may_write_allows_no_program() {
+        let error = read("commands: {office: [/usr/bin/python3]}", 0o620).unwrap_err();
+        assert!(error.contains("chmod go-w"), "{error}");
+        assert!(read("{}", 0o620).is_ok());
     }
 }

@@ -9,7 +9,7 @@
 //! the targets say.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use remint_contract::{HostRules, Kinds, Name, Ref, ResetId};
@@ -32,11 +32,13 @@ pub mod close;
 pub mod conduct;
 mod conductor;
 mod deadline;
+mod deadlock;
 pub mod destroy;
 pub mod effect;
 pub mod escalate;
 pub mod eta;
 pub mod host;
+mod join;
 pub mod lease;
 pub mod listing;
 mod look;
@@ -78,7 +80,7 @@ pub struct Engine {
     /// Somebody owns something else now, or a plan was revised: whoever runs looks at what it owns.
     pub(crate) changed: Arc<Notify>,
     /// The resets that this process carries out now.
-    running: Arc<Mutex<BTreeSet<ResetId>>>,
+    running: Arc<alone::Running>,
 }
 
 /// The engine's own limits and waits.

@@ -150,7 +150,10 @@ impl Estate {
             }
             return Ok(Exit::Done);
         }
-        if !diff.is_empty() && active != documents::Estate::default() && !yes && !asked("Make this the active estate?")?
+        if !diff.is_empty()
+            && *active != documents::Estate::default()
+            && !yes
+            && !asked("Make this the active estate?")?
         {
             return Ok(Exit::Refused);
         }

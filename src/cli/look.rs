@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -41,7 +42,7 @@ impl Source {
             }
             opened => opened?,
         };
-        let active = app.engine.active_estate().await?;
+        let active = app.engine.active_estate().await?.map(Arc::unwrap_or_clone);
         active.ok_or_else(|| Failure::usage("no estate is active; name a folder, or: remint estate activate PATH"))
     }
 }

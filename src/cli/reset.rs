@@ -1,6 +1,7 @@
 //! `reset`: ask, show the plan, get a yes, carry it out, and say how it ended.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -43,6 +44,9 @@ pub(super) struct Reset {
     /// Since when the attacker may have what he has: what another reset minted after it counts for this one, too. Default: now
     #[arg(long, value_name = "TIME")]
     exposed_at: Option<jiff::Timestamp>,
+    /// Nothing is stolen: it queues behind every incident, and an incident takes over what it began
+    #[arg(long, conflicts_with = "exposed_at")]
+    drill: bool,
     /// Approve the plan without asking
     #[arg(long)]
     yes: bool,
@@ -106,7 +110,7 @@ impl Reset {
         };
         let at = session.context.clock.now();
         let request = Request { id: id.clone(), plan, estate, reason: self.reason.clone(), by: by.clone(), at };
-        let urgency = Urgency::of(&request.plan);
+        let urgency = if self.drill { Urgency::Scheduled } else { Urgency::of(&request.plan) };
         app.engine.request_as(request, urgency, self.exposed_at).await?;
         if !self.yes && !asked("Carry this plan out?")? {
             next(&format!("remint approve {id}, or remint reject {id} --reason …"));
@@ -121,7 +125,7 @@ impl Reset {
 
     /// The estate to plan from: the active one, or a folder that equals it.
     async fn estate(&self, session: &Session, app: &App, by: &str) -> Result<Estate, Failure> {
-        let active = app.engine.active_estate().await?;
+        let active = app.engine.active_estate().await?.map(Arc::unwrap_or_clone);
         if self.paths.is_empty() {
             return active
                 .ok_or_else(|| Failure::usage("no estate is active; name a folder, or: remint estate activate PATH"));

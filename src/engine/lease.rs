@@ -75,7 +75,7 @@ impl Engine {
     where
         F: Future<Output = Result<T, EngineError>>,
     {
-        let _alone = self.alone(id).ok_or_else(|| EngineError::Busy(id.clone()))?;
+        let _alone = self.alone_at_rest(id).await?;
         let lease = Lease::take(self, format!("reset/{id}")).await?.ok_or_else(|| EngineError::Busy(id.clone()))?;
         let lease = Arc::new(lease);
         // A set ends its tasks when it is dropped: a run that is given up must not hold its lease for ever.

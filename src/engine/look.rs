@@ -28,11 +28,17 @@ impl Engine {
     }
 
     /// The estate that is active now, when one was activated.
-    pub async fn active_estate(&self) -> Result<Option<Estate>, EngineError> {
+    pub async fn active_estate(&self) -> Result<Option<Arc<Estate>>, EngineError> {
+        match self.active_digest().await? {
+            Some(digest) => Ok(Some(self.estate(&digest).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Which estate is active, without reading it.
+    pub(crate) async fn active_digest(&self) -> Result<Option<String>, EngineError> {
         let key = Key { kind: "active", id: "estate".to_owned() };
-        let Some(record) = self.store.get(&key).await? else { return Ok(None) };
-        let digest: String = read(record)?;
-        Ok(Some(Arc::unwrap_or_clone(self.estate(&digest).await?)))
+        Ok(self.store.get(&key).await?.map(read).transpose()?)
     }
 
     /// All findings of a reset, or of all.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use remint_core::estate::Estate;
 use remint_core::plan::Plan;
@@ -60,7 +60,8 @@ impl Serialize for Planned {
 #[derive(Default)]
 pub(crate) struct Shelf {
     plans: Mutex<HashMap<String, Planned>>,
-    estates: Mutex<HashMap<String, Arc<Estate>>>,
+    /// Kept by those who use them: an idle daemon holds none.
+    estates: Mutex<HashMap<String, Weak<Estate>>>,
 }
 
 /// So many of each are kept.
@@ -113,13 +114,13 @@ impl Engine {
     /// # Errors
     /// It is not there.
     pub async fn estate(&self, digest: &str) -> Result<Arc<Estate>, EngineError> {
-        if let Some(estate) = kept(&self.shelf.estates, digest) {
+        if let Some(estate) = kept(&self.shelf.estates, digest).and_then(|estate| estate.upgrade()) {
             return Ok(estate);
         }
         let key = Key { kind: kind::ESTATE, id: digest.to_owned() };
         let record = self.store.get(&key).await?.ok_or_else(|| EngineError::NoEstate(digest.to_owned()))?;
         let estate: Arc<Estate> = Arc::new(read(record)?);
-        keep(&self.shelf.estates, digest, &estate);
+        keep(&self.shelf.estates, digest, &Arc::downgrade(&estate));
         Ok(estate)
     }
 }

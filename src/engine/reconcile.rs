@@ -128,7 +128,7 @@ impl Engine {
 
     /// The active estate, with what resets that are not over were planned from.
     async fn known_estate(&self, open: &[&Reset]) -> Result<Estate, EngineError> {
-        let mut known = self.active_estate().await?.unwrap_or_default();
+        let mut known = self.active_estate().await?.map(Arc::unwrap_or_clone).unwrap_or_default();
         for reset in open {
             let planned = self.estate(&reset.plan.estate.to_string()).await?;
             for (name, system) in &planned.systems {

@@ -1,11 +1,11 @@
 //! What the steps of one running reset share: the plan, the estate it was made from, the values in memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use remint_contract::{
-    CredentialId, Error, ErrorKind, Location, Material, OperationId, Ref, SecretValue, Target, Verb, VersionId,
+    CredentialId, Error, ErrorKind, Location, Material, OperationId, Ref, SecretValue, Verb, VersionId,
 };
 use remint_core::estate::{Credential, Destination, Estate, System, Tier};
 use remint_core::machine::Version;
@@ -15,7 +15,7 @@ use tokio::sync::broadcast;
 use crate::context::Context;
 use crate::engine::host::{Ask, Held, Host};
 use crate::engine::lease::Lease;
-use crate::engine::listing::Listing;
+use crate::engine::listing::{Listing, Shared};
 use crate::engine::record::{IntentRecord, Reset, kind};
 use crate::engine::{EngineError, EngineSettings, Progress};
 use crate::escrow::Escrow;
@@ -52,7 +52,7 @@ pub struct Run {
     /// Systems whose rights were looked at in this run.
     checked: Mutex<BTreeSet<Ref>>,
     places: Mutex<HashMap<Location, Arc<tokio::sync::Mutex<()>>>>,
-    sweeps: Mutex<HashMap<Ref, Arc<Sweep>>>,
+    listings: Mutex<HashMap<Ref, Arc<Shared>>>,
     /// Leave to restart workloads, by member: from reload until they are confirmed.
     restarting: Mutex<HashMap<usize, Vec<Held>>>,
     /// Somebody wants every member back between two steps.
@@ -74,13 +74,6 @@ fn shared(members: &[Member]) -> HashSet<Location> {
         }
     }
     shared
-}
-
-/// Shares one enumeration among all that asked before it began.
-#[derive(Default)]
-struct Sweep {
-    asked: AtomicU64,
-    last: tokio::sync::Mutex<(u64, Arc<Listing>)>,
 }
 
 impl Run {
@@ -117,7 +110,7 @@ impl Run {
             staged: Mutex::default(),
             checked: Mutex::default(),
             places: Mutex::default(),
-            sweeps: Mutex::default(),
+            listings: Mutex::default(),
             restarting: Mutex::default(),
             yields: AtomicBool::new(false),
         }
@@ -342,37 +335,10 @@ impl Run {
 
     /// Everything alive at an issuer, from an enumeration that began after this was asked.
     pub async fn enumerate(&self, system: &Ref, actor: Option<Arc<Material>>) -> Result<Arc<Listing>, Error> {
-        let sweep =
-            Arc::clone(self.sweeps.lock().unwrap_or_else(PoisonError::into_inner).entry(system.clone()).or_default());
-        let mine = sweep.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut last = sweep.last.lock().await;
-        if last.0 >= mine {
-            return Ok(Arc::clone(&last.1));
-        }
-        let begins = sweep.asked.load(Ordering::SeqCst);
-        let targets = self.targets(system);
-        let operation = OperationId("sweep".into());
-        let ask = Ask { system, verb: Verb::Enumerate, operation: &operation, actor };
-        let live = self
-            .host
-            .call(ask, |connector, call| {
-                let targets = Arc::clone(&targets);
-                async move { connector.enumerate(&call, &targets).await }
-            })
-            .await?;
-        *last = (begins, Arc::new(Listing::new(live)));
-        Ok(Arc::clone(&last.1))
-    }
-
-    /// Every target of the estate at a system.
-    fn targets(&self, system: &Ref) -> Arc<Vec<Target>> {
-        let by_name: BTreeMap<&str, &Target> = self
-            .estate
-            .credentials
-            .values()
-            .filter(|credential| credential.issued_by.system == *system)
-            .map(|credential| (credential.issued_by.target.name.as_str(), &credential.issued_by.target))
-            .collect();
-        Arc::new(by_name.into_values().cloned().collect())
+        let shared = {
+            let mut listings = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(listings.entry(system.clone()).or_insert_with(|| Arc::new(Shared::of(&self.estate, system))))
+        };
+        shared.ask(&self.host, &*self.context.clock, system, actor).await
     }
 }

@@ -16,6 +16,7 @@ use remint_core::step::{Path, Step};
 use serde_json::json;
 
 use crate::engine::effect::{Stop, Task};
+use crate::engine::join::{Waiting, dies_again, serves};
 use crate::engine::outcome::{graded, record};
 use crate::engine::record::{
     IntentOutcome, IntentRecord, Owner, Reset, ResetStatus, RotationRecord, entry, kind, put, read,
@@ -31,11 +32,11 @@ const TRIES: usize = 8;
 
 /// Another reset as far as it stands in the way.
 pub(super) struct Other {
-    reset: Reset,
+    pub(super) reset: Reset,
     /// Its rotations with the revisions of their records.
     pub(super) rotations: HashMap<CredentialId, (RotationRecord, u64)>,
     /// Credentials of which a mint was begun and has no outcome.
-    minting: Vec<CredentialId>,
+    pub(super) minting: Vec<CredentialId>,
 }
 
 impl Engine {
@@ -54,10 +55,14 @@ impl Engine {
         let reset = self.reset(id).await?;
         let owners = self.owners().await?;
         let mut others: BTreeMap<ResetId, Other> = BTreeMap::new();
-        let mut change = Change::default();
+        let (mut change, mut waiting) = (Change::default(), Waiting::default());
+        let (mut rotations, mut revisions) = (Vec::new(), Vec::new());
         for stored in self.store.list(kind::ROTATION, Some(&id.0)).await? {
-            let revision = stored.revision;
-            let mine: RotationRecord = read(stored)?;
+            revisions.push(stored.revision);
+            rotations.push(read::<RotationRecord>(stored)?);
+        }
+        let stuck = self.stuck(&reset, &rotations).await?;
+        for (mine, revision) in rotations.into_iter().zip(revisions) {
             let owner = owners.get(&mine.credential);
             let waits = matches!(mine.rotation.state, State::Planned | State::Queued { .. } | State::Joined { .. });
             let lost = matches!(mine.rotation.state, State::Waiting { .. } | State::Parked { .. })
@@ -78,7 +83,7 @@ impl Engine {
             let next = if lost {
                 self.regain(&reset, &mine, owner, &others, &mut change).await?
             } else {
-                self.settle_one(&reset, &mine, owner, &others, &mut change)?
+                self.settle_one(&reset, &mine, owner, (&others, &mut waiting, &stuck), &mut change)?
             };
             if next != mine.rotation {
                 let event = next.state.to_string();
@@ -108,7 +113,7 @@ impl Engine {
         reset: &Reset,
         mine: &RotationRecord,
         owner: Option<&(Owner, u64)>,
-        others: &BTreeMap<ResetId, Other>,
+        (others, waiting, stuck): (&BTreeMap<ResetId, Other>, &mut Waiting, &BTreeSet<CredentialId>),
         change: &mut Change,
     ) -> Result<Rotation, EngineError> {
         let member = &reset.plan.members[mine.index];
@@ -130,7 +135,9 @@ impl Engine {
                         return Ok(settled);
                     }
                 }
-                Some(rotation) if stands(other, rotation) => return Ok(mine.rotation.clone()),
+                Some(rotation) if stands(other, rotation) && !stuck.contains(&mine.credential) => {
+                    return Ok(mine.rotation.clone());
+                }
                 _ => {}
             }
         }
@@ -154,10 +161,13 @@ impl Engine {
         if !approved {
             return Ok(mine.rotation.clone());
         }
-        if reset.urgency > other.reset.urgency {
-            let (next, _) = lower
-                .rotation
-                .on(&other.reset.plan.members[lower.index], &Event::Superseded { by: reset.id.clone() })?;
+        if reset.urgency > other.reset.urgency || stuck.contains(&mine.credential) {
+            let lowers = &other.reset.plan.members[lower.index];
+            let (mut next, _) = lower.rotation.on(lowers, &Event::Superseded { by: reset.id.clone() })?;
+            if dies_again(other, lower) {
+                // What it knew was handed over.
+                (next, _) = Rotation::new().on(lowers, &Event::Queued { behind: reset.id.clone() })?;
+            }
             let now = self.context.clock.now();
             let body = json!({ "event": "superseded", "why": format!("{}", next.state), "by": reset.id.0 });
             let lower_next = RotationRecord { rotation: next, since: now, ..lower.clone() };
@@ -167,7 +177,7 @@ impl Engine {
             change.puts.push(put(kind::OWNER, key, &reset.id.0, &row, Rule::Revision(*revision))?);
             return Ok(Rotation::over(&lower.rotation));
         }
-        if reset.urgency == other.reset.urgency && mints_after(other, lower, reset) {
+        if reset.urgency == other.reset.urgency && serves(reset, waiting, mine.index, other, lower) {
             return Ok(on(&freed(&mine.rotation)?, Event::Joined { with: held.reset.clone() })?);
         }
         Ok(on(&freed(&mine.rotation)?, Event::Queued { behind: held.reset.clone() })?)
@@ -378,13 +388,4 @@ pub(super) fn stands(other: &Other, rotation: &Rotation) -> bool {
         rotation.state,
         State::Settled { .. } | State::Superseded { .. } | State::Queued { .. } | State::Joined { .. }
     )
-}
-
-/// Is the other one's new value younger than this one's exposure? A value not yet minted is; one that was minted is no
-/// older than the request for it.
-fn mints_after(other: &Other, theirs: &RotationRecord, reset: &Reset) -> bool {
-    let exposed = reset.exposed_at.unwrap_or(reset.requested_at);
-    let begun = theirs.rotation.facts.new.is_some() || other.minting.contains(&theirs.credential);
-    let approved = other.reset.approval.is_some();
-    approved && !begun || other.reset.requested_at >= exposed
 }

@@ -10,6 +10,7 @@ use remint::engine::record::{ResetStatus, Urgency};
 use remint::engine::reset::Request;
 use remint::engine::{Engine, EngineError};
 use remint_contract::{Material, Ref, Verb};
+use remint_core::estate::Destination;
 use remint_core::machine::State;
 use remint_core::plan::{Node, Plan, Precedence, Row, plan};
 use remint_core::step::{Path, Step};
@@ -265,4 +266,30 @@ async fn an_equally_urgent_reset_joins_what_is_minted_after_its_exposure_and_que
     let younger = [rig.value(0)];
     let settled = engine.run(&third).await.unwrap();
     assert_settled(&rig, &engine, &settled, &younger, "the third").await;
+}
+
+#[tokio::test]
+async fn a_reset_does_not_join_one_that_writes_where_it_must_not_or_that_mints_too_early() {
+    let rig = Rig::start(2).await;
+    let (engine, _) = watched(&rig, BTreeSet::new());
+    rig.store.put("runner/0", &[("secret", &Material::of("old-copy-of-the-value".into()).secret)]).unwrap();
+    let mut lax = rig.plan();
+    let place =
+        Destination { at: "shelf:runner/0".parse().unwrap(), source: false, ..lax.members[0].destinations[0].clone() };
+    lax.members[0].destinations.push(place.clone());
+    let first = approved_as(&rig, &engine, lax, Urgency::Incident).await;
+
+    // Here the runner is compromised.
+    let mut strict = rig.plan();
+    strict.members[0].withheld.push(place);
+    let careful = approved_as(&rig, &engine, strict, Urgency::Incident).await;
+    assert_eq!(state_of(&engine, &careful, 0).await, State::Queued { behind: first.clone() });
+    assert_eq!(state_of(&engine, &careful, 1).await, State::Joined { with: first.clone() });
+
+    // Here the second dies with the first: what the other reset mints may be minted by what dies.
+    let mut chained = rig.plan();
+    let row = Precedence { before: (0, Step::Confirm), after: (1, Step::Mint), row: Row::DiesWith };
+    chained.precedences.push(row);
+    let below = approved_as(&rig, &engine, chained, Urgency::Incident).await;
+    assert_eq!(state_of(&engine, &below, 1).await, State::Queued { behind: first });
 }

@@ -219,7 +219,7 @@ async fn refused(app: &App, id: &ResetId, seen: &mut Seen) {
     let again = |id: ResetId| Asked {
         id,
         plan: remint_core::plan::Plan::clone(&reset.plan),
-        estate: estate.clone(),
+        estate: (*estate).clone(),
         reason: "INC-1".to_owned(),
         by: "tester".to_owned(),
         at: app.engine.context.clock.now(),
@@ -241,7 +241,7 @@ async fn refused(app: &App, id: &ResetId, seen: &mut Seen) {
         seen.add("errors", format!("{:?}", Failure::from(error)).as_bytes());
     }
     // Remint's own credential is refused, each system is asked with what it has.
-    let host = app.engine.host(Arc::new(estate.clone()));
+    let host = app.engine.host(Arc::clone(&estate));
     let mut denied = 0;
     for credential in estate.credentials.values() {
         for place in &credential.delivered_to {

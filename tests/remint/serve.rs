@@ -341,9 +341,10 @@ async fn a_reset_that_nobody_approved_does_nothing() {
     let before = place.values(1);
     let daemon = place.serve().await;
     let since = "2026-01-02T03:04:05Z";
-    let asked = json!({ "requestId": "inc-6", "from": ["Credential/app0"], "reason": "INC-6", "exposedAt": since });
+    let asked = json!({ "requestId": "inc-6", "from": ["Credential/app0"], "reason": "INC-6", "exposedAt": since, "drill": true });
     let answer = daemon.client.post("/v1/resets", &asked).await;
-    assert_eq!(daemon.client.get("/v1/resets/inc-6").await.ok()["exposedAt"], since);
+    let shown = daemon.client.get("/v1/resets/inc-6").await.ok();
+    assert_eq!((&shown["exposedAt"], &shown["urgency"]), (&json!(since), &json!("scheduled")), "{shown}");
     assert_eq!((answer.status, &answer.body["status"]), (202, &json!("requested")));
     let other = json!({ "plan": format!("sha256:{}", "0".repeat(64)) });
     daemon.client.post("/v1/resets/inc-6/approve", &other).await.is_problem(409, "other-plan");

@@ -4,8 +4,11 @@
 
 mod daemon;
 mod go;
+mod jupyterhub;
+mod kept;
 mod openbao;
 mod postgresql;
+mod python;
 mod state;
 
 use std::path::{Path, PathBuf};
@@ -58,7 +61,7 @@ pub(crate) trait Running {
 
 /// Every server.
 pub(crate) fn all() -> Vec<Box<dyn Server>> {
-    vec![Box::new(postgresql::PostgreSql), Box::new(openbao::OpenBao)]
+    vec![Box::new(postgresql::PostgreSql), Box::new(openbao::OpenBao), Box::new(jupyterhub::JupyterHub)]
 }
 
 /// Obtains and starts one, and says how long either took.

@@ -40,7 +40,9 @@ fn declaration(suite: &Suite<'_>) -> Outcome {
     hold(has(Verb::Check), "check is not declared")?;
     let issues = has(Verb::Mint) && has(Verb::Verify) && has(Verb::Probe) && has(Verb::Revoke) && has(Verb::Recover);
     hold(declared.issuer.is_none() || issues, "an issuer needs mint, verify, probe, revoke and recover")?;
-    hold(declared.store.is_none() || (has(Verb::Write) && has(Verb::Read)), "a store needs write and read")?;
+    hold(declared.store.is_none() || has(Verb::Write), "a store needs write")?;
+    let compares = declared.store.as_ref().is_some_and(|store| store.compare_and_set);
+    hold(!compares || has(Verb::Read), "compare-and-set needs read, which tells what to compare with")?;
     let staged = declared.store.as_ref().is_some_and(|store| store.staged);
     hold(!staged || has(Verb::Promote), "a store that stages needs promote")?;
     hold(declared.consumer.is_none() || has(Verb::Observe), "a consumer host needs observe")?;

@@ -67,6 +67,11 @@ pub trait Harness: Send + Sync {
         None
     }
 
+    /// What readers find in a store that never shows a value again: asked for where `read` is not declared.
+    async fn stored(&self, _path: &str, _field: &str) -> Option<SecretValue> {
+        None
+    }
+
     /// A new running workload.
     async fn consumer_case(&self) -> Option<ConsumerCase> {
         None

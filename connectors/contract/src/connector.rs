@@ -1,6 +1,6 @@
 //! The connector traits: every verb, with a default that says "unsupported".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -386,6 +386,8 @@ pub struct SettingProblem {
 pub struct HostRules {
     /// Commands that a document may select by name: name → program and fixed arguments.
     pub commands: BTreeMap<String, Vec<String>>,
+    /// Hosts, as `host:port`, that a document may name though no recipe does, or though their address is private.
+    pub hosts: BTreeSet<String>,
     /// The longest a connection may take.
     pub connect_timeout: Option<Duration>,
 }

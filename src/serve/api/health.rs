@@ -17,7 +17,7 @@ pub(super) async fn live() -> Json<Value> {
 
 /// The state can be read, and an estate is active.
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> Result<Json<Value>, Problem> {
-    match api.app.engine.active_estate().await {
+    match api.app.engine.active_digest().await {
         Ok(Some(_)) => Ok(Json(json!({ "ready": true }))),
         Ok(None) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "no estate is active")),
         Err(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the state cannot be read")),

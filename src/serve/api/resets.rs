@@ -42,6 +42,9 @@ pub(super) struct Ask {
     /// Since when the attacker may have what he has; now, when nothing is said.
     #[serde(default)]
     exposed_at: Option<Timestamp>,
+    /// Nothing is stolen: it queues behind every incident, and an incident takes over what it began.
+    #[serde(default)]
+    drill: bool,
     reason: String,
     /// Approve the plan unseen.
     #[serde(default)]
@@ -87,8 +90,9 @@ pub(super) async fn ask(State(api): State<Arc<Api>>, Body(asked): Body<Ask>) -> 
         return Err(Problem::new(StatusCode::FORBIDDEN, "privileged", detail));
     }
     let at = engine.context.clock.now();
-    let request = Request { id: id.clone(), plan, estate, reason: why, by: api.by.clone(), at };
-    let urgency = Urgency::of(&request.plan);
+    let request =
+        Request { id: id.clone(), plan, estate: Arc::unwrap_or_clone(estate), reason: why, by: api.by.clone(), at };
+    let urgency = if asked.drill { Urgency::Scheduled } else { Urgency::of(&request.plan) };
     let mut reset = engine.request_as(request, urgency, asked.exposed_at).await?;
     if asked.approve {
         reset = api.desk.act(&id, || engine.approve(&id, &api.by)).await?;
@@ -125,6 +129,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>) ->
     shown["approval"] = json!(reset.approval);
     shown["dirty"] = json!(reset.plan.dirty.difference(&reset.cleaned).collect::<Vec<_>>());
     shown["exposedAt"] = json!(reset.exposed_at.unwrap_or(reset.requested_at));
+    shown["urgency"] = json!(reset.urgency);
     shown["cuts"] = json!(reset.plan.cuts.len());
     shown["exceptions"] = json!(reset.plan.exceptions);
     Ok(Json(shown))

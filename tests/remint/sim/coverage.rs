@@ -110,6 +110,10 @@ impl Tracker {
             (Some(event), "waiting", to) if of_a_step(event) => {
                 &[("waiting", "cleared", "doing"), ("doing", event, to)]
             }
+            // The rotation ends, and another one of the same reset begins behind whoever took it.
+            (Some("superseded"), from, "queued") => {
+                &[(from, "superseded", "superseded"), ("planned", "queued", "queued")]
+            }
             (Some(event), from, to) => &[(from, event, to)],
             (None, "planned", "waiting") => &[("planned", "start", "waiting")],
             (None, "planned", "queued") => &[("planned", "queued", "queued")],

@@ -1,6 +1,5 @@
 //! Who answers what the engine asks, tries again, and now and then says something of his own.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +7,8 @@ use std::time::Duration;
 use remint::engine::Engine;
 use remint::engine::record::{DecisionWord, ResetStatus, RotationRecord};
 use remint::store::{Change, Key, Store as _};
-use remint_contract::{Ref, ResetId};
+use remint_contract::ResetId;
 use remint_core::machine::State;
-use remint_core::step::Step;
 use tokio::time::Instant;
 
 use super::check::may_stay;
@@ -24,8 +22,6 @@ pub(crate) struct Person {
     engine: Engine,
     scene: Scene,
     tracker: Arc<Tracker>,
-    /// What mints each credential, where another one does.
-    minters: BTreeMap<Ref, Ref>,
     pub(crate) retries: u32,
     resurrected: bool,
     /// Something was answered since it was last looked.
@@ -41,18 +37,7 @@ pub(crate) fn asked(stage: &Stage) -> Vec<ResetId> {
 
 impl Person {
     pub(crate) fn new(stage: &Stage, scene: Scene, tracker: Arc<Tracker>) -> Self {
-        let minters = stage.estate.credentials.iter();
-        let minters = minters.filter_map(|(name, credential)| Some((name.clone(), credential.issued_by.by.clone()?)));
-        Self {
-            engine: stage.person(),
-            minters: minters.collect(),
-            scene,
-            tracker,
-            retries: 0,
-            resurrected: false,
-            answered: false,
-            sent: None,
-        }
+        Self { engine: stage.person(), scene, tracker, retries: 0, resurrected: false, answered: false, sent: None }
     }
 
     /// Waits for a moment that may be over soon.
@@ -115,21 +100,6 @@ impl Person {
             if reset.status != ResetStatus::Rejected {
                 all.extend(self.engine.rotations(&reset.id).await.unwrap().into_iter().filter(counts));
             }
-        }
-        // A defect that is known and not mended: resets are not ordered with one another, so that the reset of a minter
-        // stops it and waits for its child, which another reset has parked at the mint that needs the minter. A person has
-        // to leave one of the two out.
-        let minters = |record: &RotationRecord| self.minters.get(&record.credential).cloned();
-        let unsettled = |minter: &Ref| {
-            let mut theirs = all.iter().filter(|record| record.credential == *minter);
-            theirs.any(|record| !matches!(record.rotation.state, State::Settled { .. } | State::Superseded { .. }))
-        };
-        let deadlocked = all.iter().any(|record| {
-            let parked = matches!(record.rotation.state, State::Parked { step: Step::Mint, .. });
-            parked && minters(record).is_some_and(|minter| unsettled(&minter))
-        });
-        if deadlocked {
-            return Vec::new();
         }
         let left = all.iter().filter(|record| !may_stay(&record.rotation.state, &all));
         left.map(|record| format!("{} {} {:?}", record.reset, record.credential, record.rotation.state)).collect()

@@ -143,7 +143,7 @@ fn stage(shape: &Dice, seed: u64, scene: &Scene) -> (Stage, bool) {
         if let Ok(plan) = plan(&estate, &request, &kinds(), now)
             && !plan.members.is_empty()
             && plan.members.len() <= 12
-            && scene.has_room(&estate, &plan)
+            && scene.has_room(&plan)
         {
             let deadlines = shape.permille(500);
             return (Stage::set(estate, request, plan, Dice::new(seed, 3), deadlines), deadlines);

@@ -10,8 +10,7 @@ use remint::engine::record::{ResetStatus, Urgency};
 use remint::engine::{Engine, EngineError};
 use remint::store::{Change, Key, Put, Rule, Store as _};
 use remint_contract::{ResetId, Strategy};
-use remint_core::estate::Estate;
-use remint_core::plan::{Member, Plan, Request, plan};
+use remint_core::plan::{Plan, Request, plan};
 use remint_core::step::Path;
 use tokio::time::Instant;
 
@@ -151,15 +150,7 @@ impl Scene {
     }
 
     /// Is there something to act on in this plan?
-    ///
-    /// Resets are not ordered with one another: one that rotates a minter kills what dies with it, though another reset
-    /// made that. Such pairs are left to runs with one reset.
-    pub(crate) fn has_room(&self, estate: &Estate, plan: &Plan) -> bool {
-        let several = matches!(self.act, Act::Over | Act::Queue | Act::Join | Act::JoinOver);
-        let dies = |member: &Member| estate.credentials[&member.credential].issued_by.dies_with_issuer;
-        if several && plan.members.iter().any(dies) {
-            return false;
-        }
+    pub(crate) fn has_room(&self, plan: &Plan) -> bool {
         let rolls = plan.members.iter().filter(|member| member.path == Path::Rolling).count();
         match (self.act, self.when) {
             (Act::Nothing, "cut") => plan.members.iter().any(|member| member.path == Path::Cut),

@@ -1,0 +1,84 @@
+//! JupyterHub: a service with an HTTP API for tokens, for the connector `http`. Only its hub runs: nobody logs in to a
+//! notebook, so there is no proxy before it.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use super::daemon::{self, Daemon};
+use super::python::Packages;
+use super::{Running, Server, kept};
+use crate::Outcome;
+use crate::postgres::{free_port, random};
+
+pub(super) struct JupyterHub;
+
+const PACKAGES: Packages = Packages { folder: "jupyterhub" };
+
+/// Ports that somebody else took between choosing and using them.
+const PORTS: usize = 5;
+
+struct Started {
+    daemon: Daemon,
+    version: String,
+    address: SocketAddr,
+    token: String,
+}
+
+impl Server for JupyterHub {
+    fn name(&self) -> &'static str {
+        "JupyterHub"
+    }
+
+    fn obtain(&self) -> Outcome<()> {
+        PACKAGES.path().map(drop)
+    }
+
+    fn start(&self) -> Outcome<Box<dyn Running>> {
+        let mut last = String::new();
+        for _ in 0..PORTS {
+            match begin(self.name()) {
+                Ok(started) => return Ok(Box::new(started)),
+                Err(sentence) => last = sentence,
+            }
+        }
+        Err(last)
+    }
+
+    fn stop(&self, folder: &Path) -> Outcome<()> {
+        daemon::stop(folder)
+    }
+}
+
+fn begin(name: &str) -> Outcome<Started> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+    let token = random()?;
+    let folder = daemon::folder(name)?;
+    let secret = folder.path().join("token");
+    fs::write(&secret, &token).map_err(|failure| format!("{} could not be written: {failure}", secret.display()))?;
+    let mut command = PACKAGES.run("jupyterhub")?;
+    command
+        .arg("--config")
+        .arg(kept::source(PACKAGES.folder).join("config.py"))
+        .env("HOME", folder.path())
+        .env("REMINT_HUB", format!("http://{address}"))
+        .env("REMINT_HUB_TOKEN_FILE", &secret);
+    let about = || daemon::ask(address, "/hub/api/");
+    let daemon = Daemon::start(command, folder, || about().is_some())?;
+    let version = about().and_then(|body| Some(body.split('"').nth(3)?.to_owned()));
+    Ok(Started { daemon, version: version.unwrap_or_else(|| "unknown".to_owned()), address, token })
+}
+
+impl Running for Started {
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![("REMINT_TEST_JUPYTERHUB", self.address.to_string()), ("REMINT_TEST_JUPYTERHUB_TOKEN", self.token.clone())]
+    }
+
+    fn stay(self: Box<Self>) -> Option<PathBuf> {
+        self.daemon.stay()
+    }
+}
