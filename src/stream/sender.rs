@@ -85,7 +85,7 @@ impl Sender {
         &self.name
     }
 
-    /// Sends what is due, at most [`BATCH`] entries of the log; gives how many events were delivered.
+    /// Sends what is due, at most `BATCH` entries of the log; gives how many events were delivered.
     ///
     /// # Errors
     /// The store fails: what was delivered since the last time it was told is delivered once more.
@@ -187,7 +187,7 @@ impl Sender {
 }
 
 /// Entries looked at in one turn.
-pub const BATCH: usize = 256;
+const BATCH: usize = 256;
 /// How many deliveries a crash may repeat.
 const NOTED: usize = 16;
 /// A try may take as long as a webhook's patience, and the lease outlasts a batch of notes.
