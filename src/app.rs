@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::app::replica::Replica;
-use crate::config::Environment;
+use crate::config::{Configuration, Environment};
 use crate::context::Context;
+use crate::engine::observe::{Observer, Observers};
 use crate::engine::record::{entry, kind, put, read};
 use crate::engine::{Engine, EngineError, EngineSettings};
 use crate::escrow::{Escrow, Keeping, Kek, KekError, SystemRandomness};
@@ -23,6 +24,9 @@ use crate::evidence::Sequencer;
 use crate::evidence::anchor::{Anchor, AnchorError, Remembered, Standing, standing};
 use crate::evidence::key::{self, KeyError, is_there, open_or_create, open_or_create_in};
 use crate::evidence::sequencer::SequencerError;
+use crate::privacy::fingerprint::{FingerprintError, Fingerprints};
+use crate::privacy::persons::Discreet;
+use crate::prober::{PublicProber, Remote};
 use crate::store::postgres::{Address, AddressError, PostgresStore};
 use crate::store::readonly::ReadOnly;
 use crate::store::sqlite::SqliteStore;
@@ -30,6 +34,7 @@ use crate::store::{Change, Key, Rule, Store, StoreError};
 
 pub mod copy;
 mod replica;
+mod streams;
 
 /// The most that is read of one file; the loader refuses one that is larger than it takes, by its length.
 const READ_AT_MOST: u64 = 8 << 20;
@@ -112,6 +117,8 @@ pub enum AppError {
     /// The sentence that says why nothing may be changed.
     #[error("{0}")]
     Behind(String),
+    #[error(transparent)]
+    Fingerprint(#[from] FingerprintError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
@@ -244,13 +251,17 @@ impl App {
             None => open_or_create(&places.state, &name, &escrow, &SystemRandomness)?,
             Some(_) => open_or_create_in(&*raw, &name, &escrow, &SystemRandomness).await?,
         });
+        settings.fingerprints = Fingerprints::open(&*raw, &escrow).await?;
+        settings.observers = observers(&places.state, &key)?;
         let anchor = match anchor {
             Some(path) => Some(std::path::absolute(&path).unwrap_or(path)),
             None => Remembered::of(&*raw).await?,
         };
         let anchor = anchor.map(|path| Anchor { path });
         let standing = standing(&*raw, key.verifier(), anchor.as_ref()).await?;
-        let store: Arc<dyn Store> = if standing.is_sound() {
+        let store: Arc<dyn Store> = if standing.is_sound() && Configuration::read(&places.state)?.commit_to_persons {
+            Arc::new(Discreet::new(Arc::clone(&raw), context.clone()))
+        } else if standing.is_sound() {
             Arc::clone(&raw)
         } else {
             Arc::new(ReadOnly::new(Arc::clone(&raw), standing.sentence()))
@@ -315,6 +326,19 @@ impl App {
         self.engine.store.commit(change).await?;
         Ok(estate)
     }
+}
+
+/// The probers that the configuration names.
+fn observers(state: &Path, key: &Arc<SigningKey>) -> Result<Observers, AppError> {
+    let wrong = |why: String| AppError::Config { path: state.join("remint.yaml"), why };
+    let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
+    for at in Configuration::read(state)?.probers {
+        let parsed: Result<PublicProber, _> = at.prober.parse();
+        let public = parsed.map_err(|error| wrong(format!("the prober at {}: {error}", at.url)))?;
+        let remote = Remote::new(&at.url, public, Arc::clone(key), at.demand);
+        observers.push(Arc::new(remote.map_err(|error| wrong(error.without_url().to_string()))?));
+    }
+    Ok(Observers(observers.into()))
 }
 
 /// What the log of a new state is called.

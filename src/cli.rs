@@ -28,6 +28,7 @@ mod look;
 mod output;
 mod parked;
 mod pause;
+mod prober;
 mod records;
 mod reset;
 mod serve;
@@ -121,7 +122,7 @@ enum Command {
     Destroy(acts::Destroy),
     /// Show records
     Get(records::Get),
-    /// Evidence: list entries, export a bundle, verify one
+    /// Evidence: list entries, export a bundle, verify one, and write a page about it
     #[command(subcommand)]
     Evidence(evidence::Evidence),
     /// The key-encryption key: its generations and recovery keys
@@ -132,6 +133,9 @@ enum Command {
     Store(store::Store),
     /// Run as a daemon
     Serve(serve::Serve),
+    /// Try old values from another host, with a key of its own; needs no state
+    #[command(subcommand)]
+    Prober(prober::Prober),
 }
 
 /// What a command works with.
@@ -240,5 +244,6 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Keys(keys) => keys.run(session).await,
         Command::Store(store) => store.run(session).await,
         Command::Serve(serve) => serve.run(session).await,
+        Command::Prober(prober) => prober.run(session).await,
     }
 }

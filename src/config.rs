@@ -69,12 +69,49 @@ impl Environment {
 pub struct Configuration {
     /// Where the store is when it is not in the state folder.
     pub store: Option<String>,
+    /// Who else tries the old values.
+    #[serde(default)]
+    pub probers: Vec<ProberAt>,
+    /// Who else is told what happens.
+    #[serde(default)]
+    pub streams: Vec<StreamTo>,
+    /// Entries commit to names instead of telling them; the names stand beside the tree, and can be erased.
+    #[serde(default, rename = "commitToPersons")]
+    pub commit_to_persons: bool,
     /// The programs that a document may choose by name: each with its fixed arguments.
     #[serde(default)]
     commands: BTreeMap<String, Vec<String>>,
     /// The hosts, as `host:port`, that a document may name though no recipe does, or though their address is private.
     #[serde(default)]
     hosts: BTreeSet<String>,
+}
+
+/// A stream of events: to an address, or into a file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamTo {
+    pub name: String,
+    #[serde(default)]
+    pub webhook: Option<String>,
+    #[serde(default)]
+    pub file: Option<PathBuf>,
+    /// A file with `whsec_` and the base64 of what both sides know.
+    pub secret_file: PathBuf,
+    /// Only entries whose kind begins with one of these: `reset.`, `rotation.parked`, …; all when none is named.
+    #[serde(default)]
+    pub only: Vec<String>,
+}
+
+/// A prober, and where it takes questions.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProberAt {
+    pub url: String,
+    /// The word that `remint prober init` printed.
+    pub prober: String,
+    /// Nothing counts as proven that it did not see.
+    #[serde(default)]
+    pub demand: bool,
 }
 
 impl Configuration {

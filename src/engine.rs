@@ -19,7 +19,9 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::context::Context;
 use crate::engine::host::HostSettings;
+use crate::engine::observe::Observers;
 use crate::escrow::{Escrow, EscrowError, NoRandomness};
+use crate::privacy::fingerprint::Fingerprints;
 use crate::store::{Store, StoreError};
 
 mod alone;
@@ -40,6 +42,7 @@ mod join;
 pub mod lease;
 pub mod listing;
 mod look;
+pub mod observe;
 mod outcome;
 pub mod parked;
 pub mod pause;
@@ -98,6 +101,10 @@ pub struct EngineSettings {
     pub escrow_keeps: Duration,
     /// Who this process is, for leases.
     pub holder: String,
+    /// Who else tries the old values, with eyes of their own.
+    pub observers: Observers,
+    /// What values are known by.
+    pub fingerprints: Fingerprints,
 }
 
 impl EngineSettings {
@@ -119,6 +126,8 @@ impl Default for EngineSettings {
             reproofs: vec![Duration::from_hours(1), Duration::from_hours(24)],
             escrow_keeps: Duration::from_hours(25),
             holder: "remint".to_owned(),
+            observers: Observers::default(),
+            fingerprints: Fingerprints::default(),
         }
     }
 }

@@ -2,10 +2,12 @@
 //! of a bundle. What the bytes look like is `remint_evidence_format`'s; the store numbers and chains entries as it
 //! commits them.
 
+pub mod acts;
 pub mod anchor;
 pub mod export;
+pub mod folder;
 pub mod key;
 pub mod sequencer;
 
-pub use self::export::{ExportError, export};
+pub use self::export::{ExportError, export, export_seen};
 pub use self::sequencer::{Flush, Sequencer, SequencerError};

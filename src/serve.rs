@@ -1,8 +1,8 @@
 //! The daemon: one state, one estate folder, requests over HTTP, and resets that go on by themselves.
 //!
-//! Flow: [`serve`] loads the folder ([`folder`]), opens its door ([`listen`]), and then does four things at once, each
+//! Flow: [`serve`] loads the folder ([`folder`]), opens its door ([`listen`]), and then does five things at once, each
 //! under its own name in the log: it answers requests (`api`), watches the folder (`folder`), carries resets on and tries
-//! the dead again when that is due (`supervisor`), and gives entries their places (`sequencer`).
+//! the dead again when that is due (`supervisor`), gives entries their places (`sequencer`), and tells of them (`streams`).
 //!
 //! Guarantees: a broken edit never replaces a good estate; nothing that has authority becomes active without somebody's
 //! word; a reset is carried on once at a time, and goes on after a crash; no answer and no log line holds a secret.
@@ -22,6 +22,7 @@ use tracing::{Instrument as _, info_span};
 
 use crate::app::{App, AppError};
 use crate::engine::EngineError;
+use crate::evidence::acts::{self, Act};
 use crate::serve::api::Api;
 use crate::serve::folder::Folder;
 use crate::serve::supervisor::{Desk, Supervisor};
@@ -73,9 +74,12 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
     let folder = Arc::new(Folder::open(options.estate, options.by.clone(), Arc::clone(&app)).await?);
     let desk = Arc::new(Desk::default());
     let supervisor = Supervisor::new(Arc::clone(&app), Arc::clone(&desk), options.every).await?;
+    let streams = app.streams()?;
     let (door, guard) = options.listen.open()?;
     tracing::info!(memory = %crate::harden::memory(), "hardened");
     tracing::info!(at = %door, estate = %folder.path().display(), "taking requests");
+    let holder = app.engine.settings.holder.clone();
+    told(&app, Act::Started { holder: &holder, by: &options.by }).await?;
     let api =
         Api { app: Arc::clone(&app), folder: Arc::clone(&folder), desk: Arc::clone(&desk), by: options.by, guard };
     let router = api::router(Arc::new(api));
@@ -87,7 +91,9 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         let watching = folder.watch(options.every, stopping.clone()).instrument(info_span!("folder"));
         let carrying = supervisor.run(stopping.clone()).instrument(info_span!("supervisor"));
         let forgetting = purge::run(&app.engine, stopping.clone()).instrument(info_span!("purge"));
-        tokio::join!(answering, watching, carrying, forgetting);
+        let streaming = streams.iter().map(|stream| stream.run(stopping.clone().stopped()));
+        let streaming = futures::future::join_all(streaming).instrument(info_span!("streams"));
+        tokio::join!(answering, watching, carrying, forgetting, streaming);
     };
     // The sequencer ends last: what the others record while they end gets its place too.
     let (last, worked) = watch::channel(false);
@@ -99,11 +105,19 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
     };
     let working = async {
         tokio::join!(stopped, work);
+        if let Err(error) = told(&app, Act::Stopped { holder: &holder }).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "that the daemon stopped was not recorded");
+        }
         last.send_replace(true);
     };
     tokio::join!(working, sequencing);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// An entry of the daemon's own life.
+async fn told(app: &App, act: Act<'_>) -> Result<(), EngineError> {
+    Ok(acts::record(&*app.engine.store, &app.engine.context, act).await?)
 }
 
 /// The word to stop, for everything that runs until then.

@@ -15,6 +15,7 @@ mod build;
 mod components;
 mod csr;
 pub mod draw;
+mod found;
 mod layout;
 mod reach;
 mod svg;

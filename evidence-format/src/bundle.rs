@@ -5,12 +5,14 @@
 //! | file | |
 //! |---|---|
 //! | `manifest` | signed note: format, reset, governance, then `sha256sum` lines and `wc -c` lines of every other file |
-//! | `plan.json` | the plan, as pinned by `plan_sha256` of `reset.started` or `reset.revised` |
+//! | `plan-1.json`, `plan-2.json`, … | every plan that an entry pins by `plan_sha256`, in the order of the entries: the first, then its revisions |
 //! | `entries.jsonl` | one line for each entry of the reset: its bytes without the first line, [`entry::DOMAIN`] |
 //! | `proofs.jsonl` | one line for each entry: number, index in the tree, inclusion path from the leaf up |
-//! | `checkpoint` | signed note: the tree that the proofs lead to |
+//! | `checkpoint` | signed note: the tree that the proofs lead to, with the cosignatures it has |
+//! | `consistency.jsonl` | earlier checkpoints of the log, each with the proof that it is the beginning of this one |
 //! | `completeness.json` | what became of everything reached; follows from the entries alone |
-//! | `approvals.json`, `exceptions.json`, `persons.json` | slots; `[]` as long as a bundle says `ungoverned` |
+//! | `persons.json` | names for commitments in the entries, as far as they are disclosed ([`crate::person`]) |
+//! | `approvals.json`, `exceptions.json` | slots; `[]` as long as a bundle says `ungoverned` |
 //!
 //! `sed -n '/^[0-9a-f]\{64\}  /p' manifest | sha256sum -c` checks the files by hand.
 //!
@@ -22,13 +24,20 @@ use std::collections::BTreeMap;
 use crate::entry::{self, DOMAIN};
 use crate::ledger::{Ledger, LedgerError};
 use crate::note::{SigningKey, VerifierKey};
+use crate::person::{self, Disclosed};
 use crate::report::{Finding, Report};
 use crate::tree::{Hash, Tree};
 use crate::{FormatError, Stored};
 
+pub use self::trust::Trust;
+
 mod archive;
+mod consistency;
 mod manifest;
+mod observed;
+mod plans;
 mod proof;
+mod trust;
 mod verify;
 
 /// The files of a bundle, by name.
@@ -41,12 +50,32 @@ pub struct Bundle {
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
     pub reset: &'a str,
-    /// The bytes of the plan's file.
-    pub plan: &'a [u8],
+    /// The bytes of every plan's file, in the order in which the entries name them ([`Ledger::plans`]).
+    pub plans: &'a [Vec<u8>],
     /// All entries of the reset so far, in order.
     pub entries: &'a [Placed],
     /// A signed checkpoint of the tree that the entries' proofs lead to.
     pub checkpoint: &'a str,
+    /// Checkpoints that somebody may have seen before.
+    pub earlier: &'a [Earlier],
+    /// Names for what the entries commit to, as far as they are to be told.
+    pub persons: &'a [Disclosed],
+}
+
+/// An earlier state of the log, and the proof that it is the beginning of the one in the bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    pub size: u64,
+    pub root: Hash,
+    pub path: Vec<Hash>,
+}
+
+impl Earlier {
+    /// The first `size` entries of a tree that now has `now`; `None` when it has fewer.
+    pub fn new(tree: &Tree, size: u64, now: u64) -> Option<Self> {
+        let (at, end) = (usize::try_from(size).ok()?, usize::try_from(now).ok()?);
+        Some(Self { size, root: tree.root(at)?, path: tree.consistency(at, end)? })
+    }
 }
 
 /// An entry and its place in the tree.
@@ -105,12 +134,13 @@ impl Bundle {
             (APPROVALS.to_owned(), slot()),
             (CHECKPOINT.to_owned(), parts.checkpoint.as_bytes().to_vec()),
             (COMPLETENESS.to_owned(), ledger.completeness()?.into_bytes()),
+            (CONSISTENCY.to_owned(), consistency::write(parts.earlier)),
             (ENTRIES.to_owned(), entries),
             (EXCEPTIONS.to_owned(), slot()),
-            (PERSONS.to_owned(), slot()),
-            (PLAN.to_owned(), parts.plan.to_vec()),
+            (PERSONS.to_owned(), person::write(parts.persons)?),
             (PROOFS.to_owned(), proofs),
         ]);
+        files.extend(parts.plans.iter().zip(1..).map(|(plan, number)| (plan_name(number), plan.clone())));
         files.insert(MANIFEST.to_owned(), manifest::sign(parts.reset, &files, key)?.into_bytes());
         let bundle = Self { files };
         let report = bundle.verify(Some(key.verifier()));
@@ -138,20 +168,66 @@ impl Bundle {
 
     /// Says what holds and what does not. Without a key nothing is known of who wrote it, and the report is not ok.
     pub fn verify(&self, key: Option<&VerifierKey>) -> Report {
-        verify::verify(&self.files, key)
+        self.verify_with(&Trust::in_key(key))
+    }
+
+    /// The same, against all that whoever verifies knows.
+    pub fn verify_with(&self, trust: &Trust) -> Report {
+        verify::verify(&self.files, trust)
+    }
+
+    /// What the entries add up to, read as far as they go without a mistake; for whoever shows a bundle that verifies.
+    ///
+    /// # Errors
+    /// The entries are not those of one reset.
+    pub fn ledger(&self) -> Result<Ledger, LedgerError> {
+        let manifest = self.files.get(MANIFEST).map(Vec::as_slice).unwrap_or_default();
+        let reset = manifest::reset_of(&crate::note::Note::parse(manifest)?)?.to_owned();
+        let mut ledger = Ledger::new(&reset);
+        for bytes in self.entries() {
+            ledger.read(&entry::parse(&bytes)?, entry::hash(&bytes))?;
+        }
+        Ok(ledger)
+    }
+
+    /// Names by what the entries say instead, as far as they are disclosed.
+    ///
+    /// # Errors
+    /// The file of them is not one.
+    pub fn persons(&self) -> Result<BTreeMap<String, String>, FormatError> {
+        person::read(self.files.get(PERSONS).map(Vec::as_slice).unwrap_or_default())
+    }
+
+    /// The bytes of every entry, in order.
+    pub fn entries(&self) -> impl Iterator<Item = Vec<u8>> {
+        let lines = self.files.get(ENTRIES).map(Vec::as_slice).unwrap_or_default();
+        let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| [DOMAIN.as_bytes(), line].concat())
     }
 }
 
 /// Verifies the one-file form.
 pub fn verify(archive: &[u8], key: Option<&VerifierKey>) -> Report {
+    verify_with(archive, &Trust::in_key(key))
+}
+
+/// The same, against all that whoever verifies knows.
+pub fn verify_with(archive: &[u8], trust: &Trust) -> Report {
     match Bundle::from_archive(archive) {
-        Ok(bundle) => bundle.verify(key),
+        Ok(bundle) => bundle.verify_with(trust),
         Err(error) => Report::unreadable(&error),
     }
 }
 
+/// The name of a plan's file, from 1.
+pub fn plan_name(number: usize) -> String {
+    format!("plan-{number}.json")
+}
+
 pub const MANIFEST: &str = "manifest";
-pub const PLAN: &str = "plan.json";
+/// The first plan.
+pub const PLAN: &str = "plan-1.json";
+pub const CONSISTENCY: &str = "consistency.jsonl";
 pub const ENTRIES: &str = "entries.jsonl";
 pub const PROOFS: &str = "proofs.jsonl";
 pub const CHECKPOINT: &str = "checkpoint";

@@ -172,8 +172,18 @@ fn check_kind(kind: &str) -> Result<(), FormatError> {
     Ok(())
 }
 
+/// Whether one time of the form of `at` lies before another; a fraction counts, however many digits it has.
+pub(crate) fn is_before(one: &str, other: &str) -> bool {
+    let split = |at: &str| {
+        let (whole, fraction) =
+            at.trim_end_matches('Z').split_once('.').map_or((at, ""), |(whole, rest)| (whole, rest));
+        (whole.trim_end_matches('Z').to_owned(), format!("{fraction:0<9}"))
+    };
+    split(one) < split(other)
+}
+
 /// `YYYY-MM-DDTHH:MM:SS`, a fraction of 1 to 9 digits if any, `Z`.
-fn check_time(at: &str) -> Result<(), FormatError> {
+pub(crate) fn check_time(at: &str) -> Result<(), FormatError> {
     let wrong = FormatError::Field { field: "at", why: "it must be RFC 3339 in UTC, like 2026-01-31T08:30:00Z" };
     let bytes = at.as_bytes();
     let (Some(whole), Some(rest)) = (bytes.get(..19), bytes.get(19..)) else { return Err(wrong) };

@@ -8,17 +8,25 @@
 //! `reset.recovered` says that the log was begun anew under another origin (`origin`, after `before`), and which entries of
 //! the one before are lost: those from place `from` up to place `to`, or nobody knows how many without `to`.
 //!
-//! `reset.started` and `reset.revised` carry `plan_sha256`, the SHA-256 of the plan's file in hexadecimal digits.
+//! `reset.started` and `reset.revised` carry `plan_sha256`, the SHA-256 of the plan's file in hexadecimal digits;
+//! `reset.requested` may: it names the plan that is asked for. [`said`] has what people said of the reset as a whole,
+//! [`crate::observation`] what a prober saw.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use crate::entry::{self, Entry};
+use crate::observation::{self, Observed};
 use crate::outcome::Outcome;
 use crate::tree::{self, Hash};
 use crate::{FormatError, canonical};
 
+pub use self::said::Said;
+
+mod said;
+
+pub const REQUESTED: &str = "reset.requested";
 pub const STARTED: &str = "reset.started";
 pub const REVISED: &str = "reset.revised";
 pub const RECOVERED: &str = "reset.recovered";
@@ -33,7 +41,12 @@ pub struct Ledger {
     count: u64,
     head: Hash,
     closed: bool,
-    plan: Option<Hash>,
+    started: bool,
+    /// When the last entry was written, by the clock of who wrote it.
+    at: String,
+    plans: Vec<Hash>,
+    said: Vec<Said>,
+    observed: Vec<Observed>,
     gaps: Vec<Gap>,
     rows: BTreeMap<String, Row>,
 }
@@ -80,7 +93,11 @@ impl Ledger {
             count: 0,
             head: entry::FIRST,
             closed: false,
-            plan: None,
+            started: false,
+            at: String::new(),
+            plans: Vec::new(),
+            said: Vec::new(),
+            observed: Vec::new(),
             gaps: Vec::new(),
             rows: BTreeMap::new(),
         }
@@ -108,11 +125,19 @@ impl Ledger {
         }
         match entry.kind.as_ref() {
             CLOSED => self.check_closing(entry)?,
-            STARTED | REVISED => self.plan = Some(plan_of(entry)?),
+            STARTED | REVISED => self.name_plan(
+                plan_of(entry)?
+                    .ok_or(FormatError::Field { field: PLAN_SHA256, why: "this kind of entry must have it" })?,
+            ),
+            REQUESTED => plan_of(entry)?.into_iter().for_each(|plan| self.name_plan(plan)),
             RECOVERED => self.gaps.push(gap_of(entry)?),
+            observation::OBSERVED => self.observed.push(Observed::of(entry)?),
             _ => self.decide(entry)?,
         }
+        self.said.extend(Said::of(entry)?);
         self.closed = entry.kind == CLOSED;
+        self.started |= entry.kind == STARTED;
+        entry.at.as_ref().clone_into(&mut self.at);
         self.count = entry.number;
         self.head = hash;
         Ok(())
@@ -146,14 +171,45 @@ impl Ledger {
         self.closed
     }
 
-    /// Closed, and nothing reached is open, provisional, unattested or undecided.
+    /// Whether somebody said that it may begin.
+    pub fn is_started(&self) -> bool {
+        self.started
+    }
+
+    /// Started and closed, and nothing reached is open, provisional, unattested, undecided or excepted until before the end.
     pub fn is_complete(&self) -> bool {
-        self.closed && self.rows.values().all(|row| row.outcome.is_closed())
+        self.started && self.closed && self.rows.values().all(|row| row.outcome.is_closed_at(&self.at))
+    }
+
+    /// When the last entry was written.
+    pub fn at(&self) -> &str {
+        &self.at
     }
 
     /// The SHA-256 of the newest plan's file.
     pub fn plan(&self) -> Option<Hash> {
-        self.plan
+        self.plans.last().copied()
+    }
+
+    /// Every plan that an entry names, each once, in the order in which it was first named.
+    pub fn plans(&self) -> Vec<Hash> {
+        let mut plans: Vec<Hash> = Vec::new();
+        for plan in &self.plans {
+            if !plans.contains(plan) {
+                plans.push(*plan);
+            }
+        }
+        plans
+    }
+
+    /// What people said of the reset as a whole, oldest first.
+    pub fn said(&self) -> &[Said] {
+        &self.said
+    }
+
+    /// What probers saw, oldest first; their signatures are not checked here.
+    pub fn observed(&self) -> &[Observed] {
+        &self.observed
     }
 
     /// Where the log was lost and begun anew, oldest first.
@@ -183,6 +239,12 @@ impl Ledger {
         }
         out.extend_from_slice(b"\n]}\n");
         String::from_utf8(out).map_err(|_| FormatError::Field { field: "subject", why: "it is not UTF-8" })
+    }
+
+    fn name_plan(&mut self, plan: Hash) {
+        if self.plans.last() != Some(&plan) {
+            self.plans.push(plan);
+        }
     }
 
     fn decide(&mut self, entry: &Entry<'_>) -> Result<(), FormatError> {
@@ -220,8 +282,9 @@ fn gap_of(entry: &Entry<'_>) -> Result<Gap, FormatError> {
     Ok(Gap { before: word("before")?, origin: word("origin")?, from, to })
 }
 
-fn plan_of(entry: &Entry<'_>) -> Result<Hash, FormatError> {
+fn plan_of(entry: &Entry<'_>) -> Result<Option<Hash>, FormatError> {
     let body = entry.body()?;
-    let hash = body.get(PLAN_SHA256).and_then(Value::as_str).and_then(Hash::from_hex);
-    hash.ok_or(FormatError::Field { field: PLAN_SHA256, why: "it must be the SHA-256 of the plan's file" })
+    let Some(named) = body.get(PLAN_SHA256) else { return Ok(None) };
+    let wrong = FormatError::Field { field: PLAN_SHA256, why: "it must be the SHA-256 of the plan's file" };
+    named.as_str().and_then(Hash::from_hex).map(Some).ok_or(wrong)
 }

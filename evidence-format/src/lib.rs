@@ -9,6 +9,8 @@
 //! | a signature over a text | [`note`] | c2sp.org/signed-note, Ed25519 |
 //! | a signed tree | [`checkpoint`] | c2sp.org/tlog-checkpoint |
 //! | the entries of one reset | [`ledger`], [`outcome`] | numbers, hash chain, closing entry, what became of each |
+//! | who somebody is | [`person`] | a salted commitment |
+//! | what a prober saw | [`observation`] | a signed note |
 //! | what an auditor gets | [`bundle`], [`report`] | POSIX `ustar`, `sha256sum` |
 //!
 //! # From an event to a verified bundle
@@ -43,6 +45,8 @@ mod error;
 mod hex;
 pub mod ledger;
 pub mod note;
+pub mod observation;
 pub mod outcome;
+pub mod person;
 pub mod report;
 pub mod tree;

@@ -18,7 +18,7 @@
 use serde_json::{Map, Value};
 
 use crate::FormatError;
-use crate::entry::Entry;
+use crate::entry::{self, Entry};
 
 /// Puts a credential into the reached set.
 pub const REACHED: &str = "credential.reached";
@@ -43,6 +43,16 @@ impl Outcome {
             Self::Task { by, .. } => by.is_some(),
             Self::Foreign { decided } => decided.is_some(),
         }
+    }
+
+    /// The same at a time: an exception counts until its end.
+    pub fn is_closed_at(&self, at: &str) -> bool {
+        self.is_closed() && !self.has_ended(at)
+    }
+
+    /// Whether it is an exception that was over by then.
+    pub fn has_ended(&self, at: &str) -> bool {
+        matches!(self, Self::Exception { until, .. } if !entry::is_before(at, until))
     }
 
     /// The kind and body of the entry that says so; the writer may add keys of its own.
@@ -86,16 +96,21 @@ impl Outcome {
             let value = body.get(key).and_then(Value::as_str).filter(|word| !word.is_empty());
             value.map(str::to_owned).ok_or(FormatError::Field { field: key, why: "this kind of entry must have it" })
         };
+        let until = || {
+            let until = word("until")?;
+            let wrong = |_| FormatError::Field { field: "until", why: "it must be RFC 3339 in UTC" };
+            entry::check_time(&until).map_err(wrong).map(|()| until)
+        };
         let confirm = || body.get("confirm").map(|_| Confirm::read(&word("confirm")?)).transpose();
         let outcome = match kind {
             REACHED => Self::Open { why: "reached, and nothing was done yet".to_owned() },
             "rotation.provisional" => {
-                Self::Provisional { proof: Proof::read(&word("proof")?)?, confirm: confirm()?, until: word("until")? }
+                Self::Provisional { proof: Proof::read(&word("proof")?)?, confirm: confirm()?, until: until()? }
             }
             "rotation.settled" => Self::Settled { proof: Proof::read(&word("proof")?)?, confirm: confirm()? },
             "task.opened" => Self::Task { why: word("why")?, by: None },
             "task.attested" => Self::Task { why: word("why")?, by: Some(word("by")?) },
-            "exception.granted" => Self::Exception { by: word("by")?, until: word("until")?, why: word("why")? },
+            "exception.granted" => Self::Exception { by: word("by")?, until: until()?, why: word("why")? },
             "foreign.found" => Self::Foreign { decided: None },
             "foreign.decided" => Self::Foreign { decided: Some((Decision::read(&word("decision")?)?, word("by")?)) },
             _ => Self::Open { why: word("why")? },

@@ -1,11 +1,13 @@
 //! What a verification says: to people in words, to programs as JSON.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::ledger::{Gap, Ledger};
+use crate::ledger::{Gap, Ledger, Said};
 use crate::outcome::{Confirm, Outcome, Proof};
+use crate::person;
 
 /// The result of a verification. `ok` only when there is no finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,11 +54,11 @@ impl Finding {
         Self { kind: FindingKind::Broken, place: place.to_owned(), what: what.to_string() }
     }
 
-    pub(crate) fn origin(what: &str) -> Self {
-        Self { kind: FindingKind::Origin, place: "the key".to_owned(), what: what.to_owned() }
+    pub(crate) fn origin(place: &str, what: impl Into<String>) -> Self {
+        Self { kind: FindingKind::Origin, place: place.to_owned(), what: what.into() }
     }
 
-    fn incomplete(place: &str, what: impl Into<String>) -> Self {
+    pub(crate) fn incomplete(place: &str, what: impl Into<String>) -> Self {
         Self { kind: FindingKind::Incomplete, place: place.to_owned(), what: what.into() }
     }
 }
@@ -82,7 +84,7 @@ impl Report {
     }
 
     /// Of bytes that are no bundle at all.
-    pub(crate) fn unreadable(error: &dyn std::fmt::Display) -> Self {
+    pub fn unreadable(error: &dyn std::fmt::Display) -> Self {
         let mut report = Self::new();
         report.find(Finding::broken("the archive", error));
         report.close()
@@ -99,13 +101,24 @@ impl Report {
         None
     }
 
+    pub(crate) fn limit(&mut self, what: String) {
+        self.limits.push(what);
+    }
+
     pub(crate) fn hold(&mut self, what: String) {
         self.holds.push(what);
     }
 
     /// What the entries say became of everything reached.
     pub(crate) fn tell(&mut self, ledger: &Ledger) {
-        self.complete = ledger.is_complete();
+        // A plan that reaches what the entries do not tell of has been found by now.
+        self.complete = ledger.is_complete() && self.findings.iter().all(|known| known.kind != FindingKind::Incomplete);
+        for said in ledger.said() {
+            self.told(said);
+        }
+        if !ledger.is_started() {
+            self.find(Finding::incomplete(ledger.reset(), "it was never started: nothing was done"));
+        }
         if ledger.is_closed() {
             self.hold(format!(
                 "The reset is closed over {} reached and found, each of which is accounted for.",
@@ -148,6 +161,10 @@ impl Report {
                 Outcome::Task { why, by: Some(by) } => {
                     self.hold(format!("{subject}: done by hand, on the word of {by}: {why}."));
                 }
+                Outcome::Exception { by, until, why } if row.outcome.has_ended(ledger.at()) => {
+                    let what = format!("NOT replaced; the exception of {by} ended at {until}: {why}");
+                    self.find(Finding::incomplete(subject, what));
+                }
                 Outcome::Exception { by, until, why } => {
                     self.hold(format!("{subject}: NOT replaced, excepted by {by} until {until}: {why}."));
                 }
@@ -158,11 +175,44 @@ impl Report {
         }
     }
 
+    /// Who asked, who approved and who stopped it.
+    fn told(&mut self, said: &Said) {
+        let by = said.by.as_deref().unwrap_or("nobody who is named");
+        let why = said.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        let grade = match said.grade.as_deref() {
+            Some("recorded") => " (grade recorded: a word that nobody verified)".to_owned(),
+            Some(grade) => format!(" (grade {grade})"),
+            None => String::new(),
+        };
+        let act = match said.kind.as_str() {
+            "reset.requested" => "asked for",
+            "reset.started" => "approved",
+            "reset.revised" => "approved as revised",
+            "reset.aborted" => "aborted",
+            "reset.rejected" => {
+                let what = format!("it was rejected by {by}{why}");
+                return self.find(Finding::incomplete("the reset", what));
+            }
+            _ => return,
+        };
+        self.hold(format!("It was {act} by {by}, {}{grade}{why}.", said.at));
+    }
+
+    /// Writes names where commitments stand.
+    pub(crate) fn tell_names(&mut self, names: &BTreeMap<String, String>) {
+        for finding in &mut self.findings {
+            finding.what = person::told(&finding.what, names);
+        }
+        for line in self.holds.iter_mut().chain(&mut self.limits) {
+            *line = person::told(line, names);
+        }
+    }
+
     pub(crate) fn close(mut self) -> Self {
         self.ok = self.findings.is_empty();
-        let gaps = std::mem::take(&mut self.limits);
+        let own = std::mem::take(&mut self.limits);
         if self.integrity {
-            self.limits = gaps.into_iter().chain(LIMITS.map(str::to_owned)).collect();
+            self.limits = LIMITS.map(str::to_owned).into_iter().chain(own).collect();
         }
         self
     }
@@ -254,8 +304,7 @@ fn confirm_in_words(confirm: Confirm) -> &'static str {
 /// A terminal's worth; a broken bundle of a million entries must not bury its first finding.
 const MOST_LINES: usize = 50;
 
-const LIMITS: [&str; 3] = [
+const LIMITS: [&str; 2] = [
     "Ungoverned: no approval of a second person stands behind this reset.",
     "No witness signed the checkpoint: whoever holds the key could show another log to somebody else.",
-    "The entries say what Remint recorded; nobody else tried the old values.",
 ];

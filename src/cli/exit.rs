@@ -56,7 +56,11 @@ impl From<AppError> for Failure {
             }
             AppError::Store(error) => of_store(error),
             AppError::Engine(error) => of(error),
-            AppError::Key(_) | AppError::Anchor(_) | AppError::Sequencer(_) | AppError::History(_) => Exit::Failed,
+            AppError::Key(_)
+            | AppError::Fingerprint(_)
+            | AppError::Anchor(_)
+            | AppError::Sequencer(_)
+            | AppError::History(_) => Exit::Failed,
         };
         Self::new(exit, error)
     }

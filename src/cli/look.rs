@@ -18,6 +18,7 @@ use crate::app::{App, AppError, load_paths};
 use crate::cli::output::{counted, data, json, next, say};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
+use crate::evidence::acts::{self, Act};
 
 /// The documents to look at: files, or the active estate.
 #[derive(Debug, Args)]
@@ -237,12 +238,18 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let estate = self.source.estate(session).await?;
-        let known = match session.open(HostRules::default(), EngineSettings::default()).await {
-            Ok(app) => known(&app).await?,
-            // Without a state every destination is new, which the plan then says.
-            Err(_) => BTreeMap::new(),
+        // Without a state every destination is new, which the plan then says.
+        let app = session.open(HostRules::default(), EngineSettings::default()).await.ok();
+        let known = match &app {
+            Some(app) => known(app).await?,
+            None => BTreeMap::new(),
         };
         let plan = self.scope.planned(session, &estate, known)?;
+        // A state that may only be looked at is looked at all the same.
+        if let Some(app) = app.filter(|app| app.standing.is_sound()) {
+            let by = session.environment.user();
+            acts::record(&*app.engine.store, &app.engine.context, Act::Planned { plan: &plan, by: &by }).await?;
+        }
         if let Some(out) = &self.out {
             let text = serde_json::to_vec(&plan).map_err(|error| Failure::new(Exit::Failed, error))?;
             std::fs::write(out, text)

@@ -20,6 +20,7 @@ use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
 use crate::engine::record::{Reset as Record, ResetStatus, Urgency};
 use crate::engine::reset::Request;
+use crate::evidence::acts::{self, Act};
 use crate::watch::Watch;
 
 /// How many findings are named before the rest is a number.
@@ -74,7 +75,13 @@ impl Reset {
         let estate = self.estate(session, &app, &by).await?;
         let plan = match &self.plan {
             Some(file) => read_plan(file)?,
-            None => self.scope.plan(session, &estate, &app).await?,
+            None => match self.scope.plan(session, &estate, &app).await {
+                Ok(plan) => plan,
+                Err(failure) => {
+                    refused(&app, &by, &failure.error.to_string()).await?;
+                    return Err(failure);
+                }
+            },
         };
         if plan.estate != estate.digest() {
             say("The estate was changed since this plan was made; what drifted is parked, the rest runs.");
@@ -89,6 +96,7 @@ impl Reset {
         let privileged = privileged(&plan, &estate);
         if !privileged.is_empty() && !self.privileged {
             let names = privileged.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            refused(&app, &by, &format!("privileged credentials, and not said so: {names}")).await?;
             return Err(Failure::new(
                 Exit::Refused,
                 format!(
@@ -139,6 +147,12 @@ impl Reset {
             }
         }
     }
+}
+
+/// Records that a reset was asked for and not begun.
+async fn refused(app: &App, by: &str, why: &str) -> Result<(), Failure> {
+    let act = Act::Refused { what: "reset", by, why };
+    Ok(acts::record(&*app.engine.store, &app.engine.context, act).await?)
 }
 
 /// Privileged credentials of a plan.

@@ -59,7 +59,7 @@ impl Serve {
 }
 
 /// Either signal is a request to stop; failing to listen for one leaves the other.
-async fn signalled() {
+pub(super) async fn signalled() {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
     let terminated = async {
         match &mut terminate {
@@ -74,7 +74,7 @@ async fn signalled() {
     }
 }
 
-fn log(filter: &str) -> Result<(), Failure> {
+pub(super) fn log(filter: &str) -> Result<(), Failure> {
     let mut targets: Targets = filter.parse().map_err(|error| {
         Failure::usage(format!("--log {filter}: {error}; write a level, or a filter like remint=debug,info"))
     })?;

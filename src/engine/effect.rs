@@ -17,6 +17,7 @@ use crate::engine::host::{Ask, changes};
 use crate::engine::record::{IntentOutcome, IntentRecord, entry, kind, put};
 use crate::engine::run::Run;
 use crate::engine::takeover::GIVEN_UP;
+use crate::privacy::fingerprint::Known;
 use crate::store::{Change, Key, Rule};
 
 /// One member of a running reset, with what its next commit will carry.
@@ -201,7 +202,14 @@ impl Task {
         let expires = run.context.clock.now() + run.settings.escrow_keeps;
         let sealed = run.escrow.seal(&operation.0, &run.id.0, value, Some(expires)).map_err(EngineError::from)?;
         run.remember(&operation.0, value.clone());
+        let known = Known {
+            credential: self.member().credential.to_string(),
+            operation: operation.0.clone(),
+            reset: run.id.to_string(),
+        };
+        let print = run.settings.fingerprints.record(value, &known).map_err(EngineError::from)?;
         self.pending.seals.push(sealed);
+        self.pending.puts.extend(print);
         Ok(operation.0.clone())
     }
 

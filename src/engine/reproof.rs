@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use crate::engine::close::Reproved;
 use crate::engine::effect::{Stop, Task};
 use crate::engine::lease::Lease;
+use crate::engine::observe;
 use crate::engine::outcome::{graded, record};
 use crate::engine::record::{Reset, ResetStatus, RotationRecord, entry, kind, put};
 use crate::engine::run::Run;
@@ -74,7 +75,8 @@ impl Engine {
         let last = reset.reproofs.len() <= 1;
         let mut outcome = Reproved::default();
         let mut change = Change::default();
-        let tried = try_all(&run, &records).await?;
+        let mut tried = try_all(&run, &records).await?;
+        look_again(&run, &records, &mut tried, &mut change).await?;
         for (known, answer) in records.iter().zip(&tried) {
             outcome.file(known.credential.clone(), answer);
         }
@@ -184,6 +186,34 @@ impl Engine {
         run.commit(change).await?;
         Ok(reset)
     }
+}
+
+/// Has everybody else try again what was refused; what one of them saw counts as if Remint had.
+async fn look_again(
+    run: &Arc<Run>,
+    records: &[RotationRecord],
+    tried: &mut [Tried],
+    change: &mut Change,
+) -> Result<(), EngineError> {
+    if run.settings.observers.0.is_empty() {
+        return Ok(());
+    }
+    for (known, answer) in records.iter().zip(tried) {
+        let provisional = matches!(known.rotation.state, State::Settled { last: false });
+        let Some(old) = known.rotation.facts.old.as_ref().filter(|_| provisional && *answer == Tried::Refused) else {
+            continue;
+        };
+        let Some(value) = run.material(old).await? else { continue };
+        let member = &run.members[known.index];
+        let (entries, accepted, unclear) = observe::again(run, member, old.id.as_ref(), &value).await?;
+        change.entries.extend(entries);
+        if !accepted.is_empty() {
+            *answer = Tried::Accepted(accepted);
+        } else if let Some(why) = unclear {
+            *answer = Tried::Unclear(why);
+        }
+    }
+    Ok(())
 }
 
 fn owner_key(credential: &Ref) -> Key {

@@ -109,6 +109,7 @@ impl Engine {
         }
         let body = json!({
             "plan": reset.plan.digest.to_string(),
+            PLAN_SHA256: reset.plan.hash(),
             "estate": reset.plan.estate.to_string(),
             "from": reset.plan.from.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "reached": reset.plan.reached.len(),

@@ -1,12 +1,17 @@
 //! The bundle of one reset, for an auditor.
 
 use remint_contract::ResetId;
-use remint_evidence_format::bundle::{BuildError, Bundle, Parts, Placed};
+use remint_core::plan::Plan;
+use remint_evidence_format::bundle::{BuildError, Bundle, Earlier, Parts, Placed};
+use remint_evidence_format::ledger::{Ledger, LedgerError};
 use remint_evidence_format::note::SigningKey;
-use remint_evidence_format::tree::{Hash, Tree};
-use remint_evidence_format::{FormatError, entry};
+use remint_evidence_format::tree::{Hash, Tree, sha256};
+use remint_evidence_format::{FormatError, Stored, entry};
 
-use crate::store::{Store, StoreError};
+use crate::engine::record::{kind, read};
+use crate::engine::reset::plan_bytes;
+use crate::privacy::persons::disclosed;
+use crate::store::{Key, Store, StoreError};
 
 /// Why there is no bundle.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +24,18 @@ pub enum ExportError {
     Unplaced { reset: ResetId, count: usize },
     #[error("the tree changed while it was read; try again")]
     Moved,
+    #[error("the entries of `{reset}` do not follow each other: the store was changed from outside")]
+    Entries {
+        reset: ResetId,
+        #[source]
+        source: LedgerError,
+    },
+    #[error("the plan {hash} of `{reset}` is not in the store any more; restore it from a backup")]
+    NoPlan { reset: ResetId, hash: Hash },
+    #[error(
+        "this log has {size} entries, and the checkpoint that was seen {seen}: it is not this log, or it was turned back"
+    )]
+    Ahead { size: u64, seen: u64 },
     #[error("the bundle of `{reset}` could not be made")]
     Build {
         reset: ResetId,
@@ -33,14 +50,29 @@ pub enum ExportError {
     },
 }
 
-/// Exports a reset: its entries, their proofs under the newest checkpoint, its plan (the bytes that `reset.started` pins),
-/// signed. What became of everything reached follows from the entries.
+/// Exports a reset: its entries, their proofs under the newest checkpoint, its plan (the bytes that `reset.started` pins)
+/// and the plans before it, signed. What became of everything reached follows from the entries.
 ///
 /// Assumption: [`super::Sequencer::flush`] came before, where the newest entries matter.
 ///
 /// # Errors
 /// There is no such reset, some of its entries have no place yet, or the parts do not fit each other.
 pub async fn export(store: &dyn Store, reset: &ResetId, plan: &[u8], key: &SigningKey) -> Result<Vec<u8>, ExportError> {
+    let bundle = export_seen(store, reset, plan, key, &[]).await?;
+    bundle.to_archive().map_err(|source| ExportError::Pack { reset: reset.clone(), source })
+}
+
+/// The same for somebody who saw the log when it had these sizes: with the proof that it goes on from there.
+///
+/// # Errors
+/// As for [`export`], and the log is not that long.
+pub async fn export_seen(
+    store: &dyn Store,
+    reset: &ResetId,
+    plan: &[u8],
+    key: &SigningKey,
+    seen: &[u64],
+) -> Result<Bundle, ExportError> {
     // The entries first: a checkpoint that is read later covers at least those that had a place by then.
     let entries = store.entries_of(reset).await?;
     if entries.is_empty() {
@@ -50,12 +82,46 @@ pub async fn export(store: &dyn Store, reset: &ResetId, plan: &[u8], key: &Signi
     let Some((size, checkpoint)) = store.checkpoint().await?.filter(|_| count == 0) else {
         return Err(ExportError::Unplaced { reset: reset.clone(), count });
     };
+    let plans = plans(store, reset, &entries, plan).await?;
     let tree = Tree::new(leaves(store, size).await?);
     let placed = entries.iter().map(|entry| Placed::new(entry, &tree, size)).collect::<Option<Vec<_>>>();
     let placed = placed.ok_or(ExportError::Moved)?;
-    let parts = Parts { reset: &reset.0, plan, entries: &placed, checkpoint: &checkpoint };
-    let bundle = Bundle::build(&parts, key).map_err(|source| ExportError::Build { reset: reset.clone(), source })?;
-    bundle.to_archive().map_err(|source| ExportError::Pack { reset: reset.clone(), source })
+    let earlier =
+        seen.iter().map(|seen| Earlier::new(&tree, *seen, size).ok_or(ExportError::Ahead { size, seen: *seen }));
+    let earlier = earlier.collect::<Result<Vec<_>, _>>()?;
+    let persons = disclosed(store, &reset.0).await?;
+    let parts = Parts {
+        reset: &reset.0,
+        plans: &plans,
+        entries: &placed,
+        checkpoint: &checkpoint,
+        earlier: &earlier,
+        persons: &persons,
+    };
+    Bundle::build(&parts, key).map_err(|source| ExportError::Build { reset: reset.clone(), source })
+}
+
+/// Every plan that the entries name; the newest is at hand.
+async fn plans(
+    store: &dyn Store,
+    reset: &ResetId,
+    entries: &[Stored],
+    newest: &[u8],
+) -> Result<Vec<Vec<u8>>, ExportError> {
+    let read_all = Ledger::of(&reset.0, entries.iter().map(|stored| stored.bytes.as_slice()));
+    let ledger = read_all.map_err(|source| ExportError::Entries { reset: reset.clone(), source })?;
+    let mut plans = Vec::new();
+    for hash in ledger.plans() {
+        if sha256(newest) == hash {
+            plans.push(newest.to_vec());
+            continue;
+        }
+        let key = Key { kind: kind::PLAN, id: hash.to_string() };
+        let missing = || ExportError::NoPlan { reset: reset.clone(), hash };
+        let plan: Plan = read(store.get(&key).await?.ok_or_else(missing)?)?;
+        plans.push(plan_bytes(&plan));
+    }
+    Ok(plans)
 }
 
 /// The hashes of the first `size` entries.

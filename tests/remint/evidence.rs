@@ -219,7 +219,7 @@ fn r1() -> ResetId {
 
 #[tokio::test]
 async fn an_exported_reset_verifies_under_the_key_also_after_the_log_has_grown() {
-    let plan = br#"{"plan":1}"#;
+    let plan = br#"{"members":[]}"#;
     let store = closed_reset(plan).await;
     let clock = Arc::new(TestClock::new(at(0)));
     let (key, sequencer) = (signing_key(), sequencer(&store, &clock, "a"));
@@ -240,7 +240,7 @@ async fn record_elsewhere(store: &SqliteStore) {
 
 #[tokio::test]
 async fn what_cannot_be_exported_is_refused_by_its_reason() {
-    let plan = br#"{"plan":1}"#;
+    let plan = br#"{"members":[]}"#;
     let store = closed_reset(plan).await;
     let clock = Arc::new(TestClock::new(at(0)));
     let key = signing_key();
@@ -249,6 +249,6 @@ async fn what_cannot_be_exported_is_refused_by_its_reason() {
     sequencer(&store, &clock, "a").flush().await.unwrap();
     let refused = export(&*store, &ResetId("r9".to_owned()), plan, &key).await.unwrap_err();
     assert!(matches!(refused, ExportError::Unknown(_)), "{refused}");
-    let refused = export(&*store, &r1(), br#"{"plan":2}"#, &key).await.unwrap_err();
-    assert!(matches!(refused, ExportError::Build { .. }), "another plan than the one that was pinned: {refused}");
+    let refused = export(&*store, &r1(), br#"{"members":[],"other":true}"#, &key).await.unwrap_err();
+    assert!(matches!(refused, ExportError::NoPlan { .. }), "another plan than the one that was pinned: {refused}");
 }

@@ -20,8 +20,11 @@ mod leak;
 mod lies;
 mod owner;
 mod postgres;
+mod privacy;
+mod prober;
 mod recover;
 mod replicas;
+mod report;
 mod rig;
 mod rights;
 mod rollback;
@@ -31,6 +34,7 @@ mod sorts;
 mod standstill;
 mod store;
 mod strategies;
+mod stream;
 #[path = "../../xtask/src/postgres.rs"]
 #[allow(dead_code, clippy::print_stderr, reason = "it belongs to xtask, which needs other parts of it")]
 mod throwaway;

@@ -113,7 +113,7 @@ pub(crate) struct Rig {
     keys: tempfile::TempDir,
     /// Tasks that the person behind this rig has done.
     by_hand: Mutex<BTreeSet<String>>,
-    kinds: Arc<OnlyFake>,
+    pub(crate) kinds: Arc<OnlyFake>,
     pub(crate) settings: EngineSettings,
 }
 

@@ -4,19 +4,22 @@
 use std::collections::BTreeMap;
 
 use super::{
-    APPROVALS, CHECKPOINT, COMPLETENESS, ENTRIES, EXCEPTIONS, MANIFEST, PERSONS, PLAN, PROOFS, manifest, proof,
+    APPROVALS, CHECKPOINT, COMPLETENESS, CONSISTENCY, ENTRIES, EXCEPTIONS, MANIFEST, PERSONS, PROOFS, Trust,
+    consistency, manifest, observed, plans, proof,
 };
 use crate::checkpoint::Checkpoint;
 use crate::entry::{self, DOMAIN, MAX_SIZE};
 use crate::ledger::Ledger;
 use crate::note::{Note, VerifierKey};
+use crate::person;
 use crate::report::{Finding, Report};
-use crate::tree::{Hash, leaf_hash_of, sha256, verify_inclusion};
+use crate::tree::{Hash, leaf_hash_of, verify_inclusion};
 use crate::{FormatError, hex};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-pub(super) fn verify(files: &Files, key: Option<&VerifierKey>) -> Report {
+pub(super) fn verify(files: &Files, trust: &Trust) -> Report {
+    let key = trust.key.as_ref();
     let mut report = Report::new();
     if !check_names(files, &mut report) {
         return report.close();
@@ -28,15 +31,18 @@ pub(super) fn verify(files: &Files, key: Option<&VerifierKey>) -> Report {
     let (ledger, leaves) = check_entries(files, &reset, &mut report);
     if let Some(checkpoint) = checkpoint {
         check_places(files, &leaves, &checkpoint, &mut report);
+        consistency::check(bytes(files, CONSISTENCY), trust.seen.as_ref(), &checkpoint, &mut report);
     }
     if let Some(ledger) = ledger {
-        check_plan(files, &ledger, &mut report);
+        plans::check(files, &ledger, &mut report);
         check_completeness(files, &ledger, &mut report);
         // What a broken bundle says of itself is not told on.
         if report.integrity {
             report.tell(&ledger);
+            observed::check(&ledger, &trust.probers, &mut report);
         }
     }
+    check_persons(files, &mut report);
     report.close()
 }
 
@@ -46,7 +52,7 @@ fn check_names(files: &Files, report: &mut Report) -> bool {
             report.find(Finding::broken(name, "it is missing"));
         }
     }
-    for name in files.keys().filter(|name| !NAMES.contains(&name.as_str())) {
+    for name in files.keys().filter(|name| !NAMES.contains(&name.as_str()) && !plans::is_plan(name)) {
         report.find(Finding::broken(name, "it is not a file of a bundle"));
     }
     report.integrity
@@ -83,13 +89,14 @@ fn check_manifest(files: &Files, key: Option<&VerifierKey>, report: &mut Report)
             }
             Err(error) => report.find(Finding::broken(MANIFEST, error)),
         },
-        None => report.find(Finding::origin("no key was given, so nobody knows who wrote this bundle; pass --key")),
+        None => report
+            .find(Finding::origin("the key", "no key was given, so nobody knows who wrote this bundle; pass --key")),
     }
     Some(reset.to_owned())
 }
 
 fn check_slots(files: &Files, report: &mut Report) {
-    for name in [APPROVALS, EXCEPTIONS, PERSONS] {
+    for name in [APPROVALS, EXCEPTIONS] {
         if bytes(files, name) != b"[]\n" {
             report.find(Finding::broken(name, "it must be empty in a bundle that says ungoverned"));
         }
@@ -184,16 +191,6 @@ fn check_places(files: &Files, leaves: &[Hash], checkpoint: &Checkpoint, report:
     }
 }
 
-fn check_plan(files: &Files, ledger: &Ledger, report: &mut Report) {
-    match ledger.plan() {
-        None => report.find(Finding::broken(PLAN, "no entry says which plan was followed")),
-        Some(plan) if plan != sha256(bytes(files, PLAN)) => {
-            report.find(Finding::broken(PLAN, "it is not the plan that the entries name"));
-        }
-        Some(_) => report.hold("The plan is the one that the entries name.".to_owned()),
-    }
-}
-
 /// The statement follows from the entries alone, so it is made anew and compared.
 fn check_completeness(files: &Files, ledger: &Ledger, report: &mut Report) {
     let expected = match ledger.completeness() {
@@ -207,6 +204,22 @@ fn check_completeness(files: &Files, ledger: &Ledger, report: &mut Report) {
     let same = expected.as_bytes().split(|byte| *byte == b'\n').zip(found.split(|byte| *byte == b'\n'));
     let line = same.take_while(|(expected, found)| expected == found).count();
     report.find(Finding::broken(&at_line(COMPLETENESS, line), "it does not say what the entries add up to"));
+}
+
+/// Every name fits its commitment, and every commitment stands in an entry; then the words of the report have the names.
+fn check_persons(files: &Files, report: &mut Report) {
+    let names = match person::read(bytes(files, PERSONS)) {
+        Ok(names) => names,
+        Err(error) => return report.find(Finding::broken(PERSONS, error)),
+    };
+    let entries = String::from_utf8_lossy(bytes(files, ENTRIES));
+    if names.keys().any(|commitment| !entries.contains(&format!("\"{commitment}\""))) {
+        return report.find(Finding::broken(PERSONS, "it names somebody of whom no entry tells"));
+    }
+    if !names.is_empty() {
+        report.hold(format!("{} names are disclosed, and fit what the entries commit to.", names.len()));
+    }
+    report.tell_names(&names);
 }
 
 /// The lines of a file in which every line is ended and none is empty.
@@ -228,4 +241,6 @@ fn at_line(name: &str, place: usize) -> String {
     format!("{name} line {}", place + 1)
 }
 
-const NAMES: [&str; 9] = [APPROVALS, CHECKPOINT, COMPLETENESS, ENTRIES, EXCEPTIONS, MANIFEST, PERSONS, PLAN, PROOFS];
+/// The files that every bundle has; plans come on top.
+const NAMES: [&str; 9] =
+    [APPROVALS, CHECKPOINT, COMPLETENESS, CONSISTENCY, ENTRIES, EXCEPTIONS, MANIFEST, PERSONS, PROOFS];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use remint_evidence_format::bundle::{self, BuildError, Bundle, Parts};
+use remint_evidence_format::bundle::{self, BuildError, Bundle};
 use remint_evidence_format::note::SigningKey;
 use remint_evidence_format::outcome::{Outcome, Proof};
 use remint_evidence_format::report::{FindingKind, Report};
@@ -10,7 +10,7 @@ use remint_evidence_format::tree::sha256;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::sample::{PLAN, RESET, Story, complete, key, verifier};
+use crate::sample::{RESET, Story, complete, key, parts, verifier};
 
 #[test]
 fn a_whole_bundle_verifies_as_archive_and_as_folder() {
@@ -147,7 +147,7 @@ fn a_checkpoint_of_another_tree_does_not_fit() {
     story.reached("Credential/ci");
     let (_, older) = story.placed();
     let (entries, _) = complete().placed();
-    let refused = Bundle::build(&Parts { reset: RESET, plan: PLAN, entries: &entries, checkpoint: &older }, &key());
+    let refused = Bundle::build(&parts(&entries, &older), &key());
     let Err(BuildError::Refused(findings)) = refused else { panic!("{refused:?}") };
     assert!(findings.iter().any(|finding| finding.place == "proofs.jsonl line 1"), "{findings:?}");
 }
@@ -161,8 +161,9 @@ fn a_closing_entry_that_does_not_fit_is_refused() {
         body.insert(key.to_owned(), value);
         story.tell("reset.closed", None, &body.into());
         let (entries, checkpoint) = story.placed();
-        let parts = Parts { reset: RESET, plan: PLAN, entries: &entries, checkpoint: &checkpoint };
-        let Err(BuildError::Entry { number, source }) = Bundle::build(&parts, &crate::sample::key()) else {
+        let Err(BuildError::Entry { number, source }) =
+            Bundle::build(&parts(&entries, &checkpoint), &crate::sample::key())
+        else {
             panic!("{key} was not compared");
         };
         assert_eq!(number, 3);
@@ -227,8 +228,7 @@ fn a_grade_that_is_not_known_is_not_understood() {
     let mut story = Story::started();
     story.tell("rotation.settled", Some("Credential/ci"), &json!({"proof": "certainly"}));
     let (entries, checkpoint) = story.placed();
-    let refused =
-        Bundle::build(&Parts { reset: RESET, plan: PLAN, entries: &entries, checkpoint: &checkpoint }, &key());
+    let refused = Bundle::build(&parts(&entries, &checkpoint), &key());
     let Err(BuildError::Entry { number: 2, source }) = refused else { panic!("{refused:?}") };
     assert_eq!(source.to_string(), "not understood: the grade of a proof; use the version of remint that wrote it");
 }
@@ -250,17 +250,17 @@ fn ordinary_tools_open_the_archive_and_check_the_files() {
         "tar xf b.tar && sed -n '/^[0-9a-f]\\{64\\}  /p' manifest | sha256sum -c --quiet --strict && ls | wc -l";
     let ran = std::process::Command::new("sh").arg("-ec").arg(script).current_dir(folder.path()).output().unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), "10", "nine files and the archive");
+    assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), "11", "ten files and the archive");
 }
 
-fn changed(bundle: &Bundle, change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) -> Report {
+pub(crate) fn changed(bundle: &Bundle, change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) -> Report {
     let mut files = bundle.files().clone();
     change(&mut files);
     Bundle::from_files(files).verify(Some(&verifier()))
 }
 
 /// The manifest as its documentation says, made here a second time.
-fn signed_again(mut files: BTreeMap<String, Vec<u8>>) -> Bundle {
+pub(crate) fn signed_again(mut files: BTreeMap<String, Vec<u8>>) -> Bundle {
     files.remove(bundle::MANIFEST);
     let sums = files.iter().map(|(name, bytes)| format!("{}  {name}\n", sha256(bytes)));
     let lengths = files.iter().map(|(name, bytes)| format!("{} {name}\n", bytes.len()));
@@ -271,11 +271,11 @@ fn signed_again(mut files: BTreeMap<String, Vec<u8>>) -> Bundle {
     Bundle::from_files(files)
 }
 
-fn lines(bundle: &Bundle, name: &str) -> Vec<String> {
+pub(crate) fn lines(bundle: &Bundle, name: &str) -> Vec<String> {
     std::str::from_utf8(&bundle.files()[name]).unwrap().lines().map(str::to_owned).collect()
 }
 
-fn assert_broken(report: &Report, place: &str) {
+pub(crate) fn assert_broken(report: &Report, place: &str) {
     assert!(!report.ok && !report.integrity, "{}", report.render());
     assert!(report.findings.iter().any(|finding| finding.place == place), "{place}: {}", report.render());
 }

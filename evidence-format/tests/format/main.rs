@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod attack;
 mod bundle;
 mod canonical;
 mod note;
+mod observed;
 mod oracle;
+mod person;
 mod report;
 mod sample;
 mod tree;

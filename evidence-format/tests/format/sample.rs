@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 pub(crate) const RESET: &str = "reset-7";
-pub(crate) const PLAN: &[u8] = b"{\"digest\":\"demo\"}\n";
+/// What of a plan the format reads: nothing that it reaches may be missing from the entries.
+pub(crate) const PLAN: &[u8] = b"{\"digest\":\"demo\",\"members\":[]}\n";
 
 pub(crate) fn key() -> SigningKey {
     SigningKey::from_seed("log.example.org/remint", Zeroizing::new([7; 32])).unwrap()
@@ -28,11 +29,20 @@ pub(crate) struct Story {
 
 impl Story {
     pub(crate) fn started() -> Self {
+        Self::started_with(PLAN)
+    }
+
+    pub(crate) fn started_with(plan: &[u8]) -> Self {
         let mut story = Self { entries: Vec::new() };
         story.tell(
             "reset.started",
             None,
-            &json!({"plan_sha256": sha256(PLAN).to_string(), "reason": "runner compromised"}),
+            &json!({
+                "plan_sha256": sha256(plan).to_string(),
+                "approved-by": "grace",
+                "grade": "recorded",
+                "reason": "runner compromised",
+            }),
         );
         story
     }
@@ -75,21 +85,18 @@ impl Story {
 
     /// With two entries of others before each.
     pub(crate) fn placed(&self) -> (Vec<Placed>, String) {
-        let mut leaves = Vec::new();
-        let mut stored = Vec::new();
-        for (at, bytes) in self.entries.iter().enumerate() {
-            leaves.extend([leaf_hash(b"of another reset"), leaf_hash(b"of no reset")]);
-            stored.push(Stored {
-                id: at as u64,
-                index: Some(leaves.len() as u64),
+        let stored: Vec<Stored> = (0_u64..)
+            .zip(&self.entries)
+            .map(|(at, bytes)| Stored {
+                id: at,
+                index: Some(at * 3 + 2),
                 reset: Some(RESET.to_owned()),
-                number: at as u64 + 1,
+                number: at + 1,
                 bytes: bytes.clone(),
-            });
-            leaves.push(leaf_hash(bytes));
-        }
-        let size = leaves.len() as u64;
-        let tree = Tree::new(leaves);
+            })
+            .collect();
+        let tree = self.tree();
+        let size = tree.size() as u64;
         let root = tree.root(tree.size()).unwrap();
         let checkpoint = Checkpoint { origin: verifier().name().to_owned(), size, root }.sign(&key()).unwrap();
         (stored.iter().map(|stored| Placed::new(stored, &tree, size).unwrap()).collect(), checkpoint)
@@ -97,8 +104,20 @@ impl Story {
 
     pub(crate) fn bundle(&self) -> Bundle {
         let (entries, checkpoint) = self.placed();
-        Bundle::build(&Parts { reset: RESET, plan: PLAN, entries: &entries, checkpoint: &checkpoint }, &key()).unwrap()
+        Bundle::build(&parts(&entries, &checkpoint), &key()).unwrap()
     }
+
+    /// The tree that [`Story::placed`] places the entries in.
+    pub(crate) fn tree(&self) -> Tree {
+        let others = [leaf_hash(b"of another reset"), leaf_hash(b"of no reset")];
+        Tree::new(self.entries.iter().flat_map(|bytes| others.into_iter().chain([leaf_hash(bytes)])).collect())
+    }
+}
+
+/// With one plan, and nothing that was seen before.
+pub(crate) fn parts<'a>(entries: &'a [Placed], checkpoint: &'a str) -> Parts<'a> {
+    static PLANS: std::sync::LazyLock<Vec<Vec<u8>>> = std::sync::LazyLock::new(|| vec![PLAN.to_vec()]);
+    Parts { reset: RESET, plans: &PLANS, entries, checkpoint, earlier: &[], persons: &[] }
 }
 
 /// One of everything that counts as done.

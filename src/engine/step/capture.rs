@@ -11,6 +11,7 @@ use remint_core::step::Course;
 use crate::engine::EngineError;
 use crate::engine::effect::{Stop, Task};
 use crate::engine::host::Ask;
+use crate::engine::observe;
 use crate::engine::run::Run;
 use crate::engine::step::lease;
 
@@ -42,6 +43,7 @@ pub(super) async fn capture(task: &mut Task) -> Result<Done, Stop> {
             Ok(material) => {
                 let known = known(task, &material).await?;
                 if known.accepted {
+                    observe::alive(task, known.id.as_ref(), &material).await?;
                     return Ok(Done::Captured { old: Some(seal(task, known, material)?) });
                 }
                 refused.get_or_insert((known, material));

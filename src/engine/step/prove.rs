@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::engine::effect::{Stop, Task};
 use crate::engine::host::Ask;
+use crate::engine::observe;
 use crate::engine::record::entry;
 use crate::engine::run::Run;
 use crate::engine::step::mint::park;
@@ -69,6 +70,7 @@ pub(super) async fn prove(task: &mut Task) -> Result<Done, Stop> {
             }
         }
     }
+    observe::refused(task, old.id.as_ref(), &value, deadline).await?;
     let control = match &task.facts.new {
         Some(new) => accepts_new(&run, &member, new, deadline).await?,
         None => Control::None,

@@ -19,6 +19,7 @@ use crate::engine::parked::Parked;
 use crate::engine::record::{Reset, ResetStatus, Urgency};
 use crate::engine::reset::Request;
 use crate::engine::{EngineError, names};
+use crate::evidence::acts::{self, Act};
 use crate::serve::api::Api;
 use crate::serve::api::body::{Body, reason};
 use crate::serve::api::problem::Problem;
@@ -72,13 +73,20 @@ pub(super) async fn ask(State(api): State<Arc<Api>>, Body(asked): Body<Ask>) -> 
         clean: asked.clean,
         deadline: asked.deadline,
     };
-    let plan = scope.plan(engine, &estate).await?;
+    let plan = match scope.plan(engine, &estate).await {
+        Ok(plan) => plan,
+        Err(error) => {
+            refused(&api, &error.to_string()).await?;
+            return Err(error.into());
+        }
+    };
     let high = privileged(&plan, &estate);
     if !high.is_empty() && !asked.privileged {
         let detail = format!(
             "the plan replaces privileged credentials ({}) and no governance watches over this state; say \"privileged\": true to mean it",
             names(&high)
         );
+        refused(&api, &detail).await?;
         return Err(Problem::new(StatusCode::FORBIDDEN, "privileged", detail));
     }
     let at = engine.context.clock.now();
@@ -92,6 +100,12 @@ pub(super) async fn ask(State(api): State<Arc<Api>>, Body(asked): Body<Ask>) -> 
     tracing::info!(reset = %id, by = api.by, plan = %reset.plan.digest, approved = asked.approve, "a reset was asked for");
     let place = format!("/v1/resets/{id}");
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], brief(&reset)).into_response())
+}
+
+/// Records that a reset was asked for and not begun.
+async fn refused(api: &Api, why: &str) -> Result<(), Problem> {
+    let (engine, act) = (&api.app.engine, Act::Refused { what: "reset", by: &api.by, why });
+    Ok(acts::record(&*engine.store, &engine.context, act).await.map_err(EngineError::from)?)
 }
 
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Json<Vec<Value>>, Problem> {
