@@ -45,7 +45,9 @@ async fn far(rig: &Rig, trusted: &SigningKey) -> Far {
     let (kinds, trusted) = (Arc::clone(&rig.kinds) as Arc<dyn Kinds>, vec![trusted.verifier().clone()]);
     let here = SocketAddr::from(([127, 0, 0, 1], 0));
     tokio::spawn(async move {
-        let ready = |at| drop(tell.send(at));
+        let ready = |at| {
+            let _ = tell.send(at);
+        };
         serve(key, trusted, kinds, Arc::new(SystemClock), here, ready, async { drop(stopped.await) }).await.unwrap();
     });
     Far { at: told.await.unwrap(), public, _stop: stop, _folder: folder }
@@ -206,7 +208,8 @@ fn a_question_shows_nothing_of_its_value_and_belongs_to_one_prober() {
     let opened = Question::open(&sent, &[key.verifier().clone()]).unwrap();
     assert_eq!(opened.value_for(&one).unwrap(), value);
     assert!(opened.value_for(&two).is_none(), "another prober opens it");
-    let moved = Question { nonce: "n2".to_owned(), ..opened };
+    let mut moved = opened;
+    moved.nonce = "n2".to_owned();
     assert!(moved.value_for(&one).is_none(), "it opens in another question");
     assert!(matches!(Question::open(&sent, &[log_key(8).verifier().clone()]), Err(QuestionError::Untrusted(_))));
     // The key file is its owner's, and made once.

@@ -213,7 +213,10 @@ async fn look(run: &Run, place: &Location, field: &str) -> Result<(Option<String
             let text = found.fields.get(field).and_then(SecretValue::expose_str).unwrap_or_default();
             Ok((Some(found.version), blocks(text)))
         }
-        Err(Error { kind: ErrorKind::Missing, .. }) => Ok((None, Vec::new())),
+        // Whoever verifies there trusts the present key by it. Written as if it were new, it would lose what others put there.
+        Err(Error { kind: ErrorKind::Missing, .. }) => Err(park(&format!(
+            "{place} holds nothing, so not even the present key is trusted by it; put there what is trusted today, or take the place out of the estate"
+        ))),
         Err(error) => Err(park(&format!("{place} cannot be read, so its trust was not changed: {}", chain(&error)))),
     }
 }
