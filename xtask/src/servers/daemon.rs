@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::Outcome;
 
 /// How long a server may take until it answers.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 /// How long it may take to end after it was asked to.
 const FAREWELL: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_millis(30);
