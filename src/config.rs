@@ -2,10 +2,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use remint_evidence_format::cosignature::{Quorum, WitnessKey};
 use serde::Deserialize;
 
 use crate::app::AppError;
+use crate::evidence::witnessing::Policy;
 
 /// What the environment says.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +69,30 @@ impl Environment {
 pub struct Configuration {
     /// Where the store is when it is not in the state folder.
     pub store: Option<String>,
+    /// Who sees the log, beside whoever has its key.
+    pub witness: Option<Witnesses>,
+}
+
+/// Who sees the log, and how many of them have to.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witnesses {
+    quorum: usize,
+    /// How old the oldest entry may be that no quorum saw, before that is an alarm.
+    #[serde(default = "ten")]
+    alarm_after_minutes: u64,
+    witnesses: Vec<OneWitness>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OneWitness {
+    key: String,
+    url: String,
+}
+
+fn ten() -> u64 {
+    10
 }
 
 impl Configuration {
@@ -78,10 +105,32 @@ impl Configuration {
         match std::fs::read_to_string(&path) {
             Ok(text) => serde_yaml::from_str(&text).map_err(|_| AppError::Config {
                 path,
-                why: "write one line, `store: postgres://USER@HOST/DATABASE?password_file=PATH`".to_owned(),
+                why:
+                    "write `store: postgres://USER@HOST/DATABASE?password_file=PATH`, and `witness` with `quorum` and \
+                      `witnesses`, each a `key` and a `url`; leave out what is not wanted"
+                        .to_owned(),
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(source) => Err(AppError::Read { path, source }),
         }
+    }
+
+    /// The witnesses that it names.
+    ///
+    /// # Errors
+    /// A key is none, or the quorum cannot be met.
+    pub fn witnesses(self, state: &Path) -> Result<Option<Policy>, AppError> {
+        let Some(named) = self.witness else { return Ok(None) };
+        let wrong = |why: String| AppError::Config { path: state.join("remint.yaml"), why };
+        let mut keys = Vec::new();
+        let mut urls = Vec::new();
+        for OneWitness { key, url } in named.witnesses {
+            let parsed = WitnessKey::parse(&key);
+            keys.push(parsed.map_err(|error| wrong(format!("the key of the witness at {url}: {error}")))?);
+            urls.push(url);
+        }
+        let quorum = Quorum::new(named.quorum, keys).map_err(|error| wrong(format!("`witness`: {error}")))?;
+        let alarm_after = Duration::from_mins(named.alarm_after_minutes);
+        Ok(Some(Policy { quorum, urls, alarm_after }))
     }
 }

@@ -11,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::{Exit, Failure, Session};
+use crate::config::Configuration;
 use crate::engine::EngineSettings;
 use crate::serve::{Listen, ListenError, Options, ServeError, serve};
 
@@ -45,8 +46,9 @@ impl Serve {
             (_, Some(_), None) => return Err(Failure::usage("--listen needs --token-file")),
             (path, None, _) => path.map(Listen::Socket),
         };
-        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        let mut app = session.open(HostRules::default(), EngineSettings::default()).await?;
         app.writable()?;
+        app.witnesses = Configuration::read(&app.folder)?.witnesses(&app.folder)?;
         let options = Options {
             estate: self.estate,
             listen: listen.unwrap_or_else(|| Listen::Socket(app.folder.join("remint.sock"))),
@@ -59,7 +61,7 @@ impl Serve {
 }
 
 /// Either signal is a request to stop; failing to listen for one leaves the other.
-async fn signalled() {
+pub(super) async fn signalled() {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
     let terminated = async {
         match &mut terminate {
@@ -74,7 +76,7 @@ async fn signalled() {
     }
 }
 
-fn log(filter: &str) -> Result<(), Failure> {
+pub(super) fn log(filter: &str) -> Result<(), Failure> {
     let mut targets: Targets = filter.parse().map_err(|error| {
         Failure::usage(format!("--log {filter}: {error}; write a level, or a filter like remint=debug,info"))
     })?;
@@ -100,6 +102,7 @@ impl From<ServeError> for Failure {
                 };
                 Self::new(exit, error)
             }
+            ServeError::Witnessing(error) => Self::new(Exit::Failed, error),
         }
     }
 }

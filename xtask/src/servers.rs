@@ -7,6 +7,7 @@ mod go;
 mod openbao;
 mod postgresql;
 mod state;
+mod tlog;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -58,7 +59,7 @@ pub(crate) trait Running {
 
 /// Every server.
 pub(crate) fn all() -> Vec<Box<dyn Server>> {
-    vec![Box::new(postgresql::PostgreSql), Box::new(openbao::OpenBao)]
+    vec![Box::new(postgresql::PostgreSql), Box::new(openbao::OpenBao), Box::new(tlog::Tlog)]
 }
 
 /// Obtains and starts one, and says how long either took.

@@ -31,96 +31,145 @@ pub fn audit(
     seen: &[Checkpoint],
     mut fetch: impl FnMut(&Tile) -> Result<Vec<u8>, String>,
 ) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for seen in seen {
-        if seen.origin != checkpoint.origin {
-            let what = format!("the one that was seen before is of another log, {}", seen.origin);
-            faults.push(Fault { place: super::CHECKPOINT.to_owned(), what });
-        } else if seen.size > checkpoint.size {
-            let what = format!("it has {} entries, and the one that was seen before {}", checkpoint.size, seen.size);
-            faults.push(Fault { place: super::CHECKPOINT.to_owned(), what });
-        }
+    let mut audit = Audit { checkpoint, seen, faults: Vec::new() };
+    audit.compare();
+    let published = audit.hashes(&mut fetch);
+    // Where the hashes of level 0 are those that were signed, an entry that has another one is the wrong one of the two.
+    let signed = published.as_deref().filter(|hashes| tree::root(hashes.iter().copied()) == checkpoint.root);
+    let Some(made) = audit.entries(signed, &mut fetch) else { return audit.faults };
+    if signed.is_none() && tree::root(made.iter().copied()) != checkpoint.root {
+        audit.find(super::CHECKPOINT, "neither the entries nor the hashes give the root that was signed");
     }
-    // After its first fault every later entry of the same reset would be another.
-    let mut chains = Some(Chains::default());
-    let mut whole = true;
-    let mut frontier = Frontier::default();
-    // The hashes of the level below that the tiles of this one are made of.
-    let mut level: Vec<Hash> = Vec::new();
-    for tile in super::of_tree(checkpoint.size).take_while(|tile| tile.kind == Kind::Entries) {
-        let bytes = match fetch(&tile) {
-            Ok(bytes) => bytes,
-            Err(what) => {
-                faults.push(Fault { place: tile.path(), what });
-                (whole, chains) = (false, None);
-                continue;
-            }
-        };
-        let entries = match read_entries(&bytes, tile.width) {
-            Ok(entries) => entries,
-            Err(error) => {
-                faults.push(Fault { place: tile.path(), what: error.to_string() });
-                (whole, chains) = (false, None);
-                continue;
-            }
-        };
-        for (at, bytes) in entries.into_iter().enumerate() {
-            if let Some(Err(error)) = chains.as_mut().map(|chains| chains.read(bytes)) {
-                chains = None;
-                let index = tile.index * u64::from(WIDTH) + at as u64;
-                faults.push(Fault { place: format!("{tile} entry {index}"), what: error.to_string() });
-            }
-            let hash = entry::hash(bytes);
-            frontier.append(hash);
-            level.push(hash);
-            if whole {
-                hold_against(seen, &frontier, &mut faults);
+    audit.levels(signed.map_or(made, <[Hash]>::to_vec), &mut fetch);
+    audit.faults
+}
+
+/// An audit under way.
+struct Audit<'a> {
+    checkpoint: &'a Checkpoint,
+    seen: &'a [Checkpoint],
+    faults: Vec<Fault>,
+}
+
+impl Audit<'_> {
+    fn find(&mut self, place: impl Into<String>, what: impl Into<String>) {
+        self.faults.push(Fault { place: place.into(), what: what.into() });
+    }
+
+    /// Holds the checkpoint against those that were seen before.
+    fn compare(&mut self) {
+        for seen in self.seen {
+            if seen.origin != self.checkpoint.origin {
+                self.find(
+                    super::CHECKPOINT,
+                    format!("the one that was seen before is of another log, {}", seen.origin),
+                );
+            } else if seen.size > self.checkpoint.size {
+                let (here, there) = (self.checkpoint.size, seen.size);
+                self.find(
+                    super::CHECKPOINT,
+                    format!("it has {here} entries, and the one that was seen before {there}"),
+                );
             }
         }
     }
-    if !whole {
-        // The places of what follows are not known: what its hashes differ in would be noise.
-        return faults;
-    }
-    if frontier.root() != checkpoint.root {
-        let what = "the entries do not give the root that was signed".to_owned();
-        faults.push(Fault { place: super::CHECKPOINT.to_owned(), what });
-    }
-    audit_levels(checkpoint.size, level, &mut fetch, &mut faults);
-    faults
-}
 
-/// Holds the tree, as far as it was read, against what was seen at that size.
-fn hold_against(seen: &[Checkpoint], frontier: &Frontier, faults: &mut Vec<Fault>) {
-    for seen in seen.iter().filter(|seen| seen.size == frontier.size() && seen.root != frontier.root()) {
-        let what = format!("its first {} entries are not those that were seen before: the log forked", seen.size);
-        faults.push(Fault { place: super::CHECKPOINT.to_owned(), what });
-    }
-}
-
-/// Holds the tiles of hashes against the entries, level by level.
-fn audit_levels(
-    size: u64,
-    mut level: Vec<Hash>,
-    fetch: &mut impl FnMut(&Tile) -> Result<Vec<u8>, String>,
-    faults: &mut Vec<Fault>,
-) {
-    for number in 0..8 {
-        for (index, hashes) in (0..).zip(level.chunks(usize::from(WIDTH))) {
-            let Some(tile) = Tile::in_tree(Kind::Level(number), index, size) else { break };
-            let found =
+    /// The hashes of level 0 as they are published; `None` when one of their tiles is not there.
+    fn hashes(&mut self, fetch: &mut impl FnMut(&Tile) -> Result<Vec<u8>, String>) -> Option<Vec<Hash>> {
+        let mut all = Some(Vec::new());
+        for tile in super::of_tree(self.checkpoint.size).filter(|tile| tile.kind == Kind::Level(0)) {
+            let read =
                 fetch(&tile).and_then(|bytes| read_hashes(&bytes, tile.width).map_err(|error| error.to_string()));
-            let what = match found {
-                Err(what) => what,
-                Ok(found) => match found.iter().zip(hashes).position(|(found, made)| found != made) {
-                    Some(at) => format!("hash {at} is not that of what is below it"),
-                    None => continue,
-                },
-            };
-            faults.push(Fault { place: tile.path(), what });
+            match read {
+                Ok(hashes) => all.iter_mut().for_each(|all| all.extend(&hashes)),
+                Err(what) => {
+                    self.find(tile.path(), what);
+                    all = None;
+                }
+            }
         }
-        let full = level.chunks_exact(usize::from(WIDTH));
-        level = full.map(|hashes| tree::root(hashes.iter().copied())).collect();
+        all
+    }
+
+    /// Reads the entries, and holds them against the hashes that were signed. Gives their own; `None` when some are not
+    /// there, for then the places of what follows are not known.
+    fn entries(
+        &mut self,
+        signed: Option<&[Hash]>,
+        fetch: &mut impl FnMut(&Tile) -> Result<Vec<u8>, String>,
+    ) -> Option<Vec<Hash>> {
+        // After its first fault every later entry of the same reset would be another.
+        let mut chains = Some(Chains::default());
+        let mut made = Some(Vec::new());
+        let mut frontier = Frontier::default();
+        for tile in super::of_tree(self.checkpoint.size).take_while(|tile| tile.kind == Kind::Entries) {
+            let bytes = fetch(&tile);
+            let read = bytes.as_ref().map_err(Clone::clone);
+            let read = read.and_then(|bytes| read_entries(bytes, tile.width).map_err(|error| error.to_string()));
+            let entries = match read {
+                Ok(entries) => entries,
+                Err(what) => {
+                    self.find(tile.path(), what);
+                    (made, chains) = (None, None);
+                    continue;
+                }
+            };
+            let mut named = false;
+            for (index, bytes) in (tile.index * u64::from(WIDTH)..).zip(entries) {
+                let hash = entry::hash(bytes);
+                let place = || format!("{tile} entry {index}");
+                let other = signed.zip(usize::try_from(index).ok()).is_some_and(|(all, at)| all.get(at) != Some(&hash));
+                // One entry that was taken out moves all that follow it: the first of a tile says it.
+                if other && !named {
+                    self.find(place(), "it is not the entry whose hash was signed");
+                    named = true;
+                }
+                if let Some(Err(error)) = chains.as_mut().map(|chains| chains.read(bytes)) {
+                    chains = None;
+                    self.find(place(), error.to_string());
+                }
+                frontier.append(hash);
+                if let Some(made) = &mut made {
+                    made.push(hash);
+                    self.hold(&frontier);
+                }
+            }
+        }
+        made
+    }
+
+    /// Holds the tree, as far as it was read, against what was seen at that size.
+    fn hold(&mut self, frontier: &Frontier) {
+        for seen in self.seen {
+            if seen.size == frontier.size() && seen.root != frontier.root() {
+                let what =
+                    format!("its first {} entries are not those that were seen before: the log forked", seen.size);
+                self.find(super::CHECKPOINT, what);
+            }
+        }
+    }
+
+    /// Holds the tiles of hashes against what is below them, level by level.
+    fn levels(&mut self, mut level: Vec<Hash>, fetch: &mut impl FnMut(&Tile) -> Result<Vec<u8>, String>) {
+        for number in 0..8 {
+            for (index, hashes) in (0..).zip(level.chunks(usize::from(WIDTH))) {
+                let Some(tile) = Tile::in_tree(Kind::Level(number), index, self.checkpoint.size) else { break };
+                let read =
+                    fetch(&tile).and_then(|bytes| read_hashes(&bytes, tile.width).map_err(|error| error.to_string()));
+                let what = match read {
+                    // Said when it was read first.
+                    Err(_) if number == 0 => continue,
+                    Err(what) => what,
+                    Ok(found) => match found.iter().zip(hashes).position(|(found, made)| found != made) {
+                        Some(at) => format!("hash {at} is not that of what is below it"),
+                        None => continue,
+                    },
+                };
+                self.find(tile.path(), what);
+            }
+            let full = level.chunks_exact(usize::from(WIDTH));
+            level = full.map(|hashes| tree::root(hashes.iter().copied())).collect();
+        }
     }
 }
 

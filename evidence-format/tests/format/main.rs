@@ -4,9 +4,14 @@
 
 mod bundle;
 mod canonical;
+mod cosignature;
+mod log;
 mod note;
 mod oracle;
 mod report;
 mod sample;
+mod succession;
+mod tile;
 mod tree;
 mod vectors;
+mod witness;
