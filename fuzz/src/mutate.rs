@@ -22,7 +22,8 @@ fn change(random: &mut impl Rng, bytes: &mut Vec<u8>, other: &[u8], words: &[&st
         return;
     }
     let at = random.random_range(0..bytes.len());
-    let length = random.random_range(1..=(bytes.len() - at).min(1 << random.random_range(0..10)));
+    let most = 1 << random.random_range(0..10);
+    let length = random.random_range(1..=(bytes.len() - at).min(most));
     match random.random_range(0..12) {
         0 => bytes[at] ^= 1 << random.random_range(0..8),
         1 => bytes[at] = random.random(),
