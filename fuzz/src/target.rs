@@ -8,7 +8,7 @@ use remint_evidence_format::note::{Note, VerifierKey};
 use remint_evidence_format::proof::Proof;
 use remint_evidence_format::tile::{self, Tile};
 use remint_evidence_format::tree::leaf_hash;
-use remint_evidence_format::witness::{Request, judge};
+use remint_evidence_format::witness::{Request, Verdict, judge};
 use remint_evidence_format::{Draft, FormatError, entry, succession};
 
 use crate::sample;
@@ -116,8 +116,11 @@ fn request(bytes: &[u8]) -> String {
         assert!(request.to_text().as_bytes() == bytes, "a request has a second form");
     }
     let keys = |_: &str| sample::verifier().into_iter().collect::<Vec<VerifierKey>>();
-    let verdict = format!("{:?}", judge(bytes, keys, |_| None));
-    verdict.split(['{', '"']).next().unwrap_or_default().to_owned()
+    match judge(bytes, keys, |_| None) {
+        Verdict::Garbled(error) => words(&error),
+        Verdict::Cosign { .. } => "cosigned".to_owned(),
+        verdict => format!("{verdict:?}"),
+    }
 }
 
 /// The first line is a path, the rest a tile: each that is accepted is written again as it came.
