@@ -24,6 +24,7 @@ use crate::evidence::Sequencer;
 use crate::evidence::anchor::{Anchor, AnchorError, Remembered, Standing, standing};
 use crate::evidence::key::{self, KeyError, is_there, open_or_create, open_or_create_in};
 use crate::evidence::sequencer::SequencerError;
+use crate::evidence::witnessing::Policy;
 use crate::privacy::fingerprint::{FingerprintError, Fingerprints};
 use crate::privacy::persons::Discreet;
 use crate::prober::{PublicProber, Remote};
@@ -89,6 +90,8 @@ pub struct App {
     /// The store as it is, for the recovery.
     pub store: Arc<dyn Store>,
     pub anchor: Option<Anchor>,
+    /// Who is asked to see the log, when somebody is.
+    pub witnesses: Option<Policy>,
 }
 
 /// Why a state cannot be opened, or files not be loaded.
@@ -272,7 +275,7 @@ impl App {
         let sequencer = Arc::new(sequencer.with_anchor(written));
         let engine = Engine::new(store, escrow, kinds, rules, context.clone(), settings);
         let engine = if standing.is_sound() { engine } else { engine.budgeted_in(Arc::clone(&raw)) };
-        Ok(Self { engine, key, sequencer, folder: places.state.clone(), standing, store: raw, anchor })
+        Ok(Self { engine, key, sequencer, folder: places.state.clone(), standing, store: raw, anchor, witnesses: None })
     }
 
     /// Refuses what would change something outside the store of a state that may only be looked at.

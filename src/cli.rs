@@ -24,6 +24,7 @@ mod estate;
 mod evidence;
 mod exit;
 mod keys;
+mod log;
 mod look;
 mod output;
 mod parked;
@@ -33,6 +34,7 @@ mod records;
 mod reset;
 mod serve;
 mod store;
+mod witness;
 
 pub use exit::{Exit, Failure};
 pub use output::complain;
@@ -125,6 +127,9 @@ enum Command {
     /// Evidence: list entries, export a bundle, verify one, and write a page about it
     #[command(subcommand)]
     Evidence(evidence::Evidence),
+    /// The evidence log as a whole: publish it, verify a published one, take a new signing key
+    #[command(subcommand)]
+    Log(log::Log),
     /// The key-encryption key: its generations and recovery keys
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -136,6 +141,8 @@ enum Command {
     /// Try old values from another host, with a key of its own; needs no state
     #[command(subcommand)]
     Prober(prober::Prober),
+    /// See the logs of others: cosign what continues what was seen before. Needs no state
+    Witness(witness::Witness),
 }
 
 /// What a command works with.
@@ -241,9 +248,11 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Destroy(destroy) => destroy.run(session).await,
         Command::Get(get) => get.run(session).await,
         Command::Evidence(evidence) => evidence.run(session).await,
+        Command::Log(log) => log.run(session).await,
         Command::Keys(keys) => keys.run(session).await,
         Command::Store(store) => store.run(session).await,
         Command::Serve(serve) => serve.run(session).await,
         Command::Prober(prober) => prober.run(session).await,
+        Command::Witness(witness) => witness.run(session).await,
     }
 }

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use remint_contract::HostRules;
+use remint_evidence_format::cosignature::{Quorum, WitnessKey};
 use serde::Deserialize;
 
 use crate::app::AppError;
+use crate::evidence::witnessing::Policy;
 
 /// What the environment says.
 #[derive(Debug, Clone, Default)]
@@ -84,6 +87,8 @@ pub struct Configuration {
     /// The hosts, as `host:port`, that a document may name though no recipe does, or though their address is private.
     #[serde(default)]
     hosts: BTreeSet<String>,
+    /// Who sees the log, beside whoever has its key.
+    witness: Option<Witnesses>,
 }
 
 /// A stream of events: to an address, or into a file.
@@ -112,6 +117,28 @@ pub struct ProberAt {
     /// Nothing counts as proven that it did not see.
     #[serde(default)]
     pub demand: bool,
+}
+
+/// Who sees the log, and how many of them have to.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witnesses {
+    quorum: usize,
+    /// How old the oldest entry may be that no quorum saw, before that is an alarm.
+    #[serde(default = "ten")]
+    alarm_after_minutes: u64,
+    witnesses: Vec<OneWitness>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OneWitness {
+    key: String,
+    url: String,
+}
+
+fn ten() -> u64 {
+    10
 }
 
 impl Configuration {
@@ -147,6 +174,25 @@ impl Configuration {
         Ok(found)
     }
 
+    /// The witnesses that it names.
+    ///
+    /// # Errors
+    /// A key is none, or the quorum cannot be met.
+    pub fn witnesses(self, state: &Path) -> Result<Option<Policy>, AppError> {
+        let Some(named) = self.witness else { return Ok(None) };
+        let wrong = |why: String| AppError::Config { path: state.join("remint.yaml"), why };
+        let mut keys = Vec::new();
+        let mut urls = Vec::new();
+        for OneWitness { key, url } in named.witnesses {
+            let parsed = WitnessKey::parse(&key);
+            keys.push(parsed.map_err(|error| wrong(format!("the key of the witness at {url}: {error}")))?);
+            urls.push(url);
+        }
+        let quorum = Quorum::new(named.quorum, keys).map_err(|error| wrong(format!("`witness`: {error}")))?;
+        let alarm_after = Duration::from_mins(named.alarm_after_minutes);
+        Ok(Some(Policy { quorum, urls, alarm_after }))
+    }
+
     /// What this allows beyond any document.
     #[must_use]
     pub fn rules(self) -> HostRules {
@@ -171,7 +217,7 @@ fn is_port(text: &str) -> bool {
 }
 
 const FORM: &str = "write `store: postgres://USER@HOST/DATABASE?password_file=PATH`, `commands: {NAME: [/PROGRAM, ARGUMENT]}` \
-                    or `hosts: [HOST:PORT]`, and nothing else";
+                    `hosts: [HOST:PORT]`, `probers`, `streams`, `commitToPersons` or `witness`, and nothing else";
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,15 @@ pub mod anchor;
 pub mod export;
 pub mod folder;
 pub mod key;
+pub mod publish;
+pub mod rotation;
 pub mod sequencer;
+pub mod signer;
+pub mod tiles;
+pub mod witnessing;
+pub mod years;
 
 pub use self::export::{ExportError, export, export_seen};
 pub use self::sequencer::{Flush, Sequencer, SequencerError};
+pub use self::signer::Signer;
+pub use self::tiles::Tiles;

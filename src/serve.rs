@@ -2,7 +2,8 @@
 //!
 //! Flow: [`serve`] loads the folder ([`folder`]), opens its door ([`listen`]), and then does five things at once, each
 //! under its own name in the log: it answers requests (`api`), watches the folder (`folder`), carries resets on and tries
-//! the dead again when that is due (`supervisor`), gives entries their places (`sequencer`), and tells of them (`streams`).
+//! the dead again when that is due (`supervisor`), gives entries their places (`sequencer`), tells of them (`streams`), and
+//! shows the log to its witnesses, when it has some (`witnesses`).
 //!
 //! Guarantees: a broken edit never replaces a good estate; nothing that has authority becomes active without somebody's
 //! word; a reset is carried on once at a time, and goes on after a crash; no answer and no log line holds a secret.
@@ -22,7 +23,9 @@ use tracing::{Instrument as _, info_span};
 
 use crate::app::{App, AppError};
 use crate::engine::EngineError;
+use crate::evidence::Tiles;
 use crate::evidence::acts::{self, Act};
+use crate::evidence::witnessing::{Witnessing, WitnessingError};
 use crate::serve::api::Api;
 use crate::serve::folder::Folder;
 use crate::serve::supervisor::{Desk, Supervisor};
@@ -35,9 +38,11 @@ mod plan;
 mod purge;
 mod supervisor;
 mod token;
+mod witness;
 
 pub use listen::{Listen, ListenError, Loopback};
 pub use token::{Token, TokenError};
+pub use witness::{Witness, WitnessError};
 
 /// How long what is under way may take to end after a stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -63,6 +68,8 @@ pub enum ServeError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error(transparent)]
+    Witnessing(#[from] WitnessingError),
 }
 
 /// Serves one state until `stop`.
@@ -80,8 +87,16 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
     tracing::info!(at = %door, estate = %folder.path().display(), "taking requests");
     let holder = app.engine.settings.holder.clone();
     told(&app, Act::Started { holder: &holder, by: &options.by }).await?;
-    let api =
-        Api { app: Arc::clone(&app), folder: Arc::clone(&folder), desk: Arc::clone(&desk), by: options.by, guard };
+    let witnessing = witnessing(&app)?;
+    let api = Api {
+        app: Arc::clone(&app),
+        folder: Arc::clone(&folder),
+        desk: Arc::clone(&desk),
+        by: options.by,
+        guard,
+        tiles: Tiles::new(Arc::clone(&app.engine.store)),
+        witnessing: witnessing.clone(),
+    };
     let router = api::router(Arc::new(api));
 
     let (halt, stopping) = watch::channel(false);
@@ -93,7 +108,8 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         let forgetting = purge::run(&app.engine, stopping.clone()).instrument(info_span!("purge"));
         let streaming = streams.iter().map(|stream| stream.run(stopping.clone().stopped()));
         let streaming = futures::future::join_all(streaming).instrument(info_span!("streams"));
-        tokio::join!(answering, watching, carrying, forgetting, streaming);
+        let witnessed = see(witnessing, stopping.clone()).instrument(info_span!("witnesses"));
+        tokio::join!(answering, watching, carrying, forgetting, streaming, witnessed);
     };
     // The sequencer ends last: what the others record while they end gets its place too.
     let (last, worked) = watch::channel(false);
@@ -118,6 +134,19 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
 /// An entry of the daemon's own life.
 async fn told(app: &App, act: Act<'_>) -> Result<(), EngineError> {
     Ok(acts::record(&*app.engine.store, &app.engine.context, act).await?)
+}
+
+/// The client of the witnesses that the state names.
+fn witnessing(app: &App) -> Result<Option<Arc<Witnessing>>, ServeError> {
+    let Some(policy) = app.witnesses.clone() else { return Ok(None) };
+    let clock = Arc::clone(&app.engine.context.clock);
+    Ok(Some(Arc::new(Witnessing::new(Arc::clone(&app.engine.store), policy, clock)?)))
+}
+
+async fn see(witnessing: Option<Arc<Witnessing>>, stopping: Stopping) {
+    if let Some(witnessing) = witnessing {
+        witnessing.run(stopping.stopped()).await;
+    }
 }
 
 /// The word to stop, for everything that runs until then.

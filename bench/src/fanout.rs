@@ -14,6 +14,7 @@ mod counted;
 mod ideal;
 mod kept;
 mod rates;
+pub(crate) mod recorded;
 mod shape;
 mod town;
 

@@ -3,6 +3,8 @@
 
 mod baseline;
 #[cfg(feature = "engine")]
+mod evidence;
+#[cfg(feature = "engine")]
 mod fanout;
 mod graph;
 #[cfg(feature = "engine")]
@@ -38,6 +40,8 @@ fn run(arguments: &[String]) -> Outcome<()> {
     match arguments.split_first() {
         Some((name, rest)) if name == "graph" => graph::run(rest).map_err(|error| error.to_string().into()),
         #[cfg(feature = "engine")]
+        Some((name, rest)) if name == "evidence" => evidence::run(rest),
+        #[cfg(feature = "engine")]
         Some((name, rest)) if name == "fanout" => fanout::run(rest),
         #[cfg(feature = "engine")]
         Some((name, rest)) if name == "contain" => fanout::contain::run(rest),
@@ -48,8 +52,8 @@ fn run(arguments: &[String]) -> Outcome<()> {
         #[cfg(feature = "engine")]
         Some((name, rest)) if name == "postgres" => postgres::run(rest),
         Some((name, _)) => {
-            Err(format!("there is no benchmark `{name}`; there are: contain, fanout, graph, postgres").into())
+            Err(format!("there is no benchmark `{name}`; there are: contain, evidence, fanout, graph, postgres").into())
         }
-        None => Err("name a benchmark: contain, fanout, graph, postgres".into()),
+        None => Err("name a benchmark: contain, evidence, fanout, graph, postgres".into()),
     }
 }

@@ -6,11 +6,8 @@
 //! base64(root)
 //! ```
 //!
-//! as the text of a signed note whose key has the origin as its name. Extension lines are refused: nobody here can say
-//! what they mean.
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+//! as the text of a signed note whose key has the origin as its name. Extension lines are refused in a checkpoint of ours:
+//! nobody here can say what they mean. A witness, who says nothing of them, reads others' with [`Checkpoint::head`].
 
 use crate::FormatError;
 use crate::note::{self, Note, SigningKey, VerifierKey};
@@ -28,33 +25,47 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The text that is signed.
     pub fn body(&self) -> String {
-        format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root.0))
+        format!("{}\n{}\n{}\n", self.origin, self.size, self.root.to_base64())
+    }
+
+    /// The signed note, with a signature that was made elsewhere. The origin must be the key's name.
+    pub fn attach(&self, key: &VerifierKey, signature: &[u8]) -> Result<String, FormatError> {
+        if self.origin != key.name() {
+            return Err(FormatError::Key { why: "its name is not the origin of the checkpoint" });
+        }
+        note::attach(&self.body(), key, signature)
     }
 
     /// The signed note. The origin must be the key's name.
     pub fn sign(&self, key: &SigningKey) -> Result<String, FormatError> {
-        if self.origin != key.verifier().name() {
-            return Err(FormatError::Key { why: "its name is not the origin of the checkpoint" });
-        }
-        note::sign(&self.body(), key)
+        self.attach(key.verifier(), &key.sign(self.body().as_bytes()))
     }
 
     /// Reads the text of a checkpoint. It proves nothing by itself.
     pub fn parse(body: &str) -> Result<Self, FormatError> {
-        let mut lines = body.split('\n');
-        let (Some(origin), Some(size), Some(root), Some("")) = (lines.next(), lines.next(), lines.next(), lines.next())
+        let (checkpoint, extensions) = Self::head(body)?;
+        if !extensions.is_empty() {
+            return Err(FormatError::NotUnderstood { what: "an extension line of the checkpoint".to_owned() });
+        }
+        Ok(checkpoint)
+    }
+
+    /// Reads the three lines that every checkpoint has, and gives those that follow them.
+    pub fn head(body: &str) -> Result<(Self, &str), FormatError> {
+        let mut lines = body.splitn(4, '\n');
+        let (Some(origin), Some(size), Some(root), Some(extensions)) =
+            (lines.next(), lines.next(), lines.next(), lines.next())
         else {
             return Err(malformed("it must be the lines origin, size and root"));
         };
-        if lines.next().is_some() {
-            return Err(FormatError::NotUnderstood { what: "an extension line of the checkpoint".to_owned() });
+        if !extensions.is_empty() && (!extensions.ends_with('\n') || format!("\n{extensions}").contains("\n\n")) {
+            return Err(malformed("an extension line is empty or has no end"));
         }
         if origin.is_empty() {
             return Err(malformed("the origin is empty"));
         }
-        let decoded = STANDARD.decode(root).map_err(|_| malformed("the root is not base64"))?;
-        let root = decoded.try_into().map(Hash).map_err(|_| malformed("the root is not 32 bytes"))?;
-        Ok(Self { origin: origin.to_owned(), size: size_of(size)?, root })
+        let root = Hash::from_base64(root).ok_or(malformed("the root is not the base64 of 32 bytes"))?;
+        Ok((Self { origin: origin.to_owned(), size: number(size).ok_or(malformed(SIZE))?, root }, extensions))
     }
 
     /// Reads a signed checkpoint and checks that the key signed it, under its own name.
@@ -69,15 +80,17 @@ impl Checkpoint {
     }
 }
 
-/// Decimal without a sign or leading zeros.
-fn size_of(text: &str) -> Result<u64, FormatError> {
+/// Decimal without a sign or leading zeros, the one form of a number in these texts.
+pub(crate) fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !digits || (text.len() > 1 && text.starts_with('0')) {
-        return Err(malformed("the size is not a decimal number"));
+        return None;
     }
-    text.parse().map_err(|_| malformed("the size is too large"))
+    text.parse().ok()
 }
 
 fn malformed(why: &'static str) -> FormatError {
     FormatError::Malformed { what: "checkpoint", why }
 }
+
+const SIZE: &str = "the size is not a decimal number within 64 bits";

@@ -35,8 +35,8 @@ pub const DOMAIN: &str = "remint.dev/evidence/v1\n";
 /// `previous` of the first entry.
 pub const FIRST: Hash = Hash([0; 32]);
 
-/// The largest entry, in bytes.
-pub const MAX_SIZE: usize = 64 * 1024;
+/// The largest entry, in bytes: what the length before an entry of a tile can say (c2sp.org/tlog-tiles).
+pub const MAX_SIZE: usize = 0xffff;
 
 /// The only word of `governed` in this version.
 pub const UNGOVERNED: &str = "ungoverned";

@@ -8,6 +8,9 @@
 //! | a tree over all entries | [`tree`] | RFC 6962 section 2.1; proofs checked as in RFC 9162 section 2.1 |
 //! | a signature over a text | [`note`] | c2sp.org/signed-note, Ed25519 |
 //! | a signed tree | [`checkpoint`] | c2sp.org/tlog-checkpoint |
+//! | who else saw it | [`cosignature`], [`witness`] | c2sp.org/tlog-cosignature, c2sp.org/tlog-witness |
+//! | the log as files | [`tile`], [`shard`] | c2sp.org/tlog-tiles |
+//! | a proof that stands alone | [`proof`], [`succession`] | c2sp.org/tlog-proof |
 //! | the entries of one reset | [`ledger`], [`outcome`] | numbers, hash chain, closing entry, what became of each |
 //! | who somebody is | [`person`] | a salted commitment |
 //! | what a prober saw | [`observation`] | a signed note |
@@ -39,6 +42,7 @@ pub use self::error::FormatError;
 pub mod bundle;
 pub mod canonical;
 pub mod checkpoint;
+pub mod cosignature;
 mod draft;
 pub mod entry;
 mod error;
@@ -48,5 +52,10 @@ pub mod note;
 pub mod observation;
 pub mod outcome;
 pub mod person;
+pub mod proof;
 pub mod report;
+pub mod shard;
+pub mod succession;
+pub mod tile;
 pub mod tree;
+pub mod witness;

@@ -10,7 +10,7 @@
 //! `name+id+base64(0x01 ‖ public key)`, a signing key `PRIVATE+KEY+name+id+base64(0x01 ‖ seed)`.
 //!
 //! Guarantees: base64 has one form here (padded, no spare bits); a signature that claims a known key and does not fit is
-//! an error, not a signature to pass over; signatures of unknown keys are passed over, as witnesses will need.
+//! an error, not a signature to pass over; signatures of unknown keys are passed over: witnesses may sign beside.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,6 +19,7 @@ use crate::FormatError;
 
 pub use self::key::{SigningKey, VerifierKey};
 
+pub(crate) mod half;
 mod key;
 
 /// A note as read. Nothing is known of it before [`Note::verify`].
@@ -50,12 +51,7 @@ impl<'a> Note<'a> {
         // The last empty line divides; the text may have others.
         let Some(divide) = note.rfind("\n\n") else { return Err(malformed("no empty line before the signatures")) };
         let (text, lines) = (&note[..=divide], &note[divide + 2..]);
-        let Some(lines) = lines.strip_suffix('\n') else { return Err(malformed("the last line has no end")) };
-        let signatures = lines.split('\n').map(signature).collect::<Result<Vec<_>, _>>()?;
-        if signatures.len() > MAX_SIGNATURES {
-            return Err(malformed("it has more than 100 signatures"));
-        }
-        Ok(Self { text, signatures })
+        Ok(Self { text, signatures: signatures(lines)? })
     }
 
     /// Checks that the key signed the text.
@@ -80,22 +76,44 @@ impl<'a> Note<'a> {
 ///
 /// Errors: a text that is empty, does not end its last line or has a control character.
 pub fn sign(text: &str, key: &SigningKey) -> Result<String, FormatError> {
+    attach(text, key.verifier(), &key.sign(text.as_bytes()))
+}
+
+/// As [`sign`], with a signature that was made elsewhere.
+///
+/// Errors: also a signature that does not fit the text, so that nobody is handed a note that nobody can check.
+pub fn attach(text: &str, key: &VerifierKey, signature: &[u8]) -> Result<String, FormatError> {
     if !text.ends_with('\n') {
         return Err(malformed("the last line of the text has no end"));
     }
     if text.bytes().any(|byte| byte < 0x20 && byte != b'\n') {
         return Err(malformed("the text has a control character"));
     }
-    let verifier = key.verifier();
-    let mut signature = verifier.id().to_vec();
-    signature.extend_from_slice(&key.sign(text.as_bytes()));
-    Ok(format!("{text}\n\u{2014} {} {}\n", verifier.name(), STANDARD.encode(signature)))
+    if !key.fits(text.as_bytes(), signature) {
+        return Err(FormatError::BadSignature { name: key.name().to_owned() });
+    }
+    Ok(format!("{text}\n{}", line(key.name(), key.id(), signature)))
+}
+
+/// The line of a signature, ended: what may be appended to a note.
+pub(crate) fn line(name: &str, id: [u8; 4], signature: &[u8]) -> String {
+    format!("\u{2014} {name} {}\n", STANDARD.encode([&id, signature].concat()))
+}
+
+/// Reads signature lines alone, as a witness answers with.
+pub fn signatures(lines: &str) -> Result<Vec<Signature<'_>>, FormatError> {
+    let Some(lines) = lines.strip_suffix('\n') else { return Err(malformed("the last line has no end")) };
+    let signatures = lines.split('\n').map(signature).collect::<Result<Vec<_>, _>>()?;
+    if signatures.len() > MAX_SIGNATURES {
+        return Err(malformed("it has more than 100 signatures"));
+    }
+    Ok(signatures)
 }
 
 fn signature(line: &str) -> Result<Signature<'_>, FormatError> {
     let wrong = || malformed("a signature line must be `— name base64`");
     let (name, encoded) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or_else(wrong)?;
-    if !key::is_name(name) {
+    if !half::is_name(name) {
         return Err(wrong());
     }
     let decoded = STANDARD.decode(encoded).map_err(|_| wrong())?;

@@ -4,13 +4,17 @@
 //! is iterative: no input makes the stack grow.
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::hex;
 
+pub(crate) use self::build::range_root;
 pub use self::build::{Frontier, Tree, root};
 pub use self::verify::{verify_consistency, verify_inclusion};
 
 mod build;
+pub(crate) mod ranges;
 mod verify;
 
 /// A SHA-256 hash; its text is 64 lower-case hexadecimal digits.
@@ -21,6 +25,16 @@ impl Hash {
     /// The hash that a text of 64 lower-case hexadecimal digits stands for.
     pub fn from_hex(text: &str) -> Option<Self> {
         hex::decode(text).map(Self)
+    }
+
+    /// The hash that a text in padded base64 stands for, as checkpoints and proofs write it.
+    pub fn from_base64(text: &str) -> Option<Self> {
+        STANDARD.decode(text).ok()?.try_into().ok().map(Self)
+    }
+
+    /// The text in padded base64.
+    pub fn to_base64(self) -> String {
+        STANDARD.encode(self.0)
     }
 }
 

@@ -11,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::{Exit, Failure, Session};
+use crate::config::Configuration;
 use crate::engine::EngineSettings;
 use crate::serve::{Listen, ListenError, Options, ServeError, serve};
 
@@ -45,8 +46,9 @@ impl Serve {
             (_, Some(_), None) => return Err(Failure::usage("--listen needs --token-file")),
             (path, None, _) => path.map(Listen::Socket),
         };
-        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        let mut app = session.open(HostRules::default(), EngineSettings::default()).await?;
         app.writable()?;
+        app.witnesses = Configuration::read(&app.folder)?.witnesses(&app.folder)?;
         let options = Options {
             estate: self.estate,
             listen: listen.unwrap_or_else(|| Listen::Socket(app.folder.join("remint.sock"))),
@@ -100,6 +102,7 @@ impl From<ServeError> for Failure {
                 };
                 Self::new(exit, error)
             }
+            ServeError::Witnessing(error) => Self::new(Exit::Failed, error),
         }
     }
 }

@@ -22,6 +22,10 @@ use zeroize::Zeroizing;
 use crate::escrow::{Escrow, EscrowError, NoRandomness, Randomness};
 use crate::store::{Change, Sealed, Store, StoreError};
 
+pub use self::next::Shelf;
+
+mod next;
+
 /// Why there is no key to sign with.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {

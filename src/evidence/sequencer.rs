@@ -5,7 +5,8 @@
 //!
 //! Guarantees: an entry gets one place, in commit order, however many sequencers there are: the store takes a batch only
 //! from the lease's holder and only when it follows the entries that have their places. An entry waits at most
-//! [`MERGE_DELAY`] and the time of a batch. Nothing is signed on top of a tree that does not match its own checkpoint.
+//! [`MERGE_DELAY`] and the time of a batch. Nothing is signed on top of a tree that does not match its own checkpoint. A batch
+//! ends where a year is closed, so that there is a checkpoint of exactly that size.
 //!
 //! Errors: one is no reason to stop; the next flush starts from what the store holds.
 
@@ -16,13 +17,14 @@ use std::time::Duration;
 use remint_contract::Clock;
 use remint_evidence_format::checkpoint::Checkpoint;
 use remint_evidence_format::entry;
-use remint_evidence_format::note::SigningKey;
 use remint_evidence_format::tree::Frontier;
-use remint_evidence_format::{FormatError, Stored};
+use remint_evidence_format::{Draft, FormatError, Stored};
 use tokio::sync::Mutex;
 
 use crate::engine::record::put;
 use crate::evidence::anchor::{Anchor, AnchorError, Remembered};
+use crate::evidence::signer::{SignError, Signer};
+use crate::evidence::years::{self, Open, Year};
 use crate::store::{Change, Fence, Rule, Store, StoreError};
 
 /// How often a running sequencer looks: half of the second that an entry may wait, so that a batch has the other half.
@@ -37,6 +39,8 @@ pub enum SequencerError {
     Anchor(#[from] AnchorError),
     #[error("a checkpoint could not be signed")]
     Sign(#[source] FormatError),
+    #[error("a checkpoint was not signed")]
+    Signer(#[from] SignError),
     #[error(
         "the newest checkpoint was not signed by this key; start with the key file and evidence.key that belong to this state"
     )]
@@ -60,7 +64,9 @@ pub enum Flush {
 /// Gives entries their places.
 pub struct Sequencer {
     store: Arc<dyn Store>,
-    key: Arc<SigningKey>,
+    key: Arc<dyn Signer>,
+    /// The key that is just being followed by the other one: it signs too.
+    before: Option<Arc<dyn Signer>>,
     clock: Arc<dyn Clock>,
     holder: String,
     anchor: Option<Anchor>,
@@ -68,21 +74,37 @@ pub struct Sequencer {
     anchored: AtomicU64,
     /// The right edge of the tree as this sequencer left it; `None` when it has to be built from the store.
     frontier: Mutex<Option<Frontier>>,
+    /// The year that entries go into, once it is known.
+    year: Mutex<Option<Open>>,
 }
 
 impl Sequencer {
     /// A sequencer called `holder`. Replicas need different names; a state folder, which one process holds, needs one
     /// name for ever, so that nobody waits for the lease of a process that crashed.
-    pub fn new(store: Arc<dyn Store>, key: Arc<SigningKey>, clock: Arc<dyn Clock>, holder: impl Into<String>) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        key: Arc<impl Signer + 'static>,
+        clock: Arc<dyn Clock>,
+        holder: impl Into<String>,
+    ) -> Self {
         Self {
             store,
             key,
+            before: None,
             clock,
             holder: holder.into(),
             anchor: None,
             anchored: AtomicU64::new(0),
             frontier: Mutex::new(None),
+            year: Mutex::new(None),
         }
+    }
+
+    /// Has every checkpoint signed by the key before, too, and goes on from one that only that key signed.
+    #[must_use]
+    pub fn following(mut self, before: Arc<impl Signer + 'static>) -> Self {
+        self.before = Some(before);
+        self
     }
 
     /// Has every checkpoint written to a second place, too.
@@ -110,8 +132,10 @@ impl Sequencer {
             let Some(fence) = self.hold().await? else { return Ok(Flush::Elsewhere) };
             // Taken out: after an error it is built anew.
             let frontier = self.catch_up(kept.take()).await?;
+            self.turn(&fence).await?;
             // Asked again under the lease: another sequencer may just have placed them.
-            let entries = self.store.unsequenced(BATCH).await?;
+            let mut entries = self.store.unsequenced(BATCH).await?;
+            entries.truncate(years::until_close(&entries));
             placed += entries.len() as u64;
             *kept = Some(if entries.is_empty() { frontier } else { self.place(&fence, frontier, &entries).await? });
         }
@@ -145,7 +169,7 @@ impl Sequencer {
                 () = &mut stop => true,
                 () = self.clock.sleep(MERGE_DELAY) => false,
             };
-            if let Err(error) = self.flush().await {
+            if let Err(error) = self.work().await {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "entries are committed but have no place yet"
@@ -161,6 +185,42 @@ impl Sequencer {
         }
     }
 
+    /// A flush, which an idle log whose year is over has reason for, too.
+    async fn work(&self) -> Result<Flush, SequencerError> {
+        if self.over().await?.is_some()
+            && let Some(fence) = self.hold().await?
+        {
+            self.turn(&fence).await?;
+        }
+        self.flush().await
+    }
+
+    /// The entry that closes the year, when it is over.
+    async fn over(&self) -> Result<Option<Draft>, StoreError> {
+        let mut year = self.year.lock().await;
+        if year.is_none() {
+            *year = Open::of(&*self.store).await?;
+        }
+        Ok(year.as_ref().and_then(|year| year.over(self.clock.now())))
+    }
+
+    /// Closes the year, once, when it is over.
+    async fn turn(&self, fence: &Fence) -> Result<(), SequencerError> {
+        let Some(closing) = self.over().await? else { return Ok(()) };
+        let once = put("year-closing", closing.body["from"].to_string(), "", &closing.body, Rule::Insert)?;
+        let change =
+            Change { fence: Some(fence.clone()), puts: vec![once], entries: vec![closing], ..Change::default() };
+        match self.store.commit(change).await {
+            Ok(_) => Ok(()),
+            // Committed before, by another one or by one that did not come to place it: what is open now, the store says.
+            Err(StoreError::Exists { .. }) => {
+                *self.year.lock().await = None;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn hold(&self) -> Result<Option<Fence>, StoreError> {
         let now = self.clock.now();
         self.store.lease(LEASE, &self.holder, now, now + HELD).await
@@ -172,7 +232,7 @@ impl Sequencer {
         if let Some(frontier) = kept.filter(|frontier| frontier.size() == size) {
             return Ok(frontier);
         }
-        let signed = Checkpoint::open(note.as_bytes(), self.key.verifier()).map_err(SequencerError::Foreign)?;
+        let signed = self.opened(&note).map_err(SequencerError::Foreign)?;
         let mut frontier = Frontier::default();
         while frontier.size() < size {
             let entries = self.store.sequenced(frontier.size(), BATCH).await?;
@@ -200,12 +260,43 @@ impl Sequencer {
         for entry in entries {
             frontier.append(entry::hash(&entry.bytes));
         }
-        let origin = self.key.verifier().name().to_owned();
-        let checkpoint = Checkpoint { origin, size: frontier.size(), root: frontier.root() };
-        let note = checkpoint.sign(&self.key).map_err(SequencerError::Sign)?;
+        let note = self.sign(&frontier).await?;
+        if let Some(closed) = entries.last()
+            && let Some(record) = Year::put(closed, &frontier, &note)?
+        {
+            // Before the place is given: nobody could sign exactly this tree again later.
+            let change = Change { fence: Some(fence.clone()), puts: vec![record], ..Change::default() };
+            self.store.commit(change).await?;
+            *self.year.lock().await = None;
+        }
         let ids: Vec<u64> = entries.iter().map(|entry| entry.id).collect();
         self.store.sequence(fence, &ids, frontier.size(), &note).await?;
         Ok(frontier)
+    }
+
+    /// The signed checkpoint of a tree.
+    async fn sign(&self, frontier: &Frontier) -> Result<String, SequencerError> {
+        let origin = self.key.verifier().name().to_owned();
+        let checkpoint = Checkpoint { origin, size: frontier.size(), root: frontier.root() };
+        let text = checkpoint.body();
+        let attach = |signer: &Arc<dyn Signer>, signature: Vec<u8>| {
+            checkpoint.attach(signer.verifier(), &signature).map_err(SequencerError::Sign)
+        };
+        let mut note = attach(&self.key, self.key.sign(text.as_bytes()).await?)?;
+        if let Some(before) = &self.before {
+            let signed = attach(before, before.sign(text.as_bytes()).await?)?;
+            note.push_str(&signed[text.len() + 1..]);
+        }
+        Ok(note)
+    }
+
+    /// A checkpoint that this key signed, or the one before.
+    fn opened(&self, note: &str) -> Result<Checkpoint, FormatError> {
+        let opened = Checkpoint::open(note.as_bytes(), self.key.verifier());
+        match (&self.before, opened) {
+            (Some(before), Err(_)) => Checkpoint::open(note.as_bytes(), before.verifier()),
+            (_, opened) => opened,
+        }
     }
 }
 

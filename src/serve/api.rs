@@ -12,6 +12,8 @@
 //! GET  /v1/findings                    POST /v1/findings/{id}/decide
 //! GET  /v1/tasks                       POST /v1/tasks/{id}/attest
 //! GET  /v1/estate                      POST /v1/estate/activate
+//! GET  /v1/log/checkpoint, /v1/log/tile/… the log as tiles
+//! GET  /metrics                        numbers, as Prometheus reads them
 //! GET  /livez, /readyz                 open to every local process; they say nothing else
 //! ```
 //!
@@ -26,6 +28,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::app::App;
+use crate::evidence::Tiles;
+use crate::evidence::witnessing::Witnessing;
 use crate::serve::folder::Folder;
 use crate::serve::supervisor::Desk;
 
@@ -34,6 +38,7 @@ mod estate;
 mod findings;
 mod gate;
 mod health;
+mod log;
 mod problem;
 mod resets;
 mod rotations;
@@ -52,6 +57,9 @@ pub(super) struct Api {
     /// On whose word everything is done.
     pub(super) by: String,
     pub(super) guard: Guard,
+    pub(super) tiles: Tiles,
+    /// The client of the witnesses, where there are any.
+    pub(super) witnessing: Option<Arc<Witnessing>>,
 }
 
 pub(super) fn router(api: Arc<Api>) -> Router {
@@ -75,6 +83,9 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/tasks/{id}/attest", post(tasks::attest))
         .route("/v1/estate", get(estate::show))
         .route("/v1/estate/activate", post(estate::activate))
+        .route("/v1/log/checkpoint", get(log::checkpoint))
+        .route("/v1/log/tile/{*path}", get(log::tile))
+        .route("/metrics", get(log::metrics))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .layer(DefaultBodyLimit::max(BODY))

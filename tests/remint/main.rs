@@ -18,6 +18,7 @@ mod harden;
 mod keys;
 mod leak;
 mod lies;
+mod log;
 mod owner;
 mod postgres;
 mod privacy;

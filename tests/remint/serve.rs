@@ -1,6 +1,7 @@
 //! The daemon through its door, over fake services.
 
 mod client;
+mod log;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;

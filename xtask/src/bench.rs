@@ -8,8 +8,9 @@ use crate::child::Signals;
 use crate::postgres::{self, Durability};
 
 /// Benchmarks, and the feature of `remint-bench` that each needs: what only one of them wants is not built for the others.
-const KNOWN: [(&str, Option<&str>); 5] = [
+const KNOWN: [(&str, Option<&str>); 6] = [
     ("contain", Some("engine")),
+    ("evidence", Some("engine")),
     ("fanout", Some("engine")),
     ("graph", None),
     ("idle", Some("engine")),

@@ -1,10 +1,11 @@
 //! What developers and CI run: `cargo xtask test`, `cargo xtask lint`, `cargo xtask servers up|down|list`, `cargo xtask bench NAME`,
-//! `cargo xtask chaos`.
+//! `cargo xtask chaos`, `cargo xtask fuzz`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person at a terminal")]
 
 mod bench;
 mod chaos;
 mod child;
+mod fuzz;
 mod lint;
 mod postgres;
 mod servers;
@@ -46,6 +47,11 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Feed the readers of the evidence hostile input: `[TARGET…] [--minutes N] [--seed N]`.
+    Fuzz {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run one benchmark.
     Bench {
         name: String,
@@ -60,6 +66,7 @@ fn main() -> ExitCode {
         Task::Lint => lint::run(),
         Task::Servers { action } => servers::run(&action).map(|()| ExitCode::SUCCESS),
         Task::Chaos { arguments } => chaos::run(&arguments),
+        Task::Fuzz { arguments } => fuzz::run(&arguments),
         Task::Bench { name, arguments } => bench::run(&name, &arguments),
     };
     outcome.unwrap_or_else(|sentence| {

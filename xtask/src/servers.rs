@@ -10,6 +10,7 @@ mod openbao;
 mod postgresql;
 mod python;
 mod state;
+mod tlog;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -61,7 +62,12 @@ pub(crate) trait Running {
 
 /// Every server.
 pub(crate) fn all() -> Vec<Box<dyn Server>> {
-    vec![Box::new(postgresql::PostgreSql), Box::new(openbao::OpenBao), Box::new(jupyterhub::JupyterHub)]
+    vec![
+        Box::new(postgresql::PostgreSql),
+        Box::new(openbao::OpenBao),
+        Box::new(jupyterhub::JupyterHub),
+        Box::new(tlog::Tlog),
+    ]
 }
 
 /// Obtains and starts one, and says how long either took.

@@ -1,6 +1,8 @@
 //! Roots and proofs from leaves.
 
-use super::{Hash, node_hash, sha256};
+use std::ops::Range;
+
+use super::{Hash, node_hash, ranges, sha256};
 
 /// The root over some leaf hashes.
 pub fn root(leaves: impl IntoIterator<Item = Hash>) -> Hash {
@@ -39,9 +41,17 @@ impl Frontier {
 
     /// The root over everything appended so far.
     pub fn root(&self) -> Hash {
-        let mut peaks = self.peaks.iter().rev();
-        let Some(last) = peaks.next() else { return sha256(b"") };
-        peaks.fold(*last, |right, left| node_hash(left, &right))
+        fold(&self.peaks)
+    }
+
+    /// The roots of the perfect subtrees, the largest first.
+    pub fn peaks(&self) -> &[Hash] {
+        &self.peaks
+    }
+
+    /// The right edge that these peaks are of; `None` when a tree of that size has more or fewer.
+    pub fn from_peaks(size: u64, peaks: Vec<Hash>) -> Option<Self> {
+        (peaks.len() == size.count_ones() as usize).then_some(Self { size, peaks })
     }
 }
 
@@ -68,75 +78,40 @@ impl Tree {
 
     /// The root over the first `size` leaves; `None` when there are fewer.
     pub fn root(&self, size: usize) -> Option<Hash> {
-        (size <= self.size()).then(|| self.range(0, size))
+        (size <= self.size()).then(|| self.range(0..size as u64)).flatten()
+    }
+
+    /// The root over leaves `place << height .. (place + 1) << height`.
+    pub(crate) fn node(&self, height: u32, place: u64) -> Option<Hash> {
+        self.levels.get(height as usize)?.get(usize::try_from(place).ok()?).copied()
     }
 
     /// The proof that leaf `index` is in the tree of the first `size` leaves: siblings from the leaf up.
     pub fn inclusion(&self, index: usize, size: usize) -> Option<Vec<Hash>> {
-        if index >= size || size > self.size() {
-            return None;
-        }
-        let mut proof = Vec::new();
-        let (mut low, mut high) = (0, size);
-        while high - low > 1 {
-            let middle = low + split(high - low);
-            if index < middle {
-                proof.push(self.range(middle, high));
-                high = middle;
-            } else {
-                proof.push(self.range(low, middle));
-                low = middle;
-            }
-        }
-        proof.reverse();
-        Some(proof)
+        let ranges = ranges::inclusion(index as u64, size as u64).filter(|_| size <= self.size())?;
+        ranges.into_iter().map(|range| self.range(range)).collect()
     }
 
     /// The proof that the tree of the first `old` leaves is the beginning of that of the first `new`. Empty when `old` is
     /// nothing or everything.
     pub fn consistency(&self, old: usize, new: usize) -> Option<Vec<Hash>> {
-        if old > new || new > self.size() {
-            return None;
-        }
-        if old == 0 || old == new {
-            return Some(Vec::new());
-        }
-        let mut proof = Vec::new();
-        let (mut low, mut high) = (0, new);
-        while high != old {
-            let middle = low + split(high - low);
-            if old <= middle {
-                proof.push(self.range(middle, high));
-                high = middle;
-            } else {
-                proof.push(self.range(low, middle));
-                low = middle;
-            }
-        }
-        // The old tree's own root is known to the verifier and left out.
-        if low > 0 {
-            proof.push(self.range(low, high));
-        }
-        proof.reverse();
-        Some(proof)
+        let ranges = ranges::consistency(old as u64, new as u64).filter(|_| new <= self.size())?;
+        ranges.into_iter().map(|range| self.range(range)).collect()
     }
 
-    /// The root over leaves `low..high`, where `low` is a multiple of a power of two that is not below `high - low`.
-    fn range(&self, low: usize, high: usize) -> Hash {
-        let mut peaks = Vec::new();
-        let mut at = low;
-        while at < high {
-            let height = (high - at).ilog2() as usize;
-            peaks.push(self.levels[height][at >> height]);
-            at += 1 << height;
-        }
-        let mut peaks = peaks.into_iter().rev();
-        let Some(last) = peaks.next() else { return sha256(b"") };
-        peaks.fold(last, |right, left| node_hash(&left, &right))
+    fn range(&self, range: Range<u64>) -> Option<Hash> {
+        range_root(range, |height, place| self.node(height, place))
     }
 }
 
-/// The largest power of two below `size`, for a `size` above 1.
-fn split(size: usize) -> usize {
-    1 << (size - 1).ilog2()
+/// The root over a range, from the roots of its perfect subtrees; `None` when one of them is not at hand.
+pub(crate) fn range_root(range: Range<u64>, node: impl Fn(u32, u64) -> Option<Hash>) -> Option<Hash> {
+    let peaks = ranges::perfect(range).map(|(height, place)| node(height, place)).collect::<Option<Vec<_>>>()?;
+    Some(fold(&peaks))
+}
+
+/// The root over perfect subtrees, the largest first.
+fn fold(peaks: &[Hash]) -> Hash {
+    let Some((last, rest)) = peaks.split_last() else { return sha256(b"") };
+    rest.iter().rfold(*last, |right, left| node_hash(left, &right))
 }

@@ -5,11 +5,16 @@
 mod attack;
 mod bundle;
 mod canonical;
+mod cosignature;
+mod log;
 mod note;
 mod observed;
 mod oracle;
 mod person;
 mod report;
 mod sample;
+mod succession;
+mod tile;
 mod tree;
 mod vectors;
+mod witness;

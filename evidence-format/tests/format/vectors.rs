@@ -91,14 +91,14 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn an_entry_is_at_most_64_kib() {
+fn an_entry_is_at_most_what_two_bytes_can_say() {
     let mut draft = vectors().accepted.remove(0).draft;
     let around = entry::seal(&draft, 1, entry::FIRST).unwrap().len() + r#""a":"""#.len();
     draft.body.insert("a".to_owned(), "x".repeat(entry::MAX_SIZE - around).into());
     assert_eq!(entry::seal(&draft, 1, entry::FIRST).unwrap().len(), entry::MAX_SIZE);
     draft.body.insert("a".to_owned(), "x".repeat(entry::MAX_SIZE - around + 1).into());
     let error = entry::seal(&draft, 1, entry::FIRST).unwrap_err();
-    assert_eq!(error.to_string(), "the entry is larger than 65536 bytes");
+    assert_eq!(error.to_string(), "the entry is larger than 65535 bytes");
 }
 
 #[test]

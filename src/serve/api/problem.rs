@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::app::AppError;
 use crate::engine::EngineError;
+use crate::evidence::tiles::TileError;
 use crate::serve::causes;
 use crate::serve::folder::NotActivated;
 use crate::serve::plan::NoPlan;
@@ -63,6 +64,12 @@ impl IntoResponse for Problem {
         // Only strings and a number: this cannot fail, and an empty body would still have its status.
         let body = serde_json::to_vec(&self).unwrap_or_default();
         (status, [(header::CONTENT_TYPE, PROBLEM)], body).into_response()
+    }
+}
+
+impl From<TileError> for Problem {
+    fn from(error: TileError) -> Self {
+        Self::ours(&error)
     }
 }
 

@@ -56,6 +56,8 @@ CREATE TRIGGER entry_remains BEFORE DELETE OR TRUNCATE ON remint.entry
     FOR EACH STATEMENT EXECUTE FUNCTION remint.refuse('an entry is never deleted');
 CREATE TRIGGER checkpoint_stays BEFORE UPDATE ON remint.checkpoint
     FOR EACH STATEMENT EXECUTE FUNCTION remint.refuse('a checkpoint never changes');
+CREATE TRIGGER checkpoint_remains BEFORE DELETE OR TRUNCATE ON remint.checkpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION remint.refuse('a checkpoint is never deleted');
 
 -- Applies a group of changes, or nothing when one of them cannot stand: then each reason is a row. The keys of different
 -- changes differ. One call is one round trip; its commit is the caller's.

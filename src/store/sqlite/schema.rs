@@ -80,6 +80,7 @@ PRAGMA trusted_schema = OFF;
 
 /// Ids of entries are given by the writer without a gap and entries are never deleted, so the place of an entry in the
 /// tree is its id less one, as soon as a checkpoint covers it: nothing of an entry ever changes.
+/// `INSERT OR REPLACE` fires no trigger of a delete, so a third one refuses what is there already.
 /// `reset` is empty for an entry of no reset, so that one index holds numbers unique in every chain.
 const TABLES: &str = "
 BEGIN IMMEDIATE;
@@ -119,7 +120,16 @@ CREATE TRIGGER IF NOT EXISTS entry_stays BEFORE UPDATE ON entry
     BEGIN SELECT RAISE(ABORT, 'an entry never changes'); END;
 CREATE TRIGGER IF NOT EXISTS entry_remains BEFORE DELETE ON entry
     BEGIN SELECT RAISE(ABORT, 'an entry is never deleted'); END;
+CREATE TRIGGER IF NOT EXISTS entry_is_new BEFORE INSERT ON entry
+    WHEN EXISTS (SELECT 1 FROM entry WHERE id = NEW.id)
+        OR EXISTS (SELECT 1 FROM entry WHERE reset = NEW.reset AND number = NEW.number)
+    BEGIN SELECT RAISE(ABORT, 'an entry is never replaced'); END;
 CREATE TRIGGER IF NOT EXISTS checkpoint_stays BEFORE UPDATE ON checkpoint
     BEGIN SELECT RAISE(ABORT, 'a checkpoint never changes'); END;
+CREATE TRIGGER IF NOT EXISTS checkpoint_remains BEFORE DELETE ON checkpoint
+    BEGIN SELECT RAISE(ABORT, 'a checkpoint is never deleted'); END;
+CREATE TRIGGER IF NOT EXISTS checkpoint_is_new BEFORE INSERT ON checkpoint
+    WHEN EXISTS (SELECT 1 FROM checkpoint WHERE size = NEW.size)
+    BEGIN SELECT RAISE(ABORT, 'a checkpoint is never replaced'); END;
 COMMIT;
 ";

@@ -107,6 +107,7 @@ async fn plant(text: &str) -> Seen {
         folder: rig.folder.path().to_owned(),
         standing: remint::evidence::anchor::Standing::Sound,
         anchor: None,
+        witnesses: None,
     };
     seen.add("documents", text.as_bytes());
     seen.plan(&reset);

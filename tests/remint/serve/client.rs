@@ -28,6 +28,7 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) kind: String,
     pub(super) text: String,
+    pub(super) bytes: Bytes,
     pub(super) body: Value,
 }
 
@@ -107,8 +108,8 @@ impl Client {
         let kind = answer.headers().get("content-type").map_or("", |kind| kind.to_str().unwrap()).to_owned();
         let bytes = answer.into_body().collect().await?.to_bytes();
         driving.abort();
-        let text = String::from_utf8(bytes.to_vec())?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         let body = serde_json::from_str(&text).unwrap_or_default();
-        Ok(Answer { status, kind, text, body })
+        Ok(Answer { status, kind, text, bytes, body })
     }
 }

@@ -70,6 +70,8 @@ async fn an_entry_is_neither_changed_nor_deleted_by_any_statement() {
         ("UPDATE entry SET bytes = x'00'", "an entry never changes"),
         ("UPDATE entry SET number = 2", "an entry never changes"),
         ("DELETE FROM entry", "an entry is never deleted"),
+        ("INSERT OR REPLACE INTO entry SELECT id, reset, number, x'00' FROM entry", "an entry is never replaced"),
+        ("INSERT OR REPLACE INTO entry SELECT id + 9, reset, number, x'00' FROM entry", "an entry is never replaced"),
     ] {
         assert_eq!(raw.execute(sql, []).unwrap_err().to_string(), why);
     }

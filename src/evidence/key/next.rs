@@ -1,0 +1,81 @@
+//! The signing key that is to come after the one that is there: made, named in the log, and only then put in its place.
+
+use std::io;
+use std::path::Path;
+
+use remint_evidence_format::note::SigningKey;
+
+use super::{FILE, ID, KeyError, SCOPE, make, open, text, write};
+use crate::escrow::{Escrow, Randomness};
+use crate::store::{Change, Store, StoreError};
+
+/// Where the signing key lies.
+#[derive(Clone, Copy)]
+pub enum Shelf<'a> {
+    /// In the state folder, which the caller holds.
+    Folder(&'a Path),
+    /// Sealed in the store, where replicas share it.
+    Store(&'a dyn Store),
+}
+
+impl Shelf<'_> {
+    /// The next key: the one that a rotation left here which did not come to its end, else a new one called `name`.
+    ///
+    /// # Errors
+    /// It cannot be kept, or read again.
+    pub async fn next(self, name: &str, escrow: &Escrow, randomness: &dyn Randomness) -> Result<SigningKey, KeyError> {
+        match self {
+            Self::Folder(folder) => {
+                let path = folder.join(NEXT_FILE);
+                match std::fs::read_to_string(&path) {
+                    Ok(text) => open(&path, &text, escrow),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        let (key, sealed) = make(name, escrow, randomness)?;
+                        let kept = write(folder, &path, &text(&sealed));
+                        kept.map_err(|source| KeyError::Io { verb: "write", path, source })?;
+                        Ok(key)
+                    }
+                    Err(source) => Err(KeyError::Io { verb: "read", path, source }),
+                }
+            }
+            Self::Store(store) => {
+                if store.sealed(NEXT_ID).await?.is_none() {
+                    let (key, _) = make(name, escrow, randomness)?;
+                    let secret = key.to_text().as_str().into();
+                    let sealed = escrow.seal(NEXT_ID, SCOPE, &secret, None).map_err(KeyError::Seal)?;
+                    match store.commit(Change { seals: vec![sealed], ..Change::default() }).await {
+                        Ok(_) | Err(StoreError::Exists { .. }) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                let sealed = store.sealed(NEXT_ID).await?.ok_or(KeyError::Garbled)?;
+                let opened = escrow.open(&sealed).map_err(KeyError::Stored)?;
+                opened.expose_str().and_then(|text| SigningKey::parse(text).ok()).ok_or(KeyError::Garbled)
+            }
+        }
+    }
+
+    /// Puts the next key in the place of the one that is there, which is gone then: nobody needs to sign with it again.
+    ///
+    /// # Errors
+    /// It cannot be written; the one that is there stays.
+    pub async fn install(self, next: &SigningKey, escrow: &Escrow) -> Result<(), KeyError> {
+        match self {
+            Self::Folder(folder) => {
+                let (from, path) = (folder.join(NEXT_FILE), folder.join(FILE));
+                let moved = std::fs::rename(from, &path).and_then(|()| std::fs::File::open(folder)?.sync_all());
+                moved.map_err(|source| KeyError::Io { verb: "replace", path, source })
+            }
+            Self::Store(store) => {
+                let secret = next.to_text().as_str().into();
+                let sealed = escrow.seal(ID, SCOPE, &secret, None).map_err(KeyError::Seal)?;
+                let unseals = vec![ID.to_owned(), NEXT_ID.to_owned()];
+                store.commit(Change { unseals, seals: vec![sealed], ..Change::default() }).await?;
+                Ok(())
+            }
+        }
+    }
+}
+
+const NEXT_FILE: &str = "evidence.key.next";
+const NEXT_ID: &str = "evidence-key.next";
