@@ -45,6 +45,8 @@ pub enum FindingKind {
     Broken,
     /// Who wrote it is not known.
     Origin,
+    /// Too few witnesses saw the log.
+    Unwitnessed,
     /// The bundle is sound and says that something is not done.
     Incomplete,
 }
@@ -56,6 +58,10 @@ impl Finding {
 
     pub(crate) fn origin(place: &str, what: impl Into<String>) -> Self {
         Self { kind: FindingKind::Origin, place: place.to_owned(), what: what.into() }
+    }
+
+    pub(crate) fn unwitnessed(what: impl Into<String>) -> Self {
+        Self { kind: FindingKind::Unwitnessed, place: "the witnesses".to_owned(), what: what.into() }
     }
 
     pub(crate) fn incomplete(place: &str, what: impl Into<String>) -> Self {
@@ -224,6 +230,7 @@ impl Report {
             (true, ..) => "verified",
             (false, false, _) => "NOT verified; do not rely on it",
             (false, true, false) => "NOT complete",
+            (false, true, true) if self.origin => "whole, but too few witnesses saw it",
             (false, true, true) => "whole, but its origin is NOT checked",
         };
         let mut text = format!("Evidence of {reset}: {verdict}.\n");
@@ -304,7 +311,4 @@ fn confirm_in_words(confirm: Confirm) -> &'static str {
 /// A terminal's worth; a broken bundle of a million entries must not bury its first finding.
 const MOST_LINES: usize = 50;
 
-const LIMITS: [&str; 2] = [
-    "Ungoverned: no approval of a second person stands behind this reset.",
-    "No witness signed the checkpoint: whoever holds the key could show another log to somebody else.",
-];
+const LIMITS: [&str; 1] = ["Ungoverned: no approval of a second person stands behind this reset."];

@@ -10,6 +10,7 @@ use remint_evidence_format::{FormatError, Stored, entry};
 
 use crate::engine::record::{kind, read};
 use crate::engine::reset::plan_bytes;
+use crate::evidence::witnessing::checkpoint_over;
 use crate::privacy::persons::disclosed;
 use crate::store::{Key, Store, StoreError};
 
@@ -79,7 +80,17 @@ pub async fn export_seen(
         return Err(ExportError::Unknown(reset.clone()));
     }
     let count = entries.iter().filter(|entry| entry.index.is_none()).count();
-    let Some((size, checkpoint)) = store.checkpoint().await?.filter(|_| count == 0) else {
+    let last = entries.iter().filter_map(|entry| entry.index).map(|index| index + 1).max();
+    let needed = seen.iter().copied().chain(last).max().unwrap_or_default();
+    let newest = match store.checkpoint().await?.filter(|_| count == 0) {
+        Some((newest, _)) => newest,
+        None => return Err(ExportError::Unplaced { reset: reset.clone(), count }),
+    };
+    if let Some(seen) = seen.iter().find(|seen| **seen > newest) {
+        return Err(ExportError::Ahead { size: newest, seen: *seen });
+    }
+    // One that witnesses saw, where it covers what is needed.
+    let Some((size, checkpoint)) = checkpoint_over(store, needed).await? else {
         return Err(ExportError::Unplaced { reset: reset.clone(), count });
     };
     let plans = plans(store, reset, &entries, plan).await?;

@@ -101,7 +101,12 @@ async fn a_prober_sees_the_old_value_alive_then_refused_and_refused_again_and_an
         assert_eq!(saw, expected.collect::<Vec<_>>());
     }
     let bundle = bundle(&rig, &engine, &reset.id, &key).await;
-    let trust = Trust { key: Some(key.verifier().clone()), seen: None, probers: vec![far.public.verifier.clone()] };
+    let trust = Trust {
+        key: Some(key.verifier().clone()),
+        seen: None,
+        probers: vec![far.public.verifier.clone()],
+        ..Trust::default()
+    };
     let report = bundle.verify_with(&trust);
     assert!(report.ok, "{}", report.render());
     let said = "2 old values were seen refused by a prober that you trust; 2 of them the same prober had seen accepted before.";

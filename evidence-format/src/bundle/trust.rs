@@ -1,6 +1,7 @@
 //! What the person who verifies brings along: keys, and a checkpoint seen before.
 
 use crate::checkpoint::Checkpoint;
+use crate::cosignature::Quorum;
 use crate::note::VerifierKey;
 
 /// What is believed already. With nothing in it only integrity can be known.
@@ -12,6 +13,8 @@ pub struct Trust {
     pub seen: Option<Checkpoint>,
     /// Keys of probers. When there is one, every old value that was tried must have been tried by one of them, too.
     pub probers: Vec<VerifierKey>,
+    /// Who else must have seen the log, and how many of them.
+    pub witnesses: Option<Quorum>,
 }
 
 impl Trust {

@@ -8,6 +8,7 @@ use super::{
     consistency, manifest, observed, plans, proof,
 };
 use crate::checkpoint::Checkpoint;
+use crate::cosignature::Quorum;
 use crate::entry::{self, DOMAIN, MAX_SIZE};
 use crate::ledger::Ledger;
 use crate::note::{Note, VerifierKey};
@@ -28,6 +29,7 @@ pub(super) fn verify(files: &Files, trust: &Trust) -> Report {
     report.reset = Some(reset.clone());
     check_slots(files, &mut report);
     let checkpoint = check_checkpoint(files, key, &mut report);
+    check_witnesses(files, trust.witnesses.as_ref(), &mut report);
     let (ledger, leaves) = check_entries(files, &reset, &mut report);
     if let Some(checkpoint) = checkpoint {
         check_places(files, &leaves, &checkpoint, &mut report);
@@ -117,6 +119,28 @@ fn check_checkpoint(files: &Files, key: Option<&VerifierKey>, report: &mut Repor
             Some(checkpoint)
         }
         Err(error) => report.broken(CHECKPOINT, &error),
+    }
+}
+
+/// Whoever gave no quorum is told that there is something to ask for, or that nobody else saw this log.
+fn check_witnesses(files: &Files, quorum: Option<&Quorum>, report: &mut Report) {
+    // A checkpoint that is no note was found out before.
+    let Ok(note) = Note::parse(bytes(files, CHECKPOINT)) else { return };
+    let Some(quorum) = quorum else {
+        return report.limit(match note.signatures.len() {
+            0 | 1 => {
+                "No witness signed the checkpoint: whoever holds the key could show another log to somebody else.".to_owned()
+            }
+            more => format!(
+                "{} more signatures stand under the checkpoint; nobody asked whether they are those of witnesses: pass --witness.",
+                more - 1
+            ),
+        });
+    };
+    match quorum.check(&note) {
+        Err(error) => report.find(Finding::broken(CHECKPOINT, error)),
+        Ok(seen) if seen.holds() => report.hold(seen.sentence()),
+        Ok(seen) => report.find(Finding::unwitnessed(seen.sentence())),
     }
 }
 

@@ -17,7 +17,12 @@ fn checkpoint(tree: &Tree, size: u64) -> Checkpoint {
 }
 
 fn after(seen: &Checkpoint, bundle: &Bundle) -> Report {
-    bundle.verify_with(&Trust { key: Some(verifier()), seen: Some(seen.clone()), probers: Vec::new() })
+    bundle.verify_with(&Trust {
+        key: Some(verifier()),
+        seen: Some(seen.clone()),
+        probers: Vec::new(),
+        ..Trust::default()
+    })
 }
 
 /// A bundle that proves the tree of 7 entries to be its beginning.

@@ -18,3 +18,4 @@ mod tile;
 mod tree;
 mod vectors;
 mod witness;
+mod witnessed;

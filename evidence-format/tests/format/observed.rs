@@ -42,7 +42,7 @@ fn told(observations: &[(Observation, SigningKey)]) -> Bundle {
 
 fn trusting(bundle: &Bundle) -> Report {
     let probers = vec![prober().verifier().clone()];
-    bundle.verify_with(&Trust { key: Some(verifier()), seen: None, probers })
+    bundle.verify_with(&Trust { key: Some(verifier()), seen: None, probers, ..Trust::default() })
 }
 
 #[test]

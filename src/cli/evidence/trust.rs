@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use remint_evidence_format::bundle::{Bundle, Trust};
 use remint_evidence_format::checkpoint::Checkpoint;
+use remint_evidence_format::cosignature::{Quorum, WitnessKey};
 use remint_evidence_format::note::{Note, VerifierKey};
 use remint_evidence_format::report::Report;
 
@@ -22,6 +23,12 @@ pub(super) struct Trusted {
     /// The public key of a prober that you trust: then it must have seen every old value refused. Repeat it for more
     #[arg(long, value_name = "VKEY")]
     prober: Vec<String>,
+    /// The public key of a witness that you trust: it must have seen the log. Repeat it for more
+    #[arg(long, value_name = "VKEY")]
+    witness: Vec<String>,
+    /// How many of the witnesses must have seen it; all of them when nothing is said
+    #[arg(long, value_name = "N", requires = "witness")]
+    quorum: Option<usize>,
 }
 
 impl Trusted {
@@ -31,7 +38,15 @@ impl Trusted {
         let key = self.key.as_deref().map(|text| parse("--key", text)).transpose()?;
         let seen = self.seen.as_deref().map(|path| checkpoint(path, key.as_ref())).transpose()?;
         let probers = self.prober.iter().map(|text| parse("--prober", text)).collect::<Result<_, _>>()?;
-        Ok(Trust { key, seen, probers })
+        let witnesses = self.witness.iter().map(|text| {
+            WitnessKey::parse(text).map_err(|error| {
+                Failure::usage(format!("--witness is not a public key as `remint witness` prints it: {error}"))
+            })
+        });
+        let witnesses = witnesses.collect::<Result<Vec<_>, _>>()?;
+        let quorum = (!witnesses.is_empty()).then(|| Quorum::new(self.quorum.unwrap_or(witnesses.len()), witnesses));
+        let witnesses = quorum.transpose().map_err(|error| Failure::usage(format!("--quorum: {error}")))?;
+        Ok(Trust { key, seen, probers, witnesses })
     }
 }
 
