@@ -10,3 +10,4 @@ pub mod candidates;
 pub mod fingerprint;
 pub mod matching;
 pub mod persons;
+pub mod reads;

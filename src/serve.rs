@@ -26,6 +26,7 @@ use crate::engine::EngineError;
 use crate::evidence::Tiles;
 use crate::evidence::acts::{self, Act};
 use crate::evidence::witnessing::{Witnessing, WitnessingError};
+use crate::privacy::reads::{self, Reads};
 use crate::serve::api::Api;
 use crate::serve::folder::Folder;
 use crate::serve::supervisor::{Desk, Supervisor};
@@ -88,6 +89,7 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
     let holder = app.engine.settings.holder.clone();
     told(&app, Act::Started { holder: &holder, by: &options.by }).await?;
     let witnessing = witnessing(&app)?;
+    let reads = Arc::new(Reads::default());
     let api = Api {
         app: Arc::clone(&app),
         folder: Arc::clone(&folder),
@@ -96,6 +98,7 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         guard,
         tiles: Tiles::new(Arc::clone(&app.engine.store)),
         witnessing: witnessing.clone(),
+        reads: Arc::clone(&reads),
     };
     let router = api::router(Arc::new(api));
 
@@ -109,7 +112,8 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         let streaming = streams.iter().map(|stream| stream.run(stopping.clone().stopped()));
         let streaming = futures::future::join_all(streaming).instrument(info_span!("streams"));
         let witnessed = see(witnessing, stopping.clone()).instrument(info_span!("witnesses"));
-        tokio::join!(answering, watching, carrying, forgetting, streaming, witnessed);
+        let counting = count(&app, &reads, stopping.clone()).instrument(info_span!("reads"));
+        tokio::join!(answering, watching, carrying, forgetting, streaming, witnessed, counting);
     };
     // The sequencer ends last: what the others record while they end gets its place too.
     let (last, worked) = watch::channel(false);
@@ -146,6 +150,23 @@ fn witnessing(app: &App) -> Result<Option<Arc<Witnessing>>, ServeError> {
 async fn see(witnessing: Option<Arc<Witnessing>>, stopping: Stopping) {
     if let Some(witnessing) = witnessing {
         witnessing.run(stopping.stopped()).await;
+    }
+}
+
+/// Writes each minute, and once more at the end, who read what.
+async fn count(app: &App, reads: &Reads, stopping: Stopping) {
+    let (engine, mut stopped) = (&app.engine, std::pin::pin!(stopping.stopped()));
+    loop {
+        let last = tokio::select! {
+            () = &mut stopped => true,
+            () = engine.context.clock.sleep(reads::EVERY) => false,
+        };
+        if let Err(error) = reads.flush(&*engine.store, &engine.context, &engine.settings.holder).await {
+            tracing::error!(error = causes(&error), "who read what could not be written; it is tried again");
+        }
+        if last {
+            return;
+        }
     }
 }
 

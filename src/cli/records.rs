@@ -13,6 +13,7 @@ use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
 use crate::engine::eta::Eta;
 use crate::engine::record::{ResetStatus, RotationRecord};
+use crate::privacy::reads::days;
 
 #[derive(Debug, Args)]
 pub(super) struct Get {
@@ -32,6 +33,8 @@ enum What {
     Tasks,
     Exceptions,
     Findings,
+    /// Who read what of the daemon, how often, by day
+    Reads,
 }
 
 /// One rotation as it is shown.
@@ -81,6 +84,16 @@ impl Get {
                 }
             }
             What::Credentials => credentials(session, &app).await?,
+            What::Reads => {
+                let days = days(&*app.engine.store).await.map_err(|error| Failure::new(Exit::Failed, error))?;
+                let rows = days.iter().flat_map(|one| {
+                    let row = |(what, count): (&String, &u64)| {
+                        [one.day.clone(), one.by.clone(), what.clone(), count.to_string()]
+                    };
+                    one.counts.iter().map(row)
+                });
+                if session.json() { json(&days)? } else { data(&table(["day", "by", "what", "times"], rows)) }
+            }
             What::Tasks => {
                 let tasks = app.engine.tasks(id.as_ref()).await?;
                 let rows = tasks.iter().map(|task| {

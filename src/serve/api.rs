@@ -13,6 +13,7 @@
 //! GET  /v1/tasks                       POST /v1/tasks/{id}/attest
 //! GET  /v1/estate                      POST /v1/estate/activate
 //! GET  /v1/log/checkpoint, /v1/log/tile/… the log as tiles
+//! GET  /v1/reads                       who read what, how often, by day
 //! GET  /metrics                        numbers, as Prometheus reads them
 //! GET  /livez, /readyz                 open to every local process; they say nothing else
 //! ```
@@ -30,6 +31,7 @@ use axum::routing::{get, post};
 use crate::app::App;
 use crate::evidence::Tiles;
 use crate::evidence::witnessing::Witnessing;
+use crate::privacy::reads::Reads;
 use crate::serve::folder::Folder;
 use crate::serve::supervisor::Desk;
 
@@ -40,6 +42,7 @@ mod gate;
 mod health;
 mod log;
 mod problem;
+mod reads;
 mod resets;
 mod rotations;
 mod tasks;
@@ -60,6 +63,7 @@ pub(super) struct Api {
     pub(super) tiles: Tiles,
     /// The client of the witnesses, where there are any.
     pub(super) witnessing: Option<Arc<Witnessing>>,
+    pub(super) reads: Arc<Reads>,
 }
 
 pub(super) fn router(api: Arc<Api>) -> Router {
@@ -85,6 +89,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/estate/activate", post(estate::activate))
         .route("/v1/log/checkpoint", get(log::checkpoint))
         .route("/v1/log/tile/{*path}", get(log::tile))
+        .route("/v1/reads", get(reads::list))
         .route("/metrics", get(log::metrics))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
@@ -69,10 +69,15 @@ pub(super) async fn pass(State(api): State<Arc<Api>>, request: Request, next: Ne
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = match api.guard.admit(request.uri(), request.headers()) {
         Err(refused) => refused.into_response(),
-        Ok(()) => tokio::time::timeout(LONGEST, next.run(request)).await.unwrap_or_else(|_| {
-            let detail = "no answer in 30 s; what was begun may have been done: look before you ask again";
-            Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail).into_response()
-        }),
+        Ok(()) => {
+            if let Some(what) = read(&method, &path) {
+                api.reads.note(&api.by, what);
+            }
+            tokio::time::timeout(LONGEST, next.run(request)).await.unwrap_or_else(|_| {
+                let detail = "no answer in 30 s; what was begun may have been done: look before you ask again";
+                Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail).into_response()
+            })
+        }
     };
     let status = response.status();
     tracing::debug!(%method, path, status = status.as_u16(), "answered");
@@ -92,6 +97,15 @@ pub(super) async fn pass(State(api): State<Arc<Api>>, request: Request, next: Ne
     }
     response
 }
+
+/// The noun that somebody reads: which one of them is not counted.
+fn read<'p>(method: &Method, path: &'p str) -> Option<&'p str> {
+    let noun = path.strip_prefix("/v1/").filter(|_| *method == Method::GET)?.split('/').next()?;
+    NOUNS.iter().copied().find(|known| *known == noun)
+}
+
+/// What can be read: an address that leads nowhere is no name for a record.
+const NOUNS: [&str; 6] = ["estate", "findings", "log", "reads", "resets", "tasks"];
 
 #[cfg(test)]
 mod tests {

@@ -33,3 +33,20 @@ async fn the_log_is_fetched_as_tiles_and_verifies() {
     assert!(!numbers.text.contains("unwitnessed"), "nobody is asked, so there is no age: {}", numbers.text);
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn reads_are_counted_beside_the_tree() {
+    let place = Place::new(1).await;
+    let daemon = place.serve().await;
+    for path in ["/v1/resets", "/v1/resets", "/v1/nothing", "/v1/estate"] {
+        daemon.client.get(path).await;
+    }
+    daemon.client.post("/v1/resets", &serde_json::json!({})).await;
+    daemon.stop().await;
+    let daemon = place.serve().await;
+    let days = daemon.client.get("/v1/reads").await.ok();
+    let counts = days[0]["counts"].as_object().unwrap();
+    assert_eq!((&counts["resets"], &counts["estate"]), (&serde_json::json!(2), &serde_json::json!(1)), "{days}");
+    assert!(!counts.contains_key("nothing"), "{days}");
+    daemon.stop().await;
+}
