@@ -3,6 +3,7 @@
 
 mod backup;
 mod budget;
+mod capabilities;
 mod chaos;
 mod cli;
 mod confirm;

@@ -1,0 +1,257 @@
+//! The table of what every connector can do: made from the code, compared with the page that people read.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use remint::registry::Registry;
+use remint_contract::{Capabilities, Kinds as _, MadeBy, ProbeCost, Slots, Verb};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// A connector with settings that make it what the row says, and what its conformance suite ran against.
+struct Row {
+    kind: &'static str,
+    what: &'static str,
+    settings: Value,
+    tried: Tried,
+}
+
+#[derive(Clone, Copy)]
+enum Tried {
+    /// A server, its version, and the file that pins it; `None` where the system's packages say which.
+    Server(&'static str, &'static str, Option<&'static str>),
+    /// The thing itself, on this machine.
+    Here(&'static str),
+    /// A small server of the test.
+    Double,
+    Nothing,
+}
+
+const POSTGRESQL: Tried = Tried::Server("PostgreSQL", "15", None);
+const OPENBAO: Tried = Tried::Server("OpenBao", "2.4.0", Some("xtask/src/servers/openbao.rs"));
+const JUPYTERHUB: Tried = Tried::Server("JupyterHub", "6.1.1", Some("xtask/servers/jupyterhub/requirements.txt"));
+
+fn rows() -> Vec<Row> {
+    let fake = |role: &str| json!({"role": role, "endpoints": ["http://127.0.0.1:1"]});
+    let vault = |engine: &str| json!({"address": "https://vault.internal:8200", "engine": engine});
+    let http =
+        |recipe: &str, base: &str, settings: Value| json!({"recipe": recipe, "base": base, "settings": settings});
+    let row = |kind, what, settings, tried| Row { kind, what, settings, tried };
+    let gitlab = "https://gitlab.com/api/v4";
+    let cloudflare = ("https://api.cloudflare.com/client/v4", json!({"account": "1"}));
+    let databases = json!({"address": "https://vault.internal:8200", "engine": "database",
+        "endpoints": ["postgres://db.internal:5432/app"]});
+    vec![
+        row("exec", "token_office.py", office(), Tried::Here("its own program")),
+        row("fake", "issuer", fake("issuer"), Tried::Here("itself")),
+        row("fake", "store", fake("store"), Tried::Here("itself")),
+        row("fake", "workloads", fake("workloads"), Tried::Here("itself")),
+        row("file", "", json!({"root": "/srv/app"}), Tried::Here("files and processes")),
+        row(
+            "http",
+            "cloudflare-account-token",
+            http("cloudflare-account-token", cloudflare.0, cloudflare.1),
+            Tried::Nothing,
+        ),
+        row(
+            "http",
+            "github-actions-secret",
+            http("github-actions-secret", "https://api.github.com", json!({})),
+            Tried::Double,
+        ),
+        row("http", "gitlab-project-token", http("gitlab-project-token", gitlab, json!({})), Tried::Double),
+        row("http", "gitlab-project-variable", http("gitlab-project-variable", gitlab, json!({})), Tried::Double),
+        row(
+            "http",
+            "jupyterhub-user-token",
+            http("jupyterhub-user-token", "https://hub.internal/hub/api", json!({})),
+            JUPYTERHUB,
+        ),
+        row("sql", "", json!({"url": "postgres://db.internal:5432/app"}), POSTGRESQL),
+        row("vault", "approle", vault("approle"), OPENBAO),
+        row("vault", "database", databases, OPENBAO),
+        row("vault", "kv1", vault("kv1"), OPENBAO),
+        row("vault", "kv2", vault("kv2"), OPENBAO),
+        row("vault", "pki", vault("pki"), OPENBAO),
+        row("vault", "token", vault("token"), OPENBAO),
+        row("vault", "transit", vault("transit"), OPENBAO),
+    ]
+}
+
+/// The settings of the example in exec's README.
+fn office() -> Value {
+    let readme = std::fs::read_to_string(root().join("connectors/exec/README.md")).unwrap();
+    let block = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let document: Value = serde_yaml::from_str(block).unwrap();
+    document["spec"]["exec"].clone()
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_page_of_capabilities_says_what_the_code_says() {
+    let page = std::fs::read_to_string(root().join("src/docs/catalogue/capabilities.md")).unwrap_or_default();
+    let made = render(&rows());
+    assert!(page == made, "src/docs/catalogue/capabilities.md is not what the connectors say; it should be:\n{made}");
+}
+
+#[test]
+fn every_connector_and_every_recipe_has_a_row() {
+    let rows = rows();
+    let kinds: BTreeSet<_> = rows.iter().map(|row| row.kind).collect();
+    assert_eq!(kinds, Registry::new().names().into_iter().collect());
+    let recipes: BTreeSet<_> = rows.iter().filter(|row| row.kind == "http").map(|row| row.what.to_owned()).collect();
+    let files = std::fs::read_dir(root().join("manifests/catalogue")).unwrap();
+    let stem = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
+    assert_eq!(recipes, files.map(|file| stem(&file.unwrap().path())).collect());
+}
+
+#[test]
+fn the_versions_of_the_table_are_those_that_the_tests_obtain() {
+    for row in rows() {
+        if let Tried::Server(name, version, Some(file)) = row.tried {
+            let text = std::fs::read_to_string(root().join(file)).unwrap();
+            assert!(text.contains(version), "{file} does not obtain {name} {version}");
+        }
+    }
+}
+
+fn render(rows: &[Row]) -> String {
+    let registry = Registry::new();
+    let described: Vec<(&Row, Capabilities)> = rows
+        .iter()
+        .map(|row| {
+            let kind = registry.kind(row.kind).unwrap();
+            let found = kind.describe(&row.settings).unwrap_or_else(|problems| panic!("{}: {problems:?}", row.name()));
+            (row, found)
+        })
+        .collect();
+    let mut page = HEAD.to_owned();
+    issuers(&mut page, &described);
+    stores(&mut page, &described);
+    hosts(&mut page, &described);
+    verbs(&mut page, &described);
+    page
+}
+
+impl Row {
+    fn name(&self) -> String {
+        if self.what.is_empty() { self.kind.to_owned() } else { format!("{} {}", self.kind, self.what) }
+    }
+
+    fn tried(&self) -> String {
+        match self.tried {
+            Tried::Server(name, version, _) => format!("{name} {version}"),
+            Tried::Here(what) => what.to_owned(),
+            Tried::Double => "a small server of the test".to_owned(),
+            Tried::Nothing => "**nothing**".to_owned(),
+        }
+    }
+}
+
+fn issuers(page: &mut String, described: &[(&Row, Capabilities)]) {
+    page.push_str("\n## Issuers\n\n| connector | strategies, with the calls of a rotation | slots | value made by | a try costs | stops reversibly | dies with its issuer | its suite ran against |\n|---|---|---|---|---|---|---|---|\n");
+    for (row, found) in described {
+        let Some(issuer) = &found.issuer else { continue };
+        let strategies: Vec<_> = issuer
+            .strategies
+            .iter()
+            .map(|strategy| match issuer.calls.iter().find(|(one, _)| one == strategy) {
+                Some((_, calls)) => format!("{} ({calls})", word(strategy)),
+                None => word(strategy),
+            })
+            .collect();
+        let slots = match issuer.slots {
+            Slots::One => "1",
+            Slots::Two => "2",
+            Slots::Many => "many",
+        };
+        let made_by = match issuer.made_by {
+            MadeBy::Remint => "Remint",
+            MadeBy::Issuer => "issuer",
+            MadeBy::IssuerOnce => "issuer, shown once",
+        };
+        let cost = match issuer.probe {
+            ProbeCost::Free => "nothing",
+            ProbeCost::Counted => "it is counted",
+            ProbeCost::Unsafe => "**changes state**",
+        };
+        let (reversible, dies) = (yes(issuer.reversible_disable), yes(issuer.dies_with_issuer));
+        let (name, strategies, tried) = (row.name(), strategies.join(", "), row.tried());
+        writeln!(page, "| {name} | {strategies} | {slots} | {made_by} | {cost} | {reversible} | {dies} | {tried} |")
+            .unwrap();
+    }
+}
+
+fn stores(page: &mut String, described: &[(&Row, Capabilities)]) {
+    page.push_str("\n## Stores\n\n| connector | compare-and-set | stages | keeps old versions | shows values | its suite ran against |\n|---|---|---|---|---|---|\n");
+    for (row, found) in described {
+        let Some(store) = &found.store else { continue };
+        let words = [store.compare_and_set, store.staged, store.versioned, found.verbs.contains(&Verb::Read)].map(yes);
+        writeln!(page, "| {} | {} | {} |", row.name(), words.join(" | "), row.tried()).unwrap();
+    }
+}
+
+fn hosts(page: &mut String, described: &[(&Row, Capabilities)]) {
+    page.push_str("\n## Hosts of workloads\n\n| connector | grades that `observe` gives | its suite ran against |\n|---|---|---|\n");
+    for (row, found) in described {
+        let Some(consumer) = &found.consumer else { continue };
+        let grades: Vec<_> = consumer.grades.iter().map(word).collect();
+        writeln!(page, "| {} | {} | {} |", row.name(), grades.join(", "), row.tried()).unwrap();
+    }
+}
+
+fn verbs(page: &mut String, described: &[(&Row, Capabilities)]) {
+    page.push_str("\n## Verbs\n\nA verb that a connector does not have answers `unsupported`.\n\n| connector |");
+    for verb in VERBS {
+        write!(page, " {verb} |").unwrap();
+    }
+    page.push_str("\n|---|");
+    page.push_str(&"---|".repeat(VERBS.len()));
+    page.push('\n');
+    for (row, found) in described {
+        write!(page, "| {} |", row.name()).unwrap();
+        for verb in VERBS {
+            page.push_str(if found.verbs.contains(&verb) { " x |" } else { "  |" });
+        }
+        page.push('\n');
+    }
+}
+
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()
+}
+
+fn yes(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+const HEAD: &str = "# What every connector can do\n\nMade from the code, and compared with it by a test (`tests/remint/capabilities.rs`); not written by hand. What a system \
+                    really\ncan do may depend on its settings (`exec`, `fake`: on what they declare).\n";
+
+const VERBS: [Verb; 21] = [
+    Verb::Check,
+    Verb::Mint,
+    Verb::Verify,
+    Verb::CompareRights,
+    Verb::Write,
+    Verb::Read,
+    Verb::Promote,
+    Verb::Versions,
+    Verb::DestroyVersion,
+    Verb::Reload,
+    Verb::Observe,
+    Verb::Disable,
+    Verb::Enable,
+    Verb::Revoke,
+    Verb::ListDerived,
+    Verb::EndDerived,
+    Verb::Probe,
+    Verb::Enumerate,
+    Verb::LastUsed,
+    Verb::Recover,
+    Verb::Discover,
+];
