@@ -32,7 +32,10 @@ pub(super) enum Log {
     /// How far the log is, and how far its witnesses are
     Status,
     /// Write the log into a folder: tiles, checkpoint, the links between its keys, its closed years
-    Publish { folder: PathBuf },
+    Publish {
+        /// A new folder, or one that this log was published into before
+        folder: PathBuf,
+    },
     /// Verify a published log, offline; needs no state
     Verify(Verify),
     /// Take a new signing key for the same log; stop the daemon first
@@ -42,6 +45,7 @@ pub(super) enum Log {
 /// What a published log is held against.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
+    /// The folder that it was published into
     folder: PathBuf,
     /// The public key, as `remint init` printed it, or a newer one of the same log
     #[arg(long, value_name = "VKEY")]

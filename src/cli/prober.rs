@@ -27,6 +27,7 @@ pub(super) enum Prober {
     },
     /// Take signed questions, try the values in them, and sign what the targets answer
     Serve {
+        /// The key that `remint prober init` made
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
         /// Where to take questions. What is sent is sealed or signed; who asks about what is not hidden

@@ -128,15 +128,10 @@ async fn a_client_that_forgot_how_far_a_witness_is_is_told() {
     let witness = Running::start(folder.path(), "w.example", vec![log.verifier().clone()]).await;
     log.grow(5).await;
     client(&log, 1, &[&witness]).round().await.unwrap();
+    // The same entries in the same order: the same tree, and a store that knows of no witness.
     let forgetful = Log::over(Arc::new(SqliteStore::open_in_memory().unwrap()), 7);
     forgetful.grow(9).await;
-    // The same entries in the same order: the same tree, and a store that knows of no witness.
-    let round = client(&forgetful, 1, &[&witness]).round().await.unwrap().unwrap();
-    assert!(!round.witnessed.holds(), "5 entries alone are another tree than the first 5 of 9");
-    let both = Log::over(Arc::new(SqliteStore::open_in_memory().unwrap()), 7);
-    both.grow(5).await;
-    both.grow(4).await;
-    assert!(client(&both, 1, &[&witness]).round().await.unwrap().unwrap().witnessed.holds());
+    assert!(client(&forgetful, 1, &[&witness]).round().await.unwrap().unwrap().witnessed.holds());
     witness.stop().await;
 }
 
