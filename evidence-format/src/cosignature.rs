@@ -11,6 +11,8 @@
 //! Guarantees: a line that claims a known key and does not fit is an error; lines of unknown keys are passed over; one
 //! witness counts once, however often it signed and under whatever name: two keys of a quorum differ in name and in bytes.
 
+use std::fmt::Write as _;
+
 use zeroize::Zeroizing;
 
 use crate::FormatError;
@@ -202,7 +204,8 @@ impl Witnessed {
         let mut names = String::new();
         for seen in &self.by {
             names.push_str(if names.is_empty() { ": " } else { ", " });
-            names.push_str(&format!("{} at {}", seen.witness, moment(seen.at)));
+            // Writing to a string cannot fail.
+            let _ = write!(names, "{} at {}", seen.witness, moment(seen.at));
         }
         let (count, of, need) = (self.by.len(), self.of, self.need);
         if self.holds() {

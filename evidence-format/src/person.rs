@@ -108,13 +108,12 @@ pub fn told(text: &str, names: &BTreeMap<String, String>) -> String {
             continue;
         };
         out.push_str(&rest[..at]);
-        match names.get(word) {
-            Some(name) => out.push_str(name),
-            None => {
-                out.push_str("somebody whose name is not disclosed (");
-                out.push_str(&word[..PREFIX.len() + 12]);
-                out.push(')');
-            }
+        if let Some(name) = names.get(word) {
+            out.push_str(name);
+        } else {
+            out.push_str("somebody whose name is not disclosed (");
+            out.push_str(&word[..PREFIX.len() + 12]);
+            out.push(')');
         }
         rest = &rest[end..];
     }

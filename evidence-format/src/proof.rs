@@ -11,6 +11,8 @@
 //!
 //! Extra data, which the format has room for between the first two lines, is kept and means nothing here.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -39,9 +41,10 @@ impl<'a> Proof<'a> {
     pub fn to_text(&self) -> String {
         let mut text = format!("{HEAD}\n");
         if let Some(extra) = &self.extra {
-            text.push_str(&format!("extra {}\n", STANDARD.encode(extra)));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "extra {}", STANDARD.encode(extra));
         }
-        text.push_str(&format!("index {}\n", self.index));
+        let _ = writeln!(text, "index {}", self.index);
         for hash in &self.path {
             text.push_str(&hash.to_base64());
             text.push('\n');

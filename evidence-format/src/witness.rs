@@ -99,11 +99,11 @@ pub enum Verdict<'a> {
 
 /// Judges the body of a request. `keys` are those that are trusted for the log of an origin, none when it is unknown;
 /// `latest` is what the witness remembers of it.
-pub fn judge<'a>(
-    body: &'a [u8],
+pub fn judge(
+    body: &[u8],
     keys: impl FnOnce(&str) -> Vec<VerifierKey>,
     latest: impl FnOnce(&str) -> Option<Latest>,
-) -> Verdict<'a> {
+) -> Verdict<'_> {
     let request = match Request::parse(body) {
         Ok(request) => request,
         Err(error) => return Verdict::Garbled(error),

@@ -1,6 +1,8 @@
 //! `consistency.jsonl`: that earlier checkpoints of the log are the beginning of this one. One line each, smallest first:
 //! `{"path":["…"],"root":"…","size":7}`, canonical; an empty file has none.
 
+use std::fmt::Write as _;
+
 use super::Earlier;
 use crate::FormatError;
 use crate::canonical::Scanner;
@@ -15,7 +17,8 @@ pub(super) fn write(earlier: &[Earlier]) -> Vec<u8> {
     let mut out = String::new();
     for one in sorted {
         let path: Vec<String> = one.path.iter().map(|hash| format!("\"{hash}\"")).collect();
-        out += &format!("{{\"path\":[{}],\"root\":\"{}\",\"size\":{}}}\n", path.join(","), one.root, one.size);
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{{\"path\":[{}],\"root\":\"{}\",\"size\":{}}}", path.join(","), one.root, one.size);
     }
     out.into_bytes()
 }

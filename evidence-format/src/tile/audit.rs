@@ -189,14 +189,15 @@ impl Chains {
         let hash = entry::hash(bytes);
         match entry.reset.as_deref() {
             None => self.follow(&entry, hash)?,
-            Some(reset) => match self.resets.get_mut(reset) {
-                Some(ledger) => ledger.read(&entry, hash)?,
-                None => {
+            Some(reset) => {
+                if let Some(ledger) = self.resets.get_mut(reset) {
+                    ledger.read(&entry, hash)?;
+                } else {
                     let mut ledger = Ledger::new(reset);
                     ledger.read(&entry, hash)?;
                     self.resets.insert(reset.to_owned(), ledger);
                 }
-            },
+            }
         }
         Ok(hash)
     }

@@ -22,6 +22,7 @@ fn known(origin: &str) -> Vec<VerifierKey> {
     if origin == verifier().name() { vec![verifier()] } else { Vec::new() }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as a memory answers")]
 fn seen(tree: &Tree, size: usize) -> Option<Latest> {
     Some(Latest { size: size as u64, root: tree.root(size).unwrap() })
 }
