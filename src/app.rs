@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use remint_contract::{HostRules, Kinds, Ref};
+use remint_core::approval::Executor;
+use remint_core::digest::Digest;
 use remint_core::estate::history::HistoryError;
 use remint_core::estate::{Era, Estate, History, Loaded, Problems, SourceFile, load};
-use remint_evidence_format::note::SigningKey;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -22,9 +23,11 @@ use crate::engine::{Engine, EngineError, EngineSettings};
 use crate::escrow::{Escrow, Keeping, Kek, KekError, SystemRandomness};
 use crate::evidence::Sequencer;
 use crate::evidence::anchor::{Anchor, AnchorError, Remembered, Standing, standing};
-use crate::evidence::key::{self, KeyError, is_there, open_or_create, open_or_create_in};
+use crate::evidence::key::KeyError;
 use crate::evidence::sequencer::SequencerError;
-use crate::evidence::witnessing::Policy;
+use crate::evidence::signer::Signer;
+use crate::evidence::transit::{Transit, TransitError};
+use crate::govern::{CharterError, Gate, GateError, Passed};
 use crate::privacy::fingerprint::{FingerprintError, Fingerprints};
 use crate::privacy::persons::Discreet;
 use crate::prober::{PublicProber, Remote};
@@ -34,7 +37,9 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Change, Key, Rule, Store, StoreError};
 
 pub mod copy;
+mod governed;
 mod replica;
+mod signing;
 mod streams;
 
 /// The most that is read of one file; the loader refuses one that is larger than it takes, by its length.
@@ -82,7 +87,9 @@ impl Places {
 /// An opened state.
 pub struct App {
     pub engine: Engine,
-    pub key: Arc<SigningKey>,
+    pub key: Arc<dyn Signer>,
+    /// The way to a key that is kept elsewhere, where the configuration names one.
+    pub transit: Option<Arc<Transit>>,
     pub sequencer: Arc<Sequencer>,
     pub folder: PathBuf,
     /// How the store stands to its anchor; where it is not sound, nothing can be changed through this.
@@ -90,8 +97,12 @@ pub struct App {
     /// The store as it is, for the recovery.
     pub store: Arc<dyn Store>,
     pub anchor: Option<Anchor>,
-    /// Who is asked to see the log, when somebody is.
-    pub witnesses: Option<Policy>,
+    /// What `remint.yaml` said when the state was opened.
+    pub configuration: Configuration,
+    /// What every entrance passes.
+    pub gate: Gate,
+    /// Who opened it, where that was asked: the command line alone.
+    pub passed: Option<Passed>,
 }
 
 /// Why a state cannot be opened, or files not be loaded.
@@ -100,9 +111,13 @@ pub enum AppError {
     #[error("{0} holds no remint state; make one with: remint init --single-operator")]
     NotInitialised(PathBuf),
     #[error(
-        "without governance, which is not built yet, whoever holds a state may do everything with it; say that you mean it: remint init --single-operator"
+        "say who may do what with this state: remint init --charter FOLDER, with policies and the table of persons; or that whoever holds it may do everything: remint init --single-operator"
     )]
     Governance,
+    #[error(transparent)]
+    Charter(#[from] CharterError),
+    #[error(transparent)]
+    Gate(#[from] GateError),
     #[error(transparent)]
     Address(#[from] AddressError),
     #[error("{path} cannot be understood: {why}")]
@@ -113,6 +128,10 @@ pub enum AppError {
     Key(#[from] KeyError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Transit(#[from] TransitError),
+    #[error("the log of this state is signed by a key that is kept elsewhere; `log` in remint.yaml must say where")]
+    Elsewhere,
     #[error(transparent)]
     Anchor(#[from] AnchorError),
     #[error(transparent)]
@@ -205,7 +224,7 @@ impl App {
         }
         let app = Self::assemble(places, anchor, context, kinds, rules, settings).await?;
         let marker = Key { kind: "state", id: "single-operator".to_owned() };
-        if app.engine.store.get(&marker).await?.is_none() {
+        if !app.gate.governed() && app.engine.store.get(&marker).await?.is_none() {
             return Err(AppError::NotInitialised(places.state.clone()));
         }
         Ok(app)
@@ -219,6 +238,8 @@ impl App {
         rules: HostRules,
         mut settings: EngineSettings,
     ) -> Result<Self, AppError> {
+        let configuration = Configuration::read(&places.state)?;
+        let rules = configuration.rules(rules);
         let raw: Arc<dyn Store> = match &places.store {
             None => Arc::new(SqliteStore::open(&places.state)?),
             Some(address) => {
@@ -241,28 +262,17 @@ impl App {
         };
         let kek = places.keys()?;
         let escrow = Arc::new(Escrow::new(kek, Box::new(SystemRandomness)));
-        // A log whose key is gone is not continued by another key of the same name.
-        let there = match &places.store {
-            None => is_there(&places.state),
-            Some(_) => raw.sealed(key::ID).await?.is_some(),
-        };
-        let name = match raw.checkpoint().await? {
-            Some((_, note)) if !there => successor(&origin(&note)),
-            _ => FIRST_ORIGIN.to_owned(),
-        };
-        let key = Arc::new(match &places.store {
-            None => open_or_create(&places.state, &name, &escrow, &SystemRandomness)?,
-            Some(_) => open_or_create_in(&*raw, &name, &escrow, &SystemRandomness).await?,
-        });
+        let transit = configuration.log.as_ref().map(|log| Transit::open(&log.transit)).transpose()?.map(Arc::new);
+        let key = signing::open(places, &*raw, transit.as_ref(), &escrow).await?;
         settings.fingerprints = Fingerprints::open(&*raw, &escrow).await?;
-        settings.observers = observers(&places.state, &key)?;
+        settings.observers = observers(&configuration, &places.state, &key)?;
         let anchor = match anchor {
             Some(path) => Some(std::path::absolute(&path).unwrap_or(path)),
             None => Remembered::of(&*raw).await?,
         };
         let anchor = anchor.map(|path| Anchor { path });
         let standing = standing(&*raw, key.verifier(), anchor.as_ref()).await?;
-        let store: Arc<dyn Store> = if standing.is_sound() && Configuration::read(&places.state)?.commit_to_persons {
+        let store: Arc<dyn Store> = if standing.is_sound() && configuration.commit_to_persons {
             Arc::new(Discreet::new(Arc::clone(&raw), context.clone()))
         } else if standing.is_sound() {
             Arc::clone(&raw)
@@ -270,12 +280,22 @@ impl App {
             Arc::new(ReadOnly::new(Arc::clone(&raw), standing.sentence()))
         };
         let written = anchor.clone().filter(|_| standing.is_sound());
-        let sequencer =
-            Sequencer::new(Arc::clone(&store), Arc::clone(&key), Arc::clone(&context.clock), settings.holder.clone());
+        let sequencer = Sequencer::signed_by(
+            Arc::clone(&store),
+            Arc::clone(&key),
+            Arc::clone(&context.clock),
+            settings.holder.clone(),
+        );
         let sequencer = Arc::new(sequencer.with_anchor(written));
+        let gate = Gate::open(Arc::clone(&store), context.clone()).await?;
+        if gate.governed() {
+            settings.executor = Some(Executor::Remint);
+        }
         let engine = Engine::new(store, escrow, kinds, rules, context.clone(), settings);
         let engine = if standing.is_sound() { engine } else { engine.budgeted_in(Arc::clone(&raw)) };
-        Ok(Self { engine, key, sequencer, folder: places.state.clone(), standing, store: raw, anchor, witnesses: None })
+        let folder = places.state.clone();
+        let passed = None;
+        Ok(Self { engine, key, transit, sequencer, folder, standing, store: raw, anchor, configuration, gate, passed })
     }
 
     /// Refuses what would change something outside the store of a state that may only be looked at.
@@ -310,6 +330,7 @@ impl App {
     /// Makes an estate active, from now on, on somebody's word.
     pub async fn activate(&self, estate: Estate, by: &str) -> Result<Estate, AppError> {
         let now = self.engine.context.clock.now();
+        let documents = estate.digest();
         let mut history = self.history().await?;
         let before = history.active().map(Estate::digest);
         let estate = history.activate(estate, now, &BTreeSet::new())?.clone();
@@ -320,6 +341,7 @@ impl App {
         let mut change = Change::default();
         change.puts.push(put(kind::ESTATE, digest.to_string(), "", &estate, Rule::Upsert)?);
         change.puts.push(put("active", "estate", "", &digest.to_string(), Rule::Upsert)?);
+        change.puts.push(put("active", "documents", "", &documents.to_string(), Rule::Upsert)?);
         for era in &history.eras {
             let body = EraRecord { estate: era.estate.digest().to_string(), from: era.from, until: era.until };
             change.puts.push(put("era", era.from.to_string(), "", &body, Rule::Upsert)?);
@@ -329,17 +351,34 @@ impl App {
         self.engine.store.commit(change).await?;
         Ok(estate)
     }
+
+    /// The digest of the documents that the active estate was made of, without the ghosts that came to them.
+    pub(crate) async fn active_documents(&self) -> Result<Option<Digest>, AppError> {
+        let key = Key { kind: "active", id: "documents".to_owned() };
+        Ok(self.engine.store.get(&key).await?.map(read).transpose()?)
+    }
+
+    /// Keeps that the active estate is what these documents say, where that was not known.
+    pub(crate) async fn remember_documents(&self, documents: Digest) -> Result<(), AppError> {
+        if self.active_documents().await? != Some(documents) {
+            let mut change = Change::default();
+            change.puts.push(put("active", "documents", "", &documents.to_string(), Rule::Upsert)?);
+            self.engine.store.commit(change).await?;
+        }
+        Ok(())
+    }
 }
 
 /// The probers that the configuration names.
-fn observers(state: &Path, key: &Arc<SigningKey>) -> Result<Observers, AppError> {
+fn observers(configuration: &Configuration, state: &Path, key: &Arc<dyn Signer>) -> Result<Observers, AppError> {
     let wrong = |why: String| AppError::Config { path: state.join("remint.yaml"), why };
     let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
-    for at in Configuration::read(state)?.probers {
+    for at in &configuration.probers {
         let parsed: Result<PublicProber, _> = at.prober.parse();
         let public = parsed.map_err(|error| wrong(format!("the prober at {}: {error}", at.url)))?;
         let remote = Remote::new(&at.url, public, Arc::clone(key), at.demand);
-        observers.push(Arc::new(remote.map_err(|error| wrong(error.without_url().to_string()))?));
+        let remote = remote.map_err(|error| wrong(error.without_url().to_string()))?;
+        observers.push(Arc::new(remote.controlling(at.control)));
     }
     Ok(Observers(observers.into()))
 }

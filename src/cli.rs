@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use remint_contract::{HostRules, Kinds};
+use remint_core::approval::Executor;
 
 use crate::app::{App, AppError, Places};
 use crate::config::{Configuration, Environment};
@@ -18,6 +19,7 @@ use crate::engine::EngineSettings;
 use crate::registry::Registry;
 
 mod acts;
+mod ask;
 mod demo;
 mod escalate;
 mod estate;
@@ -29,13 +31,19 @@ mod look;
 mod output;
 mod parked;
 mod pause;
+mod policy;
 mod prober;
 mod records;
 mod reset;
 mod serve;
 mod store;
+mod stream;
+mod windows;
 mod witness;
+mod witnesses;
 
+pub use ask::Ask;
+pub(crate) use ask::caller;
 pub use exit::{Exit, Failure};
 pub use output::complain;
 
@@ -124,20 +132,36 @@ enum Command {
     Destroy(acts::Destroy),
     /// Show records
     Get(records::Get),
+    /// Rotation windows: when they open, and what is due
+    #[command(subcommand)]
+    Windows(windows::Windows),
     /// Evidence: list entries, export a bundle, verify one, and write a page about it
     #[command(subcommand)]
     Evidence(evidence::Evidence),
     /// The evidence log as a whole: publish it, verify a published one, take a new signing key
     #[command(subcommand)]
     Log(log::Log),
+    /// Who else is told what happens: how their streams stand, and what nobody took
+    #[command(subcommand)]
+    Stream(stream::Stream),
     /// The key-encryption key: its generations and recovery keys
     #[command(subcommand)]
     Keys(keys::Keys),
     /// Where the state is kept: backup, restore, check, recover, copy
     #[command(subcommand)]
     Store(store::Store),
+    /// Take back what you signed of a reset; what has begun nothing begins nothing
+    Withdraw(acts::Withdraw),
+    /// Carry out a reset that others approved
+    Execute(acts::Execute),
+    /// Who may do what: check a folder of policies, stage one, ask what would be decided
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Run as a daemon
     Serve(serve::Serve),
+    /// What a folder of documents holds, for the daemon that asks
+    #[command(name = crate::serve::READ_FOLDER, hide = true)]
+    ReadFolder(serve::ReadFolder),
     /// Try old values from another host, with a key of its own; needs no state
     #[command(subcommand)]
     Prober(prober::Prober),
@@ -151,6 +175,8 @@ pub struct Session {
     pub environment: Environment,
     pub context: Context,
     pub kinds: Arc<dyn Kinds>,
+    /// What the command wants of the state, for the gate.
+    pub asks: Ask,
 }
 
 impl Session {
@@ -168,11 +194,15 @@ impl Session {
     /// Opens this session's state. `rules` is what the command allows beside the state's own configuration.
     pub async fn open(&self, rules: HostRules, settings: EngineSettings) -> Result<App, AppError> {
         let (places, anchor) = (self.places()?, self.global.anchor.clone());
-        let mut allowed = Configuration::read(&places.state)?.rules();
-        allowed.commands.extend(rules.commands);
-        allowed.hosts.extend(rules.hosts);
-        let rules = HostRules { connect_timeout: rules.connect_timeout, ..allowed };
-        let app = App::open_anchored(&places, anchor, &self.context, Arc::clone(&self.kinds), rules, settings).await?;
+        let mut app =
+            App::open_anchored(&places, anchor, &self.context, Arc::clone(&self.kinds), rules, settings).await?;
+        if let Some((action, resource)) = self.asks.of(&app).await? {
+            let passed = app.gate.pass(&caller(), &self.environment.user(), action, &resource).await?;
+            if let Some(party) = passed.party() {
+                app.engine.settings.executor = Some(Executor::By(party.clone()));
+            }
+            app.passed = Some(passed);
+        }
         if !app.standing.is_sound() {
             output::say(&format!("READ ONLY: {}\n", app.standing.sentence()));
         }
@@ -207,6 +237,7 @@ pub fn main() -> ExitCode {
         }
     };
     let session = Session {
+        asks: cli.command.asks(),
         global: cli.global,
         environment: Environment::read(),
         context: Context::system(),
@@ -247,11 +278,17 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Reprove(reprove) => reprove.run(session).await,
         Command::Destroy(destroy) => destroy.run(session).await,
         Command::Get(get) => get.run(session).await,
+        Command::Windows(windows) => windows.run(session).await,
         Command::Evidence(evidence) => evidence.run(session).await,
         Command::Log(log) => log.run(session).await,
+        Command::Stream(stream) => stream.run(session).await,
         Command::Keys(keys) => keys.run(session).await,
         Command::Store(store) => store.run(session).await,
+        Command::Withdraw(withdraw) => withdraw.run(session).await,
+        Command::Execute(execute) => execute.run(session).await,
+        Command::Policy(policy) => policy.run(session).await,
         Command::Serve(serve) => serve.run(session).await,
+        Command::ReadFolder(read) => read.run(session),
         Command::Prober(prober) => prober.run(session).await,
         Command::Witness(witness) => witness.run(session).await,
     }

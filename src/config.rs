@@ -11,6 +11,7 @@ use remint_evidence_format::cosignature::{Quorum, WitnessKey};
 use serde::Deserialize;
 
 use crate::app::AppError;
+use crate::evidence::transit::TransitAt;
 use crate::evidence::witnessing::Policy;
 
 /// What the environment says.
@@ -89,6 +90,16 @@ pub struct Configuration {
     hosts: BTreeSet<String>,
     /// Who sees the log, beside whoever has its key.
     witness: Option<Witnesses>,
+    /// What signs the log, where that is not a key that lies sealed in the state.
+    pub log: Option<LogAt>,
+}
+
+/// What signs the log.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogAt {
+    /// A key that never leaves Vault or OpenBao.
+    pub transit: TransitAt,
 }
 
 /// A stream of events: to an address, or into a file.
@@ -117,6 +128,9 @@ pub struct ProberAt {
     /// Nothing counts as proven that it did not see.
     #[serde(default)]
     pub demand: bool,
+    /// It is shown new values, too, as a control: its host sees them alive.
+    #[serde(default)]
+    pub control: bool,
 }
 
 /// Who sees the log, and how many of them have to.
@@ -178,25 +192,29 @@ impl Configuration {
     ///
     /// # Errors
     /// A key is none, or the quorum cannot be met.
-    pub fn witnesses(self, state: &Path) -> Result<Option<Policy>, AppError> {
-        let Some(named) = self.witness else { return Ok(None) };
+    pub fn witnesses(&self, state: &Path) -> Result<Option<Policy>, AppError> {
+        let Some(named) = &self.witness else { return Ok(None) };
         let wrong = |why: String| AppError::Config { path: state.join("remint.yaml"), why };
         let mut keys = Vec::new();
         let mut urls = Vec::new();
-        for OneWitness { key, url } in named.witnesses {
-            let parsed = WitnessKey::parse(&key);
+        for OneWitness { key, url } in &named.witnesses {
+            let parsed = WitnessKey::parse(key);
             keys.push(parsed.map_err(|error| wrong(format!("the key of the witness at {url}: {error}")))?);
-            urls.push(url);
+            urls.push(url.clone());
         }
         let quorum = Quorum::new(named.quorum, keys).map_err(|error| wrong(format!("`witness`: {error}")))?;
         let alarm_after = Duration::from_mins(named.alarm_after_minutes);
         Ok(Some(Policy { quorum, urls, alarm_after }))
     }
 
-    /// What this allows beyond any document.
+    /// What this allows beyond any document, beside what a command allows; that is the newer word.
     #[must_use]
-    pub fn rules(self) -> HostRules {
-        HostRules { commands: self.commands, hosts: self.hosts, ..HostRules::default() }
+    pub fn rules(&self, mut rules: HostRules) -> HostRules {
+        for (name, command) in &self.commands {
+            rules.commands.entry(name.clone()).or_insert_with(|| command.clone());
+        }
+        rules.hosts.extend(self.hosts.iter().cloned());
+        rules
     }
 
     fn wrong(&self) -> Option<String> {
@@ -217,7 +235,7 @@ fn is_port(text: &str) -> bool {
 }
 
 const FORM: &str = "write `store: postgres://USER@HOST/DATABASE?password_file=PATH`, `commands: {NAME: [/PROGRAM, ARGUMENT]}` \
-                    `hosts: [HOST:PORT]`, `probers`, `streams`, `commitToPersons` or `witness`, and nothing else";
+                    `hosts: [HOST:PORT]`, `probers`, `streams`, `commitToPersons`, `witness` or `log`, and nothing else";
 
 #[cfg(test)]
 mod tests {
@@ -228,7 +246,9 @@ mod tests {
         let path = folder.path().join("remint.yaml");
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        Configuration::read(folder.path()).map(Configuration::rules).map_err(|error| error.to_string())
+        Configuration::read(folder.path())
+            .map(|found| found.rules(HostRules::default()))
+            .map_err(|error| error.to_string())
     }
 
     #[test]

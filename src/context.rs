@@ -1,9 +1,9 @@
 //! What the daemon is given from outside: time and randomness. Nothing else in the crate asks the machine for either.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use remint_contract::{Clock, OperationId, ResetId, SecretValue, SystemClock};
+use remint_evidence_format::hex;
 
 use crate::escrow::{NoRandomness, Randomness, SystemRandomness};
 
@@ -35,10 +35,7 @@ impl Context {
     pub fn hex(&self, count: usize) -> Result<String, NoRandomness> {
         let mut bytes = vec![0; count];
         self.random.fill(&mut bytes)?;
-        Ok(bytes.iter().fold(String::with_capacity(count * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        }))
+        Ok(hex::encode(&bytes))
     }
 
     /// A new secret of `length` characters drawn evenly from `alphabet` (by rejection, so without bias).

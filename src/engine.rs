@@ -10,9 +10,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use remint_contract::{HostRules, Kinds, Name, Ref, ResetId};
+use remint_core::approval::Executor;
 use remint_core::estate::Estate;
 use remint_core::machine::Illegal;
 use tokio::sync::{Notify, broadcast};
@@ -25,6 +27,7 @@ use crate::privacy::fingerprint::Fingerprints;
 use crate::store::{Store, StoreError};
 
 mod alone;
+pub mod approvals;
 mod barrier;
 mod bell;
 mod chair;
@@ -42,10 +45,13 @@ mod join;
 pub mod lease;
 pub mod listing;
 mod look;
+pub(crate) mod newest;
 pub mod observe;
+pub mod opening;
 mod outcome;
 pub mod parked;
 pub mod pause;
+mod permits;
 pub mod planned;
 pub mod progress;
 mod purge;
@@ -76,6 +82,8 @@ pub struct Engine {
     /// What all hosts of this process may use of the systems.
     buckets: Arc<host::Buckets>,
     shelf: Arc<planned::Shelf>,
+    /// How many rotations this process began to carry out: the next one's place in line.
+    begun: Arc<AtomicU64>,
     bells: Arc<bell::Bells>,
     /// Somebody owns something else now, or a plan was revised: whoever runs looks at what it owns.
     pub(crate) changed: Arc<Notify>,
@@ -99,6 +107,8 @@ pub struct EngineSettings {
     pub reproofs: Vec<Duration>,
     /// How long escrow keeps old values for the re-proof.
     pub escrow_keeps: Duration,
+    /// Who carries out what persons approved; `None`: nobody governs this state.
+    pub executor: Option<Executor>,
     /// Who this process is, for leases.
     pub holder: String,
     /// Who else tries the old values, with eyes of their own.
@@ -125,6 +135,7 @@ impl Default for EngineSettings {
             skew: Duration::from_secs(5),
             reproofs: vec![Duration::from_hours(1), Duration::from_hours(24)],
             escrow_keeps: Duration::from_hours(25),
+            executor: None,
             holder: "remint".to_owned(),
             observers: Observers::default(),
             fingerprints: Fingerprints::default(),
@@ -215,6 +226,7 @@ impl Engine {
         Self {
             buckets,
             shelf: Arc::default(),
+            begun: Arc::default(),
             bells: Arc::default(),
             store,
             escrow,

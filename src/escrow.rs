@@ -15,6 +15,7 @@ use aws_lc_rs::aead::NONCE_LEN;
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
 use remint_contract::SecretValue;
+use remint_evidence_format::hex;
 use zeroize::Zeroizing;
 
 use self::cipher::{KEY, ONCE, open_copy, seal_in_place};
@@ -132,12 +133,8 @@ impl Escrow {
     /// Assumption: the value has at least 64 bits of entropy. Whoever gets hold of the key could guess a weaker one, so
     /// nothing that a person chose is ever fingerprinted.
     pub fn keyed_fingerprint(&self, value: &SecretValue) -> String {
-        use std::fmt::Write as _;
         let tag = hmac::sign(self.kek.fingerprint_key(), value.expose());
-        tag.as_ref().iter().take(16).fold(String::from("hmac-sha256:"), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        format!("hmac-sha256:{}", hex::encode(&tag.as_ref()[..16]))
     }
 
     /// Wraps a data key for every recipient, and puts the envelope together.

@@ -8,10 +8,12 @@ pub mod export;
 pub mod folder;
 pub mod key;
 pub mod publish;
+pub mod refusals;
 pub mod rotation;
 pub mod sequencer;
 pub mod signer;
 pub mod tiles;
+pub mod transit;
 pub mod witnessing;
 pub mod years;
 

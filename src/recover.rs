@@ -16,7 +16,7 @@ use remint_contract::Ref;
 use remint_evidence_format::checkpoint::Checkpoint;
 use remint_evidence_format::entry as format;
 use remint_evidence_format::ledger::Gap;
-use remint_evidence_format::note::{self, Note, SigningKey, VerifierKey};
+use remint_evidence_format::note::{Note, VerifierKey};
 use remint_evidence_format::tree::Frontier;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -29,6 +29,7 @@ use crate::escrow::SystemRandomness;
 use crate::evidence::Sequencer;
 use crate::evidence::anchor::{Remembered, Standing, restored, unreconciled};
 use crate::evidence::key::{is_there, succeed, succeed_in};
+use crate::evidence::signer::{Signer, note};
 use crate::store::{Change, Key, Rule, Store, StoreError};
 
 /// What a recovery did.
@@ -89,7 +90,7 @@ pub async fn recover(app: &App, by: &str, without: &BTreeSet<Ref>) -> Result<Rec
 }
 
 /// Begins the new log.
-async fn begin(app: &App, engine: &Engine, by: &str) -> Result<(Begun, Arc<SigningKey>), AppError> {
+async fn begin(app: &App, engine: &Engine, by: &str) -> Result<(Begun, Arc<dyn Signer>), AppError> {
     let store = &*app.store;
     let now = engine.context.clock.now();
     let (placed, newest) = store.checkpoint().await?.unwrap_or_default();
@@ -115,23 +116,17 @@ async fn begin(app: &App, engine: &Engine, by: &str) -> Result<(Begun, Arc<Signi
 
     let name = successor(&before);
     let old = Checkpoint::open(newest.as_bytes(), app.key.verifier()).is_ok().then(|| Arc::clone(&app.key));
-    let key = if app.key.verifier().name() == name {
-        Arc::clone(&app.key)
-    } else {
-        let (escrow, last) = (&engine.escrow, app.key.verifier().name());
-        Arc::new(if is_there(&app.folder) {
-            succeed(&app.folder, last, &name, escrow, &SystemRandomness)?
-        } else {
-            succeed_in(&*app.store, last, &name, escrow, &SystemRandomness).await?
-        })
-    };
+    let key = if app.key.verifier().name() == name { Arc::clone(&app.key) } else { successor_key(app, &name).await? };
     let verifier = key.verifier().to_string();
     let words = format!(
         "remint.dev/last-words/v1\n{before} ends\n{verifier}\n{from} {root}\n{} {}\n",
         to.map_or_else(|| "-".to_owned(), |to| to.to_string()),
         to_root.as_deref().unwrap_or("-")
     );
-    let last_words = old.and_then(|old| note::sign(&words, &old).ok());
+    let last_words = match old {
+        Some(old) => note(&words, &old).await.ok(),
+        None => None,
+    };
 
     let gap = Gap { before: before.clone(), origin: name.clone(), from, to };
     let mut change = Change { deletes: vec![restored()], ..Change::default() };
@@ -160,6 +155,23 @@ async fn begin(app: &App, engine: &Engine, by: &str) -> Result<(Begun, Arc<Signi
     sequencer.flush().await?;
     let begun = Begun { before, origin: name, key: verifier, from, to, last_words: last_words.is_some(), resets };
     Ok((begun, key))
+}
+
+/// The key of the new log.
+async fn successor_key(app: &App, name: &str) -> Result<Arc<dyn Signer>, AppError> {
+    let (escrow, last) = (&app.engine.escrow, app.key.verifier().name());
+    if let Some(transit) = &app.transit
+        && let Some(kept) = transit.kept(&*app.store).await?
+    {
+        let signer = kept.named(name).await?;
+        signer.keep(&*app.store).await?;
+        return Ok(Arc::new(signer));
+    }
+    Ok(if is_there(&app.folder) {
+        Arc::new(succeed(&app.folder, last, name, escrow, &SystemRandomness)?)
+    } else {
+        Arc::new(succeed_in(&*app.store, last, name, escrow, &SystemRandomness).await?)
+    })
 }
 
 /// Every reset gets its word on the gap; what was approved before has to be approved again.
@@ -249,9 +261,9 @@ fn body_of(gap: &Gap) -> Value {
     body
 }
 
-fn sequencer(app: &App, key: Arc<SigningKey>) -> Sequencer {
+fn sequencer(app: &App, key: Arc<dyn Signer>) -> Sequencer {
     let clock = Arc::clone(&app.engine.context.clock);
-    let sequencer = Sequencer::new(Arc::clone(&app.store), key, clock, app.engine.settings.holder.clone());
+    let sequencer = Sequencer::signed_by(Arc::clone(&app.store), key, clock, app.engine.settings.holder.clone());
     sequencer.with_anchor(app.anchor.clone())
 }
 

@@ -10,10 +10,14 @@ impl Registry {
     #[must_use]
     pub fn new() -> Self {
         let mut kinds: Vec<Box<dyn ConnectorKind>> = vec![
+            Box::new(remint_acme::kind()),
+            Box::new(remint_aws::kind()),
             Box::new(remint_exec::kind()),
             Box::new(remint_fake::FakeKind),
             Box::new(remint_file::kind()),
             Box::new(remint_http::kind()),
+            Box::new(remint_kubernetes::kind()),
+            Box::new(remint_pki::kind()),
             Box::new(remint_sql::kind()),
             Box::new(remint_vault::kind()),
         ];

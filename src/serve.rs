@@ -1,8 +1,8 @@
 //! The daemon: one state, one estate folder, requests over HTTP, and resets that go on by themselves.
 //!
-//! Flow: [`serve`] loads the folder ([`folder`]), opens its door ([`listen`]), and then does five things at once, each
+//! Flow: [`serve`] loads the folder ([`folder`]), opens its door ([`listen`]), and then does six things at once, each
 //! under its own name in the log: it answers requests (`api`), watches the folder (`folder`), carries resets on and tries
-//! the dead again when that is due (`supervisor`), gives entries their places (`sequencer`), tells of them (`streams`), and
+//! the dead again when that is due (`supervisor`), opens rotation windows (`windows`), gives entries their places (`sequencer`), tells of them (`streams`), and
 //! shows the log to its witnesses, when it has some (`witnesses`).
 //!
 //! Guarantees: a broken edit never replaces a good estate; nothing that has authority becomes active without somebody's
@@ -25,6 +25,7 @@ use crate::app::{App, AppError};
 use crate::engine::EngineError;
 use crate::evidence::Tiles;
 use crate::evidence::acts::{self, Act};
+use crate::evidence::refusals::Refusals;
 use crate::evidence::witnessing::{Witnessing, WitnessingError};
 use crate::privacy::reads::{self, Reads};
 use crate::serve::api::Api;
@@ -39,8 +40,10 @@ mod plan;
 mod purge;
 mod supervisor;
 mod token;
+mod window;
 mod witness;
 
+pub use folder::{COMMAND as READ_FOLDER, Reader, Reading};
 pub use listen::{Listen, ListenError, Loopback};
 pub use token::{Token, TokenError};
 pub use witness::{Witness, WitnessError};
@@ -53,6 +56,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct Options {
     /// The folder of documents.
     pub estate: PathBuf,
+    /// Who reads it.
+    pub reader: Reader,
     pub listen: Listen,
     /// How often the folder and the due re-proofs are looked at.
     pub every: Duration,
@@ -79,17 +84,17 @@ pub enum ServeError {
 /// No estate is active and the folder holds none that is valid, or the door cannot be opened.
 pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
     let app = Arc::new(app);
-    let folder = Arc::new(Folder::open(options.estate, options.by.clone(), Arc::clone(&app)).await?);
+    let folder = Arc::new(Folder::open(options.estate, options.reader, options.by.clone(), Arc::clone(&app)).await?);
     let desk = Arc::new(Desk::default());
     let supervisor = Supervisor::new(Arc::clone(&app), Arc::clone(&desk), options.every).await?;
     let streams = app.streams()?;
+    let witnessing = witnessing(&app)?;
     let (door, guard) = options.listen.open()?;
     tracing::info!(memory = %crate::harden::memory(), "hardened");
     tracing::info!(at = %door, estate = %folder.path().display(), "taking requests");
     let holder = app.engine.settings.holder.clone();
     told(&app, Act::Started { holder: &holder, by: &options.by }).await?;
-    let witnessing = witnessing(&app)?;
-    let reads = Arc::new(Reads::default());
+    let (reads, refusals) = (Arc::new(Reads::default()), Arc::new(Refusals::default()));
     let api = Api {
         app: Arc::clone(&app),
         folder: Arc::clone(&folder),
@@ -99,6 +104,7 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         tiles: Tiles::new(Arc::clone(&app.engine.store)),
         witnessing: witnessing.clone(),
         reads: Arc::clone(&reads),
+        refusals: Arc::clone(&refusals),
     };
     let router = api::router(Arc::new(api));
 
@@ -108,12 +114,14 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         let answering = connection::attend(door, router, stopping.clone()).instrument(info_span!("api"));
         let watching = folder.watch(options.every, stopping.clone()).instrument(info_span!("folder"));
         let carrying = supervisor.run(stopping.clone()).instrument(info_span!("supervisor"));
+        let opening =
+            window::run(&app.engine, &desk, options.every, stopping.clone()).instrument(info_span!("windows"));
         let forgetting = purge::run(&app.engine, stopping.clone()).instrument(info_span!("purge"));
         let streaming = streams.iter().map(|stream| stream.run(stopping.clone().stopped()));
         let streaming = futures::future::join_all(streaming).instrument(info_span!("streams"));
         let witnessed = see(witnessing, stopping.clone()).instrument(info_span!("witnesses"));
-        let counting = count(&app, &reads, stopping.clone()).instrument(info_span!("reads"));
-        tokio::join!(answering, watching, carrying, forgetting, streaming, witnessed, counting);
+        let counting = count(&app, &reads, &refusals, stopping.clone()).instrument(info_span!("reads"));
+        tokio::join!(answering, watching, carrying, opening, forgetting, streaming, witnessed, counting);
     };
     // The sequencer ends last: what the others record while they end gets its place too.
     let (last, worked) = watch::channel(false);
@@ -142,7 +150,7 @@ async fn told(app: &App, act: Act<'_>) -> Result<(), EngineError> {
 
 /// The client of the witnesses that the state names.
 fn witnessing(app: &App) -> Result<Option<Arc<Witnessing>>, ServeError> {
-    let Some(policy) = app.witnesses.clone() else { return Ok(None) };
+    let Some(policy) = app.configuration.witnesses(&app.folder)? else { return Ok(None) };
     let clock = Arc::clone(&app.engine.context.clock);
     Ok(Some(Arc::new(Witnessing::new(Arc::clone(&app.engine.store), policy, clock)?)))
 }
@@ -153,8 +161,8 @@ async fn see(witnessing: Option<Arc<Witnessing>>, stopping: Stopping) {
     }
 }
 
-/// Writes each minute, and once more at the end, who read what.
-async fn count(app: &App, reads: &Reads, stopping: Stopping) {
+/// Writes each minute, and once more at the end, who read what and who was not let in.
+async fn count(app: &App, reads: &Reads, refusals: &Refusals, stopping: Stopping) {
     let (engine, mut stopped) = (&app.engine, std::pin::pin!(stopping.stopped()));
     loop {
         let last = tokio::select! {
@@ -163,6 +171,9 @@ async fn count(app: &App, reads: &Reads, stopping: Stopping) {
         };
         if let Err(error) = reads.flush(&*engine.store, &engine.context, &engine.settings.holder).await {
             tracing::error!(error = causes(&error), "who read what could not be written; it is tried again");
+        }
+        if let Err(error) = refusals.record(&*engine.store, &engine.context).await {
+            tracing::error!(error = causes(&error), "who was not let in could not be recorded; it is tried again");
         }
         if last {
             return;

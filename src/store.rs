@@ -6,7 +6,8 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use remint_contract::ResetId;
-use remint_evidence_format::{Draft, FormatError, Stored};
+use remint_evidence_format::tree::Hash;
+use remint_evidence_format::{Draft, FormatError, Stored, entry};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -108,6 +109,34 @@ pub struct Fence {
     pub token: u64,
 }
 
+/// What the tree needs of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaf {
+    /// Of the entry, in the store's own order of commit.
+    pub id: u64,
+    pub hash: Hash,
+    /// The entry, when it is of no reset: it may be one that the log itself goes by.
+    pub bytes: Option<Vec<u8>>,
+}
+
+impl Leaf {
+    /// The leaf of an entry.
+    #[must_use]
+    pub fn of(stored: Stored) -> Self {
+        let hash = entry::hash(&stored.bytes);
+        Self { id: stored.id, hash, bytes: stored.reset.is_none().then_some(stored.bytes) }
+    }
+
+    /// The next leaves, out of entries that are read.
+    async fn read<S: Store + ?Sized>(store: &S, limit: usize) -> Result<Vec<Self>, StoreError> {
+        let entries = store.unsequenced(limit.min(READ)).await?;
+        Ok(entries.into_iter().map(Self::of).collect())
+    }
+}
+
+/// Entries read at a time for their hashes: some megabytes.
+const READ: usize = 4096;
+
 /// What a commit gave back.
 #[derive(Debug, Clone, Default)]
 pub struct Committed {
@@ -200,10 +229,19 @@ pub trait Store: Send + Sync {
 
     /// Entries that have no place in the tree yet, in commit order.
     async fn unsequenced(&self, limit: usize) -> Result<Vec<Stored>, StoreError>;
+    /// What the tree needs of the entries that have no place yet, in commit order; fewer than `limit` though there are more
+    /// where they have to be read.
+    async fn leaves(&self, limit: usize) -> Result<Vec<Leaf>, StoreError> {
+        Leaf::read(self, limit).await
+    }
     /// Gives the next entries (exactly those, in that order) their places, and keeps the checkpoint that covers them.
     async fn sequence(&self, fence: &Fence, ids: &[u64], size: u64, checkpoint: &str) -> Result<(), StoreError>;
     /// Sequenced entries from `from` on.
     async fn sequenced(&self, from: u64, limit: usize) -> Result<Vec<Stored>, StoreError>;
+    /// The hashes of sequenced entries from `from` on.
+    async fn hashes(&self, from: u64, limit: usize) -> Result<Vec<Hash>, StoreError> {
+        Ok(self.sequenced(from, limit).await?.iter().map(|stored| entry::hash(&stored.bytes)).collect())
+    }
     /// Entries of one reset by number, sequenced or not.
     async fn entries_of(&self, reset: &ResetId) -> Result<Vec<Stored>, StoreError>;
     /// The newest checkpoint: the tree size and the signed note.

@@ -136,6 +136,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<()> {
 }
 
 async fn report(options: &Options) -> Outcome<Report> {
+    for kept in &options.stores {
+        kept.warm().await?;
+    }
     let mut shapes = Vec::new();
     for &shape in &options.shapes {
         let mut runs = Vec::new();

@@ -12,6 +12,7 @@ mod idle;
 #[cfg(feature = "engine")]
 mod postgres;
 mod process;
+mod schedule;
 #[cfg(feature = "engine")]
 mod server;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[String]) -> Outcome<()> {
     match arguments.split_first() {
+        Some((name, rest)) if name == "schedule" => schedule::run(rest),
         Some((name, rest)) if name == "graph" => graph::run(rest).map_err(|error| error.to_string().into()),
         #[cfg(feature = "engine")]
         Some((name, rest)) if name == "evidence" => evidence::run(rest),
@@ -51,9 +53,10 @@ fn run(arguments: &[String]) -> Outcome<()> {
         Some((name, _)) if name == "nothing" => idle::nothing(),
         #[cfg(feature = "engine")]
         Some((name, rest)) if name == "postgres" => postgres::run(rest),
-        Some((name, _)) => {
-            Err(format!("there is no benchmark `{name}`; there are: contain, evidence, fanout, graph, postgres").into())
-        }
-        None => Err("name a benchmark: contain, evidence, fanout, graph, postgres".into()),
+        Some((name, _)) => Err(format!(
+            "there is no benchmark `{name}`; there are: contain, evidence, fanout, graph, postgres, schedule"
+        )
+        .into()),
+        None => Err("name a benchmark: contain, evidence, fanout, graph, postgres, schedule".into()),
     }
 }

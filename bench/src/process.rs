@@ -1,6 +1,5 @@
 //! What this process used, as the kernel counts it.
 
-#[cfg(feature = "engine")]
 use std::time::Duration;
 
 use crate::Outcome;
@@ -21,7 +20,6 @@ pub(crate) fn cpu() -> Outcome<Duration> {
 }
 
 /// Processor time of all threads of a process, user and system.
-#[cfg(feature = "engine")]
 pub(crate) fn cpu_of(process: u32) -> Outcome<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
     // The second field is a name in parentheses and may hold spaces; `utime` and `stime` are the 14th and 15th.

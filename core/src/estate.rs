@@ -20,6 +20,7 @@ mod pasted;
 mod problem;
 mod source;
 mod validate;
+pub mod window;
 
 pub use derive::derive_remint;
 pub use diff::EstateDiff;
@@ -27,9 +28,10 @@ pub use history::History;
 pub use load::{Loaded, load};
 
 pub use model::{
-    Begets, Budget, ClassOfIdentity, Confirm, ConfirmHow, Credential, CredentialClass, Destination, Era, Estate,
-    Generate, Grant, Identity, IssuedBy, Meta, Owners, Reload, Rotation, RotationWindow, RunsOn, System, Tier, Unlock,
-    UnlockVerb, UnlockWhat, Workload,
+    ApprovalPolicy, Begets, Budget, ClassOfIdentity, Confirm, ConfirmHow, Credential, CredentialClass, Destination,
+    Era, Estate, Generate, Grant, Identity, IssuedBy, Meta, Owners, Reload, Rotation, RunsOn, Selection, System, Tier,
+    Unlock, UnlockVerb, UnlockWhat, Workload,
 };
 pub use problem::{Problem, Problems, Severity};
 pub use source::SourceFile;
+pub use window::{Blackout, Missed, RotationWindow};

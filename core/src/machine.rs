@@ -219,7 +219,9 @@ impl Rotation {
                 next.state = State::Unknown { step: *step };
                 vec![Effect::Ask(*step)]
             }
-            (State::Doing { step: Step::Deliver }, Event::Spoiled) if member.course() != Course::Rewrap => {
+            (State::Doing { step: Step::Activate | Step::Deliver }, Event::Spoiled)
+                if member.course() != Course::Rewrap =>
+            {
                 next.drop_new();
                 next.wait(Step::Mint)
             }

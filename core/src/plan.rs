@@ -18,6 +18,7 @@ mod draft;
 mod leaf;
 mod make;
 mod members;
+mod occasion;
 mod render;
 mod request;
 mod revise;
@@ -25,6 +26,7 @@ mod rows;
 mod waves;
 
 pub use make::{plan, plan_with};
+pub use occasion::Occasion;
 pub use render::{reach_to_json, render_plan, render_reach, to_json};
 pub use request::{Refusal, Request, Selector, SelectorError};
 pub use revise::{Turn, revise};
@@ -58,6 +60,9 @@ pub struct Plan {
     pub limits: Limits,
     /// A forecast, not a promise.
     pub eta: Duration,
+    /// The opening of a window that it is made for; `None`: an incident.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occasion: Option<Occasion>,
 }
 
 /// Something reached, and what it was reached from. Paths share their beginnings, so a plan keeps each hop once: a chain

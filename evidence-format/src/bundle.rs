@@ -11,6 +11,7 @@
 //! | `checkpoint` | signed note: the tree that the proofs lead to, with the cosignatures it has |
 //! | `consistency.jsonl` | earlier checkpoints of the log, each with the proof that it is the beginning of this one |
 //! | `completeness.json` | what became of everything reached; follows from the entries alone |
+//! | `key-1.tlog-proof`, … | only of a log whose key changed: from each key to the next ([`crate::succession`]) |
 //! | `persons.json` | names for commitments in the entries, as far as they are disclosed ([`crate::person`]) |
 //! | `approvals.json`, `exceptions.json` | slots; `[]` as long as a bundle says `ungoverned` |
 //!
@@ -23,9 +24,10 @@ use std::collections::BTreeMap;
 
 use crate::entry::{self, DOMAIN};
 use crate::ledger::{Ledger, LedgerError};
-use crate::note::{SigningKey, VerifierKey};
+use crate::note::{self, SigningKey, VerifierKey};
 use crate::person::{self, Disclosed};
 use crate::report::{Finding, Report};
+use crate::succession::Followed;
 use crate::tree::{Hash, Tree};
 use crate::{FormatError, Stored};
 
@@ -60,6 +62,8 @@ pub struct Parts<'a> {
     pub earlier: &'a [Earlier],
     /// Names for what the entries commit to, as far as they are to be told.
     pub persons: &'a [Disclosed],
+    /// From each key of the log to the next ([`crate::succession`]), the oldest first.
+    pub links: &'a [String],
 }
 
 /// An earlier state of the log, and the proof that it is the beginning of the one in the bundle.
@@ -112,12 +116,45 @@ pub enum BuildError {
     Refused(Vec<Finding>),
 }
 
+/// A bundle that only wants its signature.
+#[derive(Debug, Clone)]
+pub struct Unsigned {
+    text: String,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Unsigned {
+    /// What is to be signed.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The bundle, with a signature over [`Unsigned::text`].
+    ///
+    /// Errors: the signature does not fit, or the bundle would not verify under the key.
+    pub fn signed(mut self, key: &VerifierKey, signature: &[u8]) -> Result<Bundle, BuildError> {
+        self.files.insert(MANIFEST.to_owned(), note::attach(&self.text, key, signature)?.into_bytes());
+        let bundle = Bundle { files: self.files };
+        let report = bundle.verify(Some(key));
+        if report.integrity { Ok(bundle) } else { Err(BuildError::Refused(report.findings)) }
+    }
+}
+
 impl Bundle {
     /// Makes and signs the bundle of a reset, closed or not.
     ///
     /// Guarantees: the same parts and key give the same bytes; the result passes [`Bundle::verify`] under the key but for
     /// what is incomplete.
     pub fn build(parts: &Parts<'_>, key: &SigningKey) -> Result<Self, BuildError> {
+        let unsigned = Self::unsigned(parts)?;
+        let signature = key.sign(unsigned.text().as_bytes());
+        unsigned.signed(key.verifier(), &signature)
+    }
+
+    /// The bundle before its manifest is signed, by a key that may be elsewhere.
+    ///
+    /// Errors: the parts do not fit each other.
+    pub fn unsigned(parts: &Parts<'_>) -> Result<Unsigned, BuildError> {
         let mut ledger = Ledger::new(parts.reset);
         let mut entries = Vec::new();
         let mut proofs = Vec::new();
@@ -141,10 +178,8 @@ impl Bundle {
             (PROOFS.to_owned(), proofs),
         ]);
         files.extend(parts.plans.iter().zip(1..).map(|(plan, number)| (plan_name(number), plan.clone())));
-        files.insert(MANIFEST.to_owned(), manifest::sign(parts.reset, &files, key)?.into_bytes());
-        let bundle = Self { files };
-        let report = bundle.verify(Some(key.verifier()));
-        if report.integrity { Ok(bundle) } else { Err(BuildError::Refused(report.findings)) }
+        files.extend(parts.links.iter().zip(1..).map(|(link, number)| (link_name(number), link.clone().into_bytes())));
+        Ok(Unsigned { text: manifest::unsigned(parts.reset, &files)?, files })
     }
 
     /// The bundle of these files, as read from a folder; nothing is checked before [`Bundle::verify`].
@@ -190,6 +225,14 @@ impl Bundle {
         Ok(ledger)
     }
 
+    /// Where the links in it lead from a key: to the one that signs.
+    ///
+    /// # Errors
+    /// A link does not verify, or does not begin where the one before ended.
+    pub fn follow(&self, key: &VerifierKey) -> Result<Followed, FormatError> {
+        verify::follow(&self.files, key)
+    }
+
     /// Names by what the entries say instead, as far as they are disclosed.
     ///
     /// # Errors
@@ -217,6 +260,11 @@ pub fn verify_with(archive: &[u8], trust: &Trust) -> Report {
         Ok(bundle) => bundle.verify_with(trust),
         Err(error) => Report::unreadable(&error),
     }
+}
+
+/// The name of the file of a link between keys, from 1.
+pub fn link_name(number: usize) -> String {
+    format!("key-{number}.tlog-proof")
 }
 
 /// The name of a plan's file, from 1.

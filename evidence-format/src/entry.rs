@@ -76,10 +76,15 @@ pub fn seal(draft: &Draft, number: u64, previous: Hash) -> Result<Vec<u8>, Forma
     out.extend_from_slice(b"{\"at\":");
     canonical::write_string(&draft.at, &mut out);
     out.extend_from_slice(b",\"body\":");
-    canonical::write(&draft.body, &mut out)?;
+    // The body is an object inside the entry's own.
+    canonical::write_member(&draft.body, &mut out)?;
     out.extend_from_slice(b",\"governed\":\"ungoverned\",\"kind\":");
     canonical::write_string(&draft.kind, &mut out);
-    out.extend_from_slice(format!(",\"number\":{number},\"previous\":\"{previous}\"").as_bytes());
+    out.extend_from_slice(b",\"number\":");
+    canonical::write_integer(number.cast_signed(), &mut out);
+    out.extend_from_slice(b",\"previous\":\"");
+    hex::append(&previous.0, &mut out);
+    out.push(b'"');
     if let Some(reset) = &draft.reset {
         out.extend_from_slice(b",\"reset\":");
         canonical::write_string(reset, &mut out);
@@ -89,8 +94,10 @@ pub fn seal(draft: &Draft, number: u64, previous: Hash) -> Result<Vec<u8>, Forma
         canonical::write_string(subject, &mut out);
     }
     out.push(b'}');
-    // The body is an object inside the entry's own, one level deeper than it was written.
-    parse(&out)?;
+    if out.len() > MAX_SIZE {
+        return Err(FormatError::TooLarge { what: "the entry", limit: MAX_SIZE });
+    }
+    debug_assert!(parse(&out).is_ok(), "an entry was sealed that cannot be read");
     Ok(out)
 }
 

@@ -1,7 +1,7 @@
 //! Lower-case hexadecimal: the only form of a hash in text.
 
 /// The text of some bytes.
-pub(crate) fn encode(bytes: &[u8]) -> String {
+pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
         text.push(char::from(DIGITS[usize::from(byte >> 4)]));
@@ -10,8 +10,15 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     text
 }
 
+/// Appends the text of some bytes.
+pub(crate) fn append(bytes: &[u8], out: &mut Vec<u8>) {
+    for byte in bytes {
+        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+}
+
 /// The `N` bytes that a text of exactly `2 N` lower-case digits stands for.
-pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
     if digits.len() != N * 2 {
         return None;

@@ -47,6 +47,7 @@ pub struct Ledger {
     plans: Vec<Hash>,
     said: Vec<Said>,
     observed: Vec<Observed>,
+    controls: Vec<Observed>,
     gaps: Vec<Gap>,
     rows: BTreeMap<String, Row>,
 }
@@ -98,6 +99,7 @@ impl Ledger {
             plans: Vec::new(),
             said: Vec::new(),
             observed: Vec::new(),
+            controls: Vec::new(),
             gaps: Vec::new(),
             rows: BTreeMap::new(),
         }
@@ -132,6 +134,7 @@ impl Ledger {
             REQUESTED => plan_of(entry)?.into_iter().for_each(|plan| self.name_plan(plan)),
             RECOVERED => self.gaps.push(gap_of(entry)?),
             observation::OBSERVED => self.observed.push(Observed::of(entry)?),
+            observation::CONTROLLED => self.controls.push(Observed::of(entry)?),
             _ => self.decide(entry)?,
         }
         self.said.extend(Said::of(entry)?);
@@ -210,6 +213,11 @@ impl Ledger {
     /// What probers saw, oldest first; their signatures are not checked here.
     pub fn observed(&self) -> &[Observed] {
         &self.observed
+    }
+
+    /// What probers saw of new values.
+    pub fn controls(&self) -> &[Observed] {
+        &self.controls
     }
 
     /// Where the log was lost and begun anew, oldest first.

@@ -46,7 +46,7 @@ pub mod cosignature;
 mod draft;
 pub mod entry;
 mod error;
-mod hex;
+pub mod hex;
 pub mod ledger;
 pub mod note;
 pub mod observation;

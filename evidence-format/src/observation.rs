@@ -36,6 +36,10 @@ use crate::tree::Hash;
 /// The kind of the entry that holds one.
 pub const OBSERVED: &str = "old.observed";
 
+/// The kind of the entry that holds one of the new value, tried from where the old one was refused: what answered there is the
+/// system itself. Whoever does not know the kind passes over it.
+pub const CONTROLLED: &str = "new.observed";
+
 /// What a prober saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {

@@ -20,7 +20,7 @@ use crate::entry;
 use crate::tree::Hash;
 
 pub use self::audit::{Chains, Fault, audit};
-pub use self::hashes::{Hashes, for_consistency, for_inclusion};
+pub use self::hashes::{Hashes, consistency, for_consistency, for_inclusion, inclusion};
 
 mod audit;
 mod hashes;

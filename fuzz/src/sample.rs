@@ -126,6 +126,7 @@ fn bundle() -> Made<Vec<u8>> {
         entries: &placed,
         checkpoint: &checkpoint,
         earlier: &[],
+        links: &[],
         persons: &[],
     };
     Ok(Bundle::build(&parts, &key)?.to_archive()?)

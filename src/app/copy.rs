@@ -6,12 +6,13 @@
 
 use remint_contract::SecretValue;
 use remint_evidence_format::checkpoint::Checkpoint;
-use remint_evidence_format::note::SigningKey;
+use remint_evidence_format::note::{SigningKey, VerifierKey};
 use remint_evidence_format::{FormatError, entry, tree};
 
 use super::{AppError, Places};
 use crate::escrow::{Escrow, EscrowError, SystemRandomness};
 use crate::evidence::key;
+use crate::evidence::transit::named_in;
 use crate::store::dump::Line;
 use crate::store::{Contents, Sealed, StoreError};
 
@@ -60,17 +61,20 @@ pub async fn copy(from: &Places, to: &Places) -> Result<Copied, CopyError> {
         None => key::sealed_in(&from.state).map_err(AppError::from)?,
         Some(_) => take(&mut contents),
     };
-    let sealed = sealed.ok_or(CopyError::Nothing)?;
     // What is wrong at the source is said before anything is written.
-    let signing = signing(from, &sealed)?;
+    let signing = match (named_in(&contents.lines), &sealed) {
+        (Some(elsewhere), _) => elsewhere,
+        (None, Some(sealed)) => signing(from, sealed)?,
+        (None, None) => return Err(CopyError::Nothing),
+    };
     let size = rooted(&contents, &signing)?;
     let target = to.alone().await?;
     let mut copied = contents;
-    if to.store.is_some() {
-        put(&mut copied, sealed.clone());
+    if let Some(sealed) = sealed.clone().filter(|_| to.store.is_some()) {
+        put(&mut copied, sealed);
     }
     copied.write(&*target).await?;
-    if to.store.is_none() {
+    if let Some(sealed) = sealed.filter(|_| to.store.is_none()) {
         key::lay_in(&to.state, &sealed).map_err(AppError::from)?;
     }
     let there = Contents::read(&*target).await?;
@@ -101,16 +105,17 @@ fn put(contents: &mut Contents, sealed: Sealed) {
     contents.lines.insert(at, Line::Sealed(sealed));
 }
 
-fn signing(from: &Places, sealed: &Sealed) -> Result<SigningKey, CopyError> {
+fn signing(from: &Places, sealed: &Sealed) -> Result<VerifierKey, CopyError> {
     let escrow = Escrow::new(from.keys().map_err(AppError::from)?, Box::new(SystemRandomness));
     let opened: SecretValue = escrow.open(sealed).map_err(|error| CopyError::Key(Some(error)))?;
-    opened.expose_str().and_then(|text| SigningKey::parse(text).ok()).ok_or(CopyError::Key(None))
+    let key = opened.expose_str().and_then(|text| SigningKey::parse(text).ok());
+    key.map(|key| key.verifier().clone()).ok_or(CopyError::Key(None))
 }
 
 /// The size of the tree, whose root is the one that was signed.
-fn rooted(contents: &Contents, key: &SigningKey) -> Result<u64, CopyError> {
+fn rooted(contents: &Contents, key: &VerifierKey) -> Result<u64, CopyError> {
     let Some((size, note)) = contents.checkpoint() else { return Ok(0) };
-    let signed = Checkpoint::open(note.as_bytes(), key.verifier()).map_err(CopyError::Foreign)?;
+    let signed = Checkpoint::open(note.as_bytes(), key).map_err(CopyError::Foreign)?;
     let count = usize::try_from(size).map_err(|_| CopyError::Changed)?;
     let placed: Vec<_> = contents.entries().take(count).map(|line| entry::hash(&line.bytes)).collect();
     if placed.len() != count {

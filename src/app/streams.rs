@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{App, AppError, origin};
-use crate::config::Configuration;
 use crate::stream::{FileSink, Secret, Sender, Sink, Wanted, Webhook};
 
 impl App {
@@ -14,23 +13,23 @@ impl App {
     pub fn streams(&self) -> Result<Vec<Sender>, AppError> {
         let wrong = |why: String| AppError::Config { path: self.folder.join("remint.yaml"), why };
         let mut senders = Vec::new();
-        for to in Configuration::read(&self.folder)?.streams {
+        for to in &self.configuration.streams {
             let secret =
                 Secret::read(&to.secret_file).map_err(|error| wrong(format!("stream {}: {error}", to.name)))?;
-            let sink: Box<dyn Sink> = match (to.webhook, to.file) {
+            let sink: Box<dyn Sink> = match (&to.webhook, &to.file) {
                 (Some(url), None) => {
-                    let made = Webhook::new(&url, secret);
+                    let made = Webhook::new(url, secret);
                     Box::new(made.map_err(|error| wrong(error.without_url().to_string()))?)
                 }
-                (None, Some(path)) => Box::new(FileSink::new(path, secret)),
+                (None, Some(path)) => Box::new(FileSink::new(path.clone(), secret)),
                 _ => return Err(wrong(format!("stream {}: name either a webhook or a file", to.name))),
             };
             if senders.iter().any(|sender: &Sender| sender.name() == to.name) {
                 return Err(wrong(format!("two streams are called {}", to.name)));
             }
             senders.push(Sender::new(
-                to.name,
-                Wanted(to.only),
+                to.name.clone(),
+                Wanted(to.only.clone()),
                 sink,
                 Arc::clone(&self.engine.store),
                 Arc::clone(&self.engine.context.clock),

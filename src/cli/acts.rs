@@ -20,7 +20,7 @@ async fn open(session: &Session) -> Result<App, Failure> {
 #[derive(Debug, Args)]
 pub(super) struct Approve {
     /// The reset, as `remint get resets` names it
-    reset: String,
+    pub(super) reset: String,
     #[command(flatten)]
     carry: Carry,
 }
@@ -29,15 +29,79 @@ impl Approve {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let app = open(session).await?;
         let id = ResetId(self.reset);
-        let reset = app.engine.approve(&id, &session.environment.user()).await?;
+        if app.gate.governed() {
+            return sign(session, &app, &id, &self.carry).await;
+        }
+        let reset = app.engine.approve(&id, &app.by(session.environment.user())).await?;
         say(&format!("Approved: reset {id}, plan {}", reset.plan.digest.short(12)));
+        carry_on(session, &app, &id, &self.carry).await
+    }
+}
+
+/// Signs what waits of a reset, and carries it out when that was all it took and this person may.
+async fn sign(session: &Session, app: &App, id: &ResetId, carry: &Carry) -> Result<Exit, Failure> {
+    let known = app.engine.reset(id).await?;
+    let digest = known.revision.as_ref().map_or(known.plan.digest, |revision| revision.plan.digest);
+    let signature = app.passed.as_ref().and_then(|passed| passed.signature(session.context.clock.now()));
+    let signature = signature.ok_or_else(|| Failure::usage("nobody is known to sign"))?;
+    let by = signature.by.to_string();
+    let signed = app.engine.sign(id, digest, signature).await?;
+    say(&format!("Signed by {by}: reset {id}, plan {}", digest.short(12)));
+    if signed.lacks.is_empty() {
+        return carry_on(session, app, id, carry).await;
+    }
+    for lack in &signed.lacks {
+        say(&format!("It does not start yet: {lack}."));
+    }
+    next(&format!("others: remint approve {id}; then: remint execute {id}"));
+    if session.json() {
+        json(&json!({ "reset": id.0, "status": signed.reset.status, "lacks": signed.lacks }))?;
+    }
+    Ok(Exit::Refused)
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Withdraw {
+    pub(super) reset: String,
+    /// Why
+    #[arg(long)]
+    reason: String,
+}
+
+impl Withdraw {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = open(session).await?;
+        let id = ResetId(self.reset);
+        let party = app.passed.as_ref().and_then(|passed| passed.party());
+        let party = party.ok_or_else(|| Failure::usage("this state has one operator, who signs nothing"))?;
+        app.engine.withdraw(&id, party, &self.reason).await?;
+        say(&format!("Withdrawn: what {party} signed of reset {id}. What has begun already goes on."));
+        next(&format!("remint get rotations --reset {id}"));
+        Ok(Exit::Done)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Execute {
+    pub(super) reset: String,
+    #[command(flatten)]
+    carry: Carry,
+}
+
+impl Execute {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = open(session).await?;
+        let id = ResetId(self.reset);
+        if app.gate.governed() && app.engine.reset(&id).await?.status == ResetStatus::Requested {
+            app.engine.begin(&id).await?;
+        }
         carry_on(session, &app, &id, &self.carry).await
     }
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Reject {
-    reset: String,
+    pub(super) reset: String,
     /// Why
     #[arg(long)]
     reason: String,
@@ -47,7 +111,7 @@ impl Reject {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let app = open(session).await?;
         let id = ResetId(self.reset);
-        app.engine.reject(&id, &session.environment.user(), &self.reason).await?;
+        app.engine.reject(&id, &app.by(session.environment.user()), &self.reason).await?;
         say(&format!("Rejected: reset {id}. Its credentials have no owner any more."));
         next("remint plan --from REF, to plan again; the rejected plan never runs");
         Ok(Exit::Done)
@@ -57,7 +121,7 @@ impl Reject {
 #[derive(Debug, Args)]
 pub(super) struct Clean {
     /// The node: Workload/NAME or System/NAME
-    node: String,
+    pub(super) node: String,
     /// Which reset; needed only when several have this node dirty
     #[arg(long)]
     reset: Option<String>,
@@ -89,7 +153,7 @@ impl Clean {
                 format!("{} open resets have {node} dirty; name one with --reset", open.len())
             }));
         };
-        app.engine.clean(id, &node, &session.environment.user(), &self.reason).await?;
+        app.engine.clean(id, &node, &app.by(session.environment.user()), &self.reason).await?;
         say(&format!("{node} is clean, on your word, for reset {id}."));
         carry_on(session, &app, id, &self.carry).await
     }
@@ -98,7 +162,7 @@ impl Clean {
 #[derive(Debug, Args)]
 pub(super) struct Decide {
     /// The finding, as `remint get findings` names it
-    finding: String,
+    pub(super) finding: String,
     word: Word,
     /// Why
     #[arg(long)]
@@ -125,7 +189,7 @@ impl Decide {
             Word::Revoke => DecisionWord::Revoke,
             Word::Except => DecisionWord::Except,
         };
-        let finding = app.engine.decide(&self.finding, word, &session.environment.user(), &self.reason).await?;
+        let finding = app.engine.decide(&self.finding, word, &app.by(session.environment.user()), &self.reason).await?;
         let what = match self.word {
             Word::Adopt => "is ours",
             Word::Revoke => "is to be revoked",
@@ -140,7 +204,7 @@ impl Decide {
 #[derive(Debug, Args)]
 pub(super) struct Destroy {
     /// The reset that stopped it, as `remint get resets` names it
-    reset: String,
+    pub(super) reset: String,
     /// The encryption key: Credential/NAME
     credential: String,
     /// The stopped version, word for word
@@ -155,7 +219,7 @@ impl Destroy {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let app = open(session).await?;
         let (id, credential) = (ResetId(self.reset), refs(&[self.credential])?.remove(0));
-        let (version, by) = (VersionId(self.version), session.environment.user());
+        let (version, by) = (VersionId(self.version), app.by(session.environment.user()));
         app.engine.destroy(&id, &credential, &version, &by, &self.reason).await?;
         say(&format!("Destroyed: {version} of {credential}, on your word. Nothing was encrypted under it."));
         Ok(Exit::Done)
@@ -164,7 +228,7 @@ impl Destroy {
 
 #[derive(Debug, Args)]
 pub(super) struct Retry {
-    reset: String,
+    pub(super) reset: String,
     /// Only this credential
     #[arg(long, value_name = "REF")]
     only: Option<String>,
@@ -187,7 +251,7 @@ impl Retry {
 
 #[derive(Debug, Args)]
 pub(super) struct Rollback {
-    reset: String,
+    pub(super) reset: String,
     /// Only this credential
     #[arg(long, value_name = "REF")]
     only: Option<String>,
@@ -201,7 +265,7 @@ impl Rollback {
         let app = open(session).await?;
         let id = ResetId(self.reset);
         let only = refs(&self.only.into_iter().collect::<Vec<_>>())?;
-        let back = app.engine.rollback(&id, only.first(), &session.environment.user(), &self.reason).await?;
+        let back = app.engine.rollback(&id, only.first(), &app.by(session.environment.user()), &self.reason).await?;
         app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;
         let unfinished = back.iter().filter(|back| back.unfinished.is_some()).count();
         if session.json() {
@@ -261,7 +325,7 @@ impl Task {
                 }
             }
             Self::Attest { task, words } => {
-                let task = app.engine.attest(&task, &session.environment.user(), &words).await?;
+                let task = app.engine.attest(&task, &app.by(session.environment.user()), &words).await?;
                 say(&format!("Attested: {}", task.what));
                 next(&format!("remint retry {}", task.reset));
             }
@@ -272,7 +336,7 @@ impl Task {
 
 #[derive(Debug, Args)]
 pub(super) struct Reprove {
-    reset: String,
+    pub(super) reset: String,
 }
 
 impl Reprove {

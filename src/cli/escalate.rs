@@ -13,7 +13,7 @@ use crate::engine::escalate::Escalation;
 #[derive(Debug, Args)]
 pub(super) struct Escalate {
     /// The reset, as `remint get resets` names it
-    reset: String,
+    pub(super) reset: String,
     /// Stop these first and replace them after: `*`, or key=value joined by commas (identity, tier, name, kind, label)
     #[arg(long, value_name = "SELECTOR", required_unless_present = "roll")]
     contain: Option<String>,
@@ -30,13 +30,13 @@ impl Escalate {
         let parse = |text: Option<String>| -> Result<Option<Selector>, Failure> {
             text.map(|text| text.parse()).transpose().map_err(|error| Failure::new(Exit::Usage, error))
         };
+        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         let asked = Escalation {
             contain: parse(self.contain)?,
             roll: parse(self.roll)?,
             reason: self.reason,
-            by: session.environment.user(),
+            by: app.by(session.environment.user()),
         };
-        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         let id = ResetId(self.reset);
         let (reset, delta) = app.engine.escalate(&id, asked).await?;
         let plan = reset.revision.as_ref().map(|revision| revision.plan.digest);

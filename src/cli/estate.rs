@@ -9,8 +9,9 @@ use serde_json::json;
 
 use crate::app::{App, AppError, load_paths};
 use crate::cli::output::{counted, data, json, next, say, table};
-use crate::cli::{Exit, Failure, Session};
+use crate::cli::{Exit, Failure, Session, caller};
 use crate::engine::EngineSettings;
+use crate::govern::Charter;
 
 #[derive(Debug, Args)]
 pub(super) struct Validate {
@@ -65,21 +66,24 @@ pub(super) struct Init {
     /// Whoever holds this state folder may do everything; entries and bundles say `ungoverned`
     #[arg(long)]
     single_operator: bool,
+    /// Who may do what: a folder of policies (*.cedar) and the table of persons (persons.yaml)
+    #[arg(long, value_name = "FOLDER", conflicts_with = "single_operator")]
+    charter: Option<PathBuf>,
 }
 
 impl Init {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
-        if !self.single_operator {
-            return Err(AppError::Governance.into());
-        }
-        let places = session.places()?;
-        let (app, new) = App::init_anchored(
-            &places,
-            session.global.anchor.clone(),
-            &session.context,
-            std::sync::Arc::clone(&session.kinds),
-        )
-        .await?;
+        let (places, anchor) = (session.places()?, session.global.anchor.clone());
+        let kinds = std::sync::Arc::clone(&session.kinds);
+        let (app, new) = match &self.charter {
+            Some(folder) => {
+                let charter = Charter::read(folder).map_err(AppError::from)?;
+                let by = caller().principal;
+                App::init_governed(&places, anchor, &session.context, kinds, &charter, &by).await?
+            }
+            None if self.single_operator => App::init_anchored(&places, anchor, &session.context, kinds).await?,
+            None => return Err(AppError::Governance.into()),
+        };
         let key = app.key.verifier().to_string();
         if session.json() {
             json(&json!({ "state": places.state, "kek": places.kek, "key": key, "new": new }))?;
@@ -94,7 +98,11 @@ impl Init {
             ],
         ));
         say(if new {
-            "A new state, without governance: its entries say `ungoverned`."
+            if app.gate.governed() {
+                "A new state, governed by the charter: what it does not permit is denied, to whoever made it, too."
+            } else {
+                "A new state, without governance: its entries say `ungoverned`."
+            }
         } else {
             "This state was made before; nothing was changed."
         });
@@ -157,7 +165,19 @@ impl Estate {
         {
             return Ok(Exit::Refused);
         }
-        let estate = app.activate(loaded.estate, &session.environment.user()).await?;
+        let estate = match &app.passed {
+            None => app.activate(loaded.estate, &session.environment.user()).await?,
+            Some(passed) => match app.activate_by(loaded.estate, passed).await? {
+                Some(estate) => estate,
+                None => {
+                    say(
+                        "Proposed: it changes what protects the estate (approval policies, tiers, classes, whose a credential is).",
+                    );
+                    next("a second person: remint estate activate PATH, with the same documents");
+                    return Ok(Exit::Refused);
+                }
+            },
+        };
         say(&format!("Active: {}", estate.digest()));
         next("remint reach PATH --from Workload/NAME, or remint plan PATH --from Workload/NAME");
         Ok(Exit::Done)

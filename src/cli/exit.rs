@@ -6,6 +6,7 @@ use remint_core::machine::{Reason, Rotation, State};
 use crate::app::AppError;
 use crate::engine::EngineError;
 use crate::engine::record::ResetStatus;
+use crate::govern::GateError;
 use crate::store::StoreError;
 
 /// The exit codes that scripts rely on.
@@ -50,10 +51,16 @@ impl From<AppError> for Failure {
             | AppError::Empty(_)
             | AppError::Read { .. }
             | AppError::Address(_)
-            | AppError::Config { .. } => Exit::Usage,
-            AppError::NotInitialised(_) | AppError::Governance | AppError::Kek(_) | AppError::Behind(_) => {
-                Exit::Refused
-            }
+            | AppError::Elsewhere
+            | AppError::Config { .. }
+            | AppError::Charter(_) => Exit::Usage,
+            AppError::NotInitialised(_)
+            | AppError::Governance
+            | AppError::Kek(_)
+            | AppError::Behind(_)
+            | AppError::Gate(GateError::Denied { .. } | GateError::Refused(_) | GateError::Program(_)) => Exit::Refused,
+            AppError::Gate(GateError::Store(error)) => of_store(error),
+            AppError::Transit(_) => Exit::Unreachable,
             AppError::Store(error) => of_store(error),
             AppError::Engine(error) => of(error),
             AppError::Key(_)
@@ -63,6 +70,12 @@ impl From<AppError> for Failure {
             | AppError::History(_) => Exit::Failed,
         };
         Self::new(exit, error)
+    }
+}
+
+impl From<GateError> for Failure {
+    fn from(error: GateError) -> Self {
+        AppError::Gate(error).into()
     }
 }
 

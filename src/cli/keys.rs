@@ -115,7 +115,8 @@ async fn rotate(session: &Session, app: &App, anew: bool) -> Result<(), Failure>
     let kek = app.engine.escrow.kek();
     let above = needs(&*app.engine.store, &app.folder).await?.newest();
     let generation = edit::add_generation(&places.kek, kek, above, &SystemRandomness).map_err(KeysError::from)?;
-    note(session, app, "key.rotated", &json!({ "generation": generation, "by": session.environment.user() })).await?;
+    note(session, app, "key.rotated", &json!({ "generation": generation, "by": app.by(session.environment.user()) }))
+        .await?;
     let done = if anew { Some(exchange(session, app).await?) } else { None };
     if session.json() {
         return json(&json!({ "generation": generation, "rewrapped": done }));
@@ -150,7 +151,7 @@ async fn add_recipient(session: &Session, app: &App, file: &std::path::Path) -> 
     let kek = app.engine.escrow.kek();
     let public = edit::recovery_file(file, kek, &places.state, &SystemRandomness).map_err(KeysError::from)?;
     if edit::add_recipient(&places.kek, kek, &public).map_err(KeysError::from)? {
-        let body = json!({ "public": public, "by": session.environment.user() });
+        let body = json!({ "public": public, "by": app.by(session.environment.user()) });
         note(session, app, "key.recipient-added", &body).await?;
     }
     let done = exchange(session, app).await?;
@@ -179,7 +180,7 @@ async fn let_go(session: &Session, app: &App, generation: u64, words: Option<Str
     }
     app.engine.purge().await?;
     let (store, kek) = (&*app.engine.store, app.engine.escrow.kek());
-    destroy(store, &places, kek, generation, &session.environment.user(), &session.context).await?;
+    destroy(store, &places, kek, generation, &app.by(session.environment.user()), &session.context).await?;
     app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;
     if session.json() {
         json(&json!({ "destroyed": generation }))?;

@@ -6,7 +6,6 @@ use clap::{Args, Subcommand};
 use remint_contract::HostRules;
 use remint_evidence_format::FormatError;
 use remint_evidence_format::checkpoint::Checkpoint;
-use remint_evidence_format::cosignature::{Quorum, WitnessKey};
 use remint_evidence_format::note::{Note, VerifierKey};
 use remint_evidence_format::succession;
 use remint_evidence_format::tile::{CHECKPOINT, Fault};
@@ -14,8 +13,8 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::cli::output::{counted, data, json, next, say};
+use crate::cli::witnesses::Witnesses;
 use crate::cli::{Exit, Failure, Session};
-use crate::config::Configuration;
 use crate::engine::EngineSettings;
 use crate::escrow::SystemRandomness;
 use crate::evidence::Tiles;
@@ -53,12 +52,8 @@ pub(super) struct Verify {
     /// A checkpoint of this log that was seen before
     #[arg(long, value_name = "FILE")]
     seen: Vec<PathBuf>,
-    /// The key of a witness that is trusted
-    #[arg(long, value_name = "VKEY")]
-    witness: Vec<String>,
-    /// How many of those have to have seen the log. Default: all
-    #[arg(long, requires = "witness")]
-    quorum: Option<usize>,
+    #[command(flatten)]
+    witnesses: Witnesses,
 }
 
 impl Log {
@@ -123,7 +118,7 @@ async fn newest(app: &App) -> Result<(u64, String), Failure> {
 async fn status(session: &Session) -> Result<Exit, Failure> {
     let app = flushed(session).await?;
     let (size, _) = newest(&app).await?;
-    let Some(policy) = Configuration::read(&app.folder)?.witnesses(&app.folder)? else {
+    let Some(policy) = app.configuration.witnesses(&app.folder)? else {
         if session.json() {
             json(&json!({ "entries": size, "witnesses": 0 }))?;
         } else {
@@ -162,7 +157,11 @@ async fn rotate(session: &Session) -> Result<Exit, Failure> {
     let places = session.places()?;
     let app = session.open(HostRules::default(), EngineSettings::default()).await?;
     app.writable()?;
-    let shelf = if places.store.is_none() { Shelf::Folder(&app.folder) } else { Shelf::Store(&*app.engine.store) };
+    let shelf = match (&app.transit, &places.store) {
+        (Some(transit), _) => Shelf::Transit(transit, &*app.engine.store, &app.folder),
+        (None, None) => Shelf::Folder(&app.folder),
+        (None, Some(_)) => Shelf::Store(&*app.engine.store),
+    };
     let rotation = Rotation {
         store: app.engine.store.clone(),
         shelf,
@@ -173,7 +172,7 @@ async fn rotate(session: &Session) -> Result<Exit, Failure> {
         holder: &app.engine.settings.holder,
         anchor: app.anchor.clone(),
     };
-    let by = session.environment.user();
+    let by = app.by(session.environment.user());
     let link = rotation.rotate(&by).await.map_err(|error| Failure::new(Exit::Failed, error))?;
     if session.json() {
         json(&json!({ "before": link.before, "after": link.after }))?;
@@ -191,11 +190,12 @@ impl Verify {
     fn run(self, session: &Session) -> Result<Exit, Failure> {
         let parsed = VerifierKey::parse(&self.key);
         let key = parsed.map_err(|error| Failure::usage(format!("--key is not the public key of a log: {error}")))?;
-        let quorum = self.quorum()?;
+        let quorum = self.witnesses.quorum()?;
         let (mut holds, mut faults) = (Vec::new(), Vec::new());
         match self.opened(&key) {
             Err(fault) => faults.push(fault),
-            Ok((checkpoint, text, keys)) => {
+            Ok((checkpoint, text, followed)) => {
+                let keys = followed.checkpoints.len();
                 holds.push(format!("The checkpoint over {} entries has its signature.", checkpoint.size));
                 if keys > 0 {
                     let links = counted(keys, "link", "links");
@@ -208,7 +208,7 @@ impl Verify {
                         Err(error) => faults.push(fault(CHECKPOINT, error)),
                     }
                 }
-                match self.seen(&key) {
+                match self.seen(&key, &followed.key) {
                     Err(fault) => faults.push(fault),
                     Ok(seen) => {
                         let found = audit_folder(&self.folder, &checkpoint, &seen);
@@ -239,12 +239,12 @@ impl Verify {
         Ok(if ok { Exit::Done } else { Exit::Failed })
     }
 
-    /// The checkpoint, its note, and how many links lead from the key that was given to the one that signed it.
-    fn opened(&self, key: &VerifierKey) -> Result<(Checkpoint, String, usize), Fault> {
+    /// The checkpoint, its note, and where the links lead from the key that was given: to the one that signed it.
+    fn opened(&self, key: &VerifierKey) -> Result<(Checkpoint, String, succession::Followed), Fault> {
         let text = self.read(Path::new(CHECKPOINT))?;
         let keys = self.keys(key)?;
         let checkpoint = Checkpoint::open(text.as_bytes(), &keys.key).map_err(|error| fault(CHECKPOINT, error))?;
-        Ok((checkpoint, text, keys.checkpoints.len()))
+        Ok((checkpoint, text, keys))
     }
 
     /// Where the links of the folder lead from a key.
@@ -261,29 +261,18 @@ impl Verify {
     }
 
     /// The checkpoints that were seen before, each signed by some key that the given one leads to.
-    fn seen(&self, key: &VerifierKey) -> Result<Vec<Checkpoint>, Fault> {
-        let last = self.keys(key)?.key;
+    fn seen(&self, key: &VerifierKey, last: &VerifierKey) -> Result<Vec<Checkpoint>, Fault> {
         let mut seen = Vec::new();
         for path in &self.seen {
             let place = path.display().to_string();
             let text = std::fs::read(path).map_err(|error| fault(&place, error))?;
             let opened = Checkpoint::open(&text, key).or_else(|error: FormatError| match error {
-                FormatError::Unsigned { .. } => Checkpoint::open(&text, &last),
+                FormatError::Unsigned { .. } => Checkpoint::open(&text, last),
                 error => Err(error),
             });
             seen.push(opened.map_err(|error| fault(&place, error))?);
         }
         Ok(seen)
-    }
-
-    fn quorum(&self) -> Result<Option<Quorum>, Failure> {
-        if self.witness.is_empty() {
-            return Ok(None);
-        }
-        let keys = self.witness.iter().map(|key| WitnessKey::parse(key)).collect::<Result<Vec<_>, _>>();
-        let wrong = |error| Failure::usage(format!("--witness or --quorum: {error}"));
-        let keys = keys.map_err(wrong)?;
-        Quorum::new(self.quorum.unwrap_or(keys.len()), keys).map(Some).map_err(wrong)
     }
 
     fn read(&self, name: &Path) -> Result<String, Fault> {

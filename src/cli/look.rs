@@ -247,7 +247,7 @@ impl Plan {
         let plan = self.scope.planned(session, &estate, known)?;
         // A state that may only be looked at is looked at all the same.
         if let Some(app) = app.filter(|app| app.standing.is_sound()) {
-            let by = session.environment.user();
+            let by = app.by(session.environment.user());
             acts::record(&*app.engine.store, &app.engine.context, Act::Planned { plan: &plan, by: &by }).await?;
         }
         if let Some(out) = &self.out {

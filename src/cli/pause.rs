@@ -13,7 +13,7 @@ use crate::engine::pause::half_done_of;
 
 #[derive(Debug, Args)]
 pub(super) struct Pause {
-    reset: String,
+    pub(super) reset: String,
     /// Why
     #[arg(long)]
     reason: String,
@@ -26,7 +26,7 @@ impl Pause {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         let id = ResetId(self.reset);
-        let reset = app.engine.pause(&id, self.all, &session.environment.user(), &self.reason).await?;
+        let reset = app.engine.pause(&id, self.all, &app.by(session.environment.user()), &self.reason).await?;
         if session.json() {
             json(&json!({ "reset": id.0, "status": reset.status, "standstill": reset.standstill }))?;
         } else {
@@ -40,7 +40,7 @@ impl Pause {
 
 #[derive(Debug, Args)]
 pub(super) struct Resume {
-    reset: String,
+    pub(super) reset: String,
     /// Why
     #[arg(long)]
     reason: String,
@@ -52,7 +52,7 @@ impl Resume {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         let id = ResetId(self.reset);
-        app.engine.resume(&id, &session.environment.user(), &self.reason).await?;
+        app.engine.resume(&id, &app.by(session.environment.user()), &self.reason).await?;
         say(&format!("Resumed: reset {id}."));
         carry_on(session, &app, &id, &self.carry).await
     }
@@ -60,7 +60,7 @@ impl Resume {
 
 #[derive(Debug, Args)]
 pub(super) struct Abort {
-    reset: String,
+    pub(super) reset: String,
     /// Why
     #[arg(long)]
     reason: String,
@@ -70,7 +70,7 @@ impl Abort {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         let id = ResetId(self.reset);
-        app.engine.abort(&id, &session.environment.user(), &self.reason).await?;
+        app.engine.abort(&id, &app.by(session.environment.user()), &self.reason).await?;
         // What would leave somebody without a working value is brought to an end first; what nobody needs is let go.
         let reset = app.engine.run(&id).await?;
         app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;

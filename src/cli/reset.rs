@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use remint_contract::{HostRules, Ref, ResetId};
 use remint_core::estate::{Estate, Tier};
+use remint_core::gate::{Action, Resource, Scope as Subject};
 use remint_core::plan::{Plan, render_plan};
 use serde_json::json;
 
@@ -16,7 +17,7 @@ use crate::cli::exit::of_reset;
 use crate::cli::look::Scope;
 use crate::cli::output::{data, json, next, say, watched};
 use crate::cli::records::rotations;
-use crate::cli::{Exit, Failure, Session};
+use crate::cli::{Exit, Failure, Session, caller};
 use crate::engine::EngineSettings;
 use crate::engine::record::{Reset as Record, ResetStatus, Urgency};
 use crate::engine::reset::Request;
@@ -71,7 +72,7 @@ pub(super) struct Carry {
 impl Reset {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
-        let by = session.environment.user();
+        let by = app.by(session.environment.user());
         let estate = self.estate(session, &app, &by).await?;
         let plan = match &self.plan {
             Some(file) => read_plan(file)?,
@@ -93,8 +94,10 @@ impl Reset {
         if !session.json() {
             data(&render_plan(&plan, &estate));
         }
+        let governed = app.gate.governed();
         let privileged = privileged(&plan, &estate);
-        if !privileged.is_empty() && !self.privileged {
+        // Where persons sign, nobody's word alone is needed or enough.
+        if !governed && !privileged.is_empty() && !self.privileged {
             let names = privileged.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             refused(&app, &by, &format!("privileged credentials, and not said so: {names}")).await?;
             return Err(Failure::new(
@@ -108,10 +111,29 @@ impl Reset {
             Some(id) => ResetId(id),
             None => session.context.reset().map_err(|error| Failure::new(Exit::Failed, error))?,
         };
+        let passed = if governed {
+            let scope = Subject::of_plan(&id.0, &plan, &estate, None);
+            let resource = Resource::Reset(scope);
+            if !plan.exceptions.is_empty() {
+                app.gate.pass(&caller(), &by, Action::Skip, &resource).await?;
+            }
+            Some(app.gate.pass(&caller(), &by, Action::Request, &resource).await?)
+        } else {
+            None
+        };
         let at = session.context.clock.now();
         let request = Request { id: id.clone(), plan, estate, reason: self.reason.clone(), by: by.clone(), at };
         let urgency = if self.drill { Urgency::Scheduled } else { Urgency::of(&request.plan) };
-        app.engine.request_as(request, urgency, self.exposed_at).await?;
+        let party = passed.and_then(|passed| passed.party().cloned());
+        app.engine.request_of(request, urgency, self.exposed_at, party).await?;
+        if governed {
+            say(&format!("Asked for: reset {id}. It starts when the persons that it takes have signed its plan."));
+            next(&format!("remint approve {id}"));
+            if session.json() {
+                json(&json!({ "reset": id.0, "status": ResetStatus::Requested }))?;
+            }
+            return Ok(Exit::Refused);
+        }
         if !self.yes && !asked("Carry this plan out?")? {
             next(&format!("remint approve {id}, or remint reject {id} --reason …"));
             if session.json() {
@@ -134,6 +156,11 @@ impl Reset {
         let staged = app.staged(loaded.estate.clone()).await?;
         match active {
             None => {
+                if app.gate.governed() {
+                    return Err(Failure::usage(
+                        "no estate is active; somebody who may says: remint estate activate PATH",
+                    ));
+                }
                 say("No estate was active; this one is now.");
                 Ok(app.activate(loaded.estate, by).await?)
             }
@@ -187,6 +214,10 @@ fn read_plan(file: &Path) -> Result<Plan, Failure> {
 
 /// Carries a reset on, and says how it ended.
 pub(super) async fn carry_on(session: &Session, app: &App, id: &ResetId, carry: &Carry) -> Result<Exit, Failure> {
+    if app.gate.governed() {
+        let resource = crate::govern::reset(&app.engine, id).await?;
+        app.gate.pass(&caller(), "", Action::Execute, &resource).await?;
+    }
     let watch = (carry.watch || watched()).then(|| Watch::start(&app.engine, id));
     let outcome = app.engine.run(id).await;
     if let Some(watch) = watch {

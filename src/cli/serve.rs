@@ -10,10 +10,10 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::cli::output::data;
 use crate::cli::{Exit, Failure, Session};
-use crate::config::Configuration;
 use crate::engine::EngineSettings;
-use crate::serve::{Listen, ListenError, Options, ServeError, serve};
+use crate::serve::{Listen, ListenError, Options, Reader, Reading, ServeError, serve};
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -46,16 +46,30 @@ impl Serve {
             (_, Some(_), None) => return Err(Failure::usage("--listen needs --token-file")),
             (path, None, _) => path.map(Listen::Socket),
         };
-        let mut app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         app.writable()?;
-        app.witnesses = Configuration::read(&app.folder)?.witnesses(&app.folder)?;
         let options = Options {
             estate: self.estate,
+            reader: std::env::current_exe().map_or(Reader::Here, Reader::Program),
             listen: listen.unwrap_or_else(|| Listen::Socket(app.folder.join("remint.sock"))),
             every: Duration::from_secs(self.every.max(1)),
             by: session.environment.user(),
         };
         serve(app, options, signalled()).await?;
+        Ok(Exit::Done)
+    }
+}
+
+/// What `serve` has another process do.
+#[derive(Debug, Args)]
+pub(super) struct ReadFolder {
+    path: PathBuf,
+}
+
+impl ReadFolder {
+    pub(super) fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let reading = Reading::of(&self.path, &*session.kinds);
+        data(&serde_json::to_string(&reading).map_err(|error| Failure::new(Exit::Failed, error))?);
         Ok(Exit::Done)
     }
 }

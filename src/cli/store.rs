@@ -162,7 +162,7 @@ async fn begin_anew(session: &Session, without: &[String], yes: bool) -> Result<
     if !app.standing.is_sound() && !yes && !asked("Begin the log anew, void every approval, and ask every issuer?")? {
         return Ok(Exit::Refused);
     }
-    let done = recover(&app, &session.environment.user(), &without).await?;
+    let done = recover(&app, &app.by(session.environment.user()), &without).await?;
     if session.json() {
         json(&done)?;
     } else {

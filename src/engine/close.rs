@@ -57,6 +57,10 @@ impl Engine {
                 reset.status = ResetStatus::Resting;
             }
             reset.again = (!stands && rotations.iter().any(unreachable)).then(|| put_off(reset.again.as_ref(), now));
+            if !stands && rotations.iter().any(|rotation| matches!(rotation.state, State::Planned)) {
+                let turn = reset.plan.occasion.as_ref().and_then(|occasion| occasion.next_after(now));
+                reset.again = sooner(reset.again.take(), turn);
+            }
             if reset.status == ResetStatus::Aborted {
                 change.deletes = Self::released(&reset, rotations);
             }
@@ -267,6 +271,15 @@ async fn manager(host: &Host, estate: &Estate, finding: &Finding) -> Option<Arc<
 fn put_off(before: Option<&Again>, now: Timestamp) -> Again {
     let times = before.map_or(0, |again| again.times + 1);
     Again { at: now + FIRST.saturating_mul(1 << times.min(16)).min(LONGEST), times }
+}
+
+/// In a window, the next turn is a time to go on, too.
+fn sooner(again: Option<Again>, turn: Option<Timestamp>) -> Option<Again> {
+    match (again, turn) {
+        (Some(again), Some(turn)) => Some(Again { at: again.at.min(turn), ..again }),
+        (None, Some(at)) => Some(Again { at, times: 0 }),
+        (again, None) => again,
+    }
 }
 
 /// The first wait before what could not be reached is tried again; doubled each time.

@@ -66,7 +66,8 @@ impl Engine {
         lease: Arc<Lease>,
     ) -> Result<Reset, EngineError> {
         let id = reset.id.clone();
-        let run = Arc::new(Run::new(
+        let permits = self.permits(&reset, &estate).await?;
+        let mut run = Run::new(
             reset.clone(),
             Arc::clone(&estate),
             Arc::new(self.host(Arc::clone(&estate))),
@@ -75,7 +76,9 @@ impl Engine {
             self.context.clone(),
             self.settings.clone(),
             lease,
-        ));
+        );
+        run.permits = permits;
+        let run = Arc::new(run);
         let rotations = self.rotations(&id).await?.into_iter().map(|record| record.rotation).collect::<Vec<_>>();
         for record in self.store.list(kind::INTENT, Some(&id.0)).await? {
             let intent: IntentRecord = read(record)?;

@@ -1,6 +1,7 @@
 //! The members of a running reset as they move: what begins when, in which wave, and what lets it go.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::engine::barrier::Barrier;
 use crate::engine::deadline::Clock;
 use crate::engine::effect::{Stop, Task};
-use crate::engine::host::TRIES;
+use crate::engine::host::{PLACE, Place, TRIES};
 use crate::engine::outcome::record;
 use crate::engine::record::{entry, kind};
 use crate::engine::run::Run;
@@ -23,6 +24,8 @@ use crate::engine::{Engine, EngineError, Progress, step};
 use crate::store::{Change, StoreError};
 
 mod hear;
+mod rank;
+mod turn;
 mod wave;
 mod way;
 
@@ -62,6 +65,8 @@ pub(super) struct Conductor {
     /// Tasks of this reset that a person did.
     attested: BTreeSet<String>,
     bound: Arc<Bound>,
+    /// Member → its place in the line for budgets.
+    places: Vec<u64>,
 }
 
 impl Conductor {
@@ -89,6 +94,10 @@ impl Conductor {
                 wave[member] = number;
             }
         }
+        let first = engine.begun.fetch_add(run.members.len() as u64, Ordering::Relaxed);
+        let steps: Vec<&[Step]> = run.members.iter().map(|member| member.steps()).collect();
+        let ranks = rank::ranks(&steps, &plan.precedences);
+        let places = ranks.into_iter().map(|rank| first + rank).collect();
         let bell = engine.bell(&run.id);
         let bound = Arc::new(Bound::of(&plan));
         let clock = Clock::new(plan, run.context.clock.now());
@@ -114,6 +123,7 @@ impl Conductor {
             decided: BTreeSet::new(),
             attested: BTreeSet::new(),
             bound,
+            places,
         }
     }
 
@@ -218,7 +228,10 @@ impl Conductor {
                         self.look().await?;
                     }
                     () = bell.notified() => self.heed().await?,
-                    () = tokio::time::sleep(LISTEN) => self.listen().await?,
+                    () = tokio::time::sleep(LISTEN) => {
+                        self.listen().await?;
+                        self.take_turns().await?;
+                    }
                 }
             }
             if self.barrier.give_up() {
@@ -227,9 +240,11 @@ impl Conductor {
             }
             // Somebody may have spoken while the last step ended.
             self.listen().await?;
+            self.take_turns().await?;
             if !self.moving.is_empty() {
                 continue;
             }
+            self.close_window().await?;
             if self.open + 1 >= self.waves() || self.over_budget() || self.stands_still() {
                 return Ok(());
             }
@@ -386,7 +401,10 @@ impl Conductor {
         let hasty = run.members[index].path == Path::Contain
             && matches!(step, Step::Capture | Step::Disable)
             && !self.behind.contains(&index);
-        self.moving.spawn(async move {
+        // Everything that is to be stopped is stopped before anybody's next step, whoever came earlier; but what failed
+        // once does not keep it waiting again.
+        let place = Place { patient: !hasty, number: self.places[index] };
+        self.moving.spawn(PLACE.scope(place, async move {
             if !wait.is_zero() {
                 run.context.clock.sleep(wait).await;
             }
@@ -395,7 +413,7 @@ impl Conductor {
             let result = if hasty { TRIES.scope(1, work).await } else { work.await };
             let took = run.context.clock.now().duration_since(began).unsigned_abs();
             Moved { index, took, result }
-        });
+        }));
     }
 
     /// An event that is not a step's outcome: durable at once.

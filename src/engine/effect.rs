@@ -13,7 +13,7 @@ use remint_core::plan::Member;
 use serde_json::json;
 
 use crate::engine::EngineError;
-use crate::engine::host::{Ask, changes};
+use crate::engine::host::Ask;
 use crate::engine::record::{IntentOutcome, IntentRecord, entry, kind, put};
 use crate::engine::run::Run;
 use crate::engine::takeover::GIVEN_UP;
@@ -58,7 +58,7 @@ impl From<EngineError> for Stop {
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         match error.retry() {
-            Retry::AskTarget if changes(error.verb) => Self::Lost,
+            Retry::AskTarget if error.verb.changes() => Self::Lost,
             _ => Self::Failed { kind: error.kind, what: chain(&error) },
         }
     }

@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 
 use remint_contract::{Ref, ResetId, Verb};
+use remint_core::approval::Delta;
 use remint_core::machine::{Event, State};
 use remint_core::plan::{Selector, Turn, revise};
 use remint_core::step::{Path, Step};
@@ -83,6 +84,9 @@ impl Engine {
                     "revision": plan.digest.to_string(), "parent": parent.to_string(), "delta": delta,
                     "reason": asked.reason, "requested-by": asked.by,
                 });
+                if let Some(case) = &mut reset.case {
+                    case.revise(plan.digest, Delta::between(&reset.plan, &plan), now).map_err(refused)?;
+                }
                 reset.revision = Some(Revision { plan, reason: asked.reason.clone(), by: asked.by.clone(), at: now });
                 Ok(body)
             })
@@ -152,6 +156,9 @@ impl Engine {
                 change.puts.push(put(kind::INTENT, key, &id.0, &intent, Rule::Revision(revised))?);
             }
         }
+        if let Some(case) = &mut reset.case {
+            case.promote(now).map_err(refused)?;
+        }
         let digest = revision.plan.digest.to_string();
         let plan = Planned::of(revision.plan);
         let body = json!({
@@ -170,6 +177,10 @@ impl Engine {
         self.changed.notify_waiters();
         Ok(reset)
     }
+}
+
+fn refused(refusal: remint_core::approval::Refusal) -> EngineError {
+    EngineError::Refused(refusal.to_string())
 }
 
 /// What was killed for good stays; what was stopped, or may have been, does not roll.

@@ -22,9 +22,11 @@ mod bucket;
 mod buckets;
 mod budget;
 mod circuit;
+mod line;
 mod pace;
 
 pub use buckets::Buckets;
+pub(crate) use line::Place;
 pub use pace::Held;
 
 /// Opened systems of one estate.
@@ -88,6 +90,13 @@ tokio::task_local! {
     /// How often a call of this task is tried, where that is less than the host would: what is contained gets one try
     /// before anything gets a second one.
     pub(crate) static TRIES: u32;
+    /// Where this task's rotation stands in the line for every budget. A task of none is first.
+    pub(crate) static PLACE: Place;
+}
+
+/// Where the running task stands in line.
+fn place() -> Place {
+    PLACE.try_with(|place| *place).unwrap_or_default()
 }
 
 impl Host {
@@ -153,10 +162,12 @@ impl Host {
         };
         let mut refreshed = ask.actor.is_some();
         let mut wait = self.settings.backoff;
+        // Many wait for one enumeration, whoever makes it.
+        let place = if ask.verb == Verb::Enumerate { Place::default() } else { place() };
         let tries = TRIES.try_with(|tries| *tries).unwrap_or(u32::MAX).min(self.settings.tries);
         for attempt in 1.. {
             // Who is refused a turn is told at once: others have tried, and failed.
-            let turn = opened.bucket.turn().await.map_err(|error| {
+            let turn = opened.bucket.turn(place).await.map_err(|error| {
                 let refused = Error::new(ErrorKind::Unreachable, ask.verb, "no call can be made").because(error);
                 refused.with("system", ask.system.to_string())
             })?;
@@ -170,7 +181,7 @@ impl Host {
                     }
                     true
                 }
-                Retry::AskTarget => !changes(ask.verb),
+                Retry::AskTarget => !ask.verb.changes(),
                 Retry::Never if error.kind == ErrorKind::Denied && !refreshed && acts(ask.verb) => {
                     refreshed = true;
                     let again = Box::pin(self.refresh_actor(ask.system)).await?;
@@ -209,7 +220,7 @@ impl Host {
             match tokio::time::timeout(self.settings.call_timeout, make(Arc::clone(&opened.connector), call)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(Error::new(
-                    if changes(ask.verb) { ErrorKind::Unclear } else { ErrorKind::Unreachable },
+                    if ask.verb.changes() { ErrorKind::Unclear } else { ErrorKind::Unreachable },
                     ask.verb,
                     "no answer in time",
                 )),
@@ -221,7 +232,7 @@ impl Host {
     /// Leave to restart workloads of a system, for as long as it is held.
     pub async fn restarts(&self, system: &Ref, count: u32) -> Result<Held, StoreError> {
         let budget = self.estate.systems.get(system).map_or_else(Budget::default, |system| system.budget);
-        self.buckets.restarts(system, budget, count).await
+        self.buckets.restarts(system, budget, place(), count).await
     }
 
     /// What Remint acts with at a system; `None` when it needs nothing.
@@ -306,23 +317,6 @@ fn absent(place: &Location, field: &str) -> Error {
     Error::new(ErrorKind::Missing, Verb::Read, "nothing lies there")
         .with("place", place.to_string())
         .with("field", field.to_owned())
-}
-
-/// Verbs whose lost answer leaves a question.
-#[must_use]
-pub const fn changes(verb: Verb) -> bool {
-    matches!(
-        verb,
-        Verb::Mint
-            | Verb::Write
-            | Verb::Promote
-            | Verb::DestroyVersion
-            | Verb::Reload
-            | Verb::Disable
-            | Verb::Enable
-            | Verb::Revoke
-            | Verb::EndDerived
-    )
 }
 
 /// Verbs in which a denial is about Remint's own credential, not about the one tried.

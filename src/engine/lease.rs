@@ -104,7 +104,16 @@ impl Engine {
 
 impl Lease {
     /// `None` while somebody else holds it, or held it so lately that a call of his may still be under way.
+    ///
+    /// Always under a new number: what an earlier run of this very process still has on its way to the store would
+    /// otherwise land behind what this one has read.
     async fn take(engine: &Engine, name: String) -> Result<Option<Self>, StoreError> {
+        let Some((earlier, _)) = ask(engine, &name).await? else { return Ok(None) };
+        match engine.store.release(&earlier).await {
+            // Somebody else let it go, or took it: then asking again tells.
+            Ok(()) | Err(StoreError::Fenced(_)) => {}
+            Err(error) => return Err(error),
+        }
         let Some((fence, until)) = ask(engine, &name).await? else { return Ok(None) };
         Ok(Some(Self {
             engine: engine.clone(),

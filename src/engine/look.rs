@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use remint_contract::ResetId;
+use remint_core::digest::Digest;
 use remint_core::estate::Estate;
 
 use crate::engine::record::{Finding, Reset, RotationRecord, TaskRecord, kind, read};
@@ -30,13 +31,13 @@ impl Engine {
     /// The estate that is active now, when one was activated.
     pub async fn active_estate(&self) -> Result<Option<Arc<Estate>>, EngineError> {
         match self.active_digest().await? {
-            Some(digest) => Ok(Some(self.estate(&digest).await?)),
+            Some(digest) => Ok(Some(self.estate(&digest.to_string()).await?)),
             None => Ok(None),
         }
     }
 
     /// Which estate is active, without reading it.
-    pub(crate) async fn active_digest(&self) -> Result<Option<String>, EngineError> {
+    pub(crate) async fn active_digest(&self) -> Result<Option<Digest>, EngineError> {
         let key = Key { kind: "active", id: "estate".to_owned() };
         Ok(self.store.get(&key).await?.map(read).transpose()?)
     }

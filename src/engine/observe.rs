@@ -14,7 +14,7 @@ use remint_contract::{Material, Target, VersionId};
 use remint_core::machine::Reason;
 use remint_core::plan::Member;
 use remint_evidence_format::Draft;
-use remint_evidence_format::observation::{OBSERVED, Verdict};
+use remint_evidence_format::observation::{CONTROLLED, OBSERVED, Verdict};
 use serde_json::json;
 
 use crate::engine::EngineError;
@@ -52,6 +52,11 @@ pub trait Observer: Send + Sync + Debug {
 
     /// Does nothing count as proven that it did not see?
     fn demanded(&self) -> bool;
+
+    /// Is it shown new values, too, so that a refusal is known to be the system's own?
+    fn controls(&self) -> bool {
+        false
+    }
 
     /// # Errors
     /// It did not look, in words.
@@ -122,6 +127,24 @@ pub(super) async fn refused(
     Ok(())
 }
 
+/// Shows the new value to those who may see it, from where they saw the old one refused. Nothing waits for it, and what
+/// comes of it changes no grade: it is the prober's own word for whoever trusts him.
+pub(super) async fn accepted(task: &mut Task, version: Option<&VersionId>, value: &Material) -> Result<(), Stop> {
+    let run = Arc::clone(&task.run);
+    let member = task.member().clone();
+    for observer in run.settings.observers.0.iter().filter(|observer| observer.controls()) {
+        for endpoint in 0..member.endpoints.len().max(1) {
+            let sight = sight(&run, &member, endpoint, version)?;
+            let seen = tokio::select! {
+                seen = observer.observe(&sight, value) => seen.ok(),
+                () = run.context.clock.sleep(BRIEFLY) => None,
+            };
+            task.pending.entries.extend(seen.map(|seen| of_kind(CONTROLLED, &run, &member, &seen)));
+        }
+    }
+    Ok(())
+}
+
 /// One look at a re-proof: entries of what was seen, and where somebody saw the value accepted; else why a demanded one saw
 /// no refusal.
 pub(super) async fn again(
@@ -181,6 +204,10 @@ fn sight(run: &Run, member: &Member, endpoint: usize, version: Option<&VersionId
 }
 
 fn told(run: &Run, member: &Member, seen: &Seen) -> Draft {
+    of_kind(OBSERVED, run, member, seen)
+}
+
+fn of_kind(kind: &str, run: &Run, member: &Member, seen: &Seen) -> Draft {
     let body = json!({ "note": seen.note, "verdict": seen.verdict.word() });
-    entry(OBSERVED, run.context.clock.now(), Some(&run.id), Some(&member.credential), &body)
+    entry(kind, run.context.clock.now(), Some(&run.id), Some(&member.credential), &body)
 }

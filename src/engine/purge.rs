@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use remint_contract::ResetId;
+use remint_contract::{CredentialId, ResetId};
 use remint_core::machine::{Facts, State, Version};
 use serde_json::json;
 
@@ -63,9 +63,12 @@ impl Engine {
 
 impl Engine {
     /// Sealed values that rotations of other resets still go on with: a rotation that was vouched for, or that took over,
-    /// has its values from another one's.
-    pub(crate) async fn needed_beside(&self, id: &ResetId) -> Result<BTreeSet<String>, EngineError> {
-        let mut needed = BTreeSet::new();
+    /// has its values from another one's. And the credentials of those rotations.
+    pub(crate) async fn needed_beside(
+        &self,
+        id: &ResetId,
+    ) -> Result<(BTreeSet<String>, BTreeSet<CredentialId>), EngineError> {
+        let (mut needed, mut open) = (BTreeSet::new(), BTreeSet::new());
         for reset in self.resets().await? {
             if reset.id == *id || matches!(reset.status, ResetStatus::Complete | ResetStatus::Rejected) {
                 continue;
@@ -74,10 +77,11 @@ impl Engine {
                 let over = matches!(record.rotation.state, State::Settled { last: true } | State::Superseded { .. });
                 if !over {
                     needed.extend(sealed(&record.rotation.facts));
+                    open.insert(record.credential);
                 }
             }
         }
-        Ok(needed)
+        Ok((needed, open))
     }
 }
 

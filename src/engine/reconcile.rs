@@ -423,6 +423,7 @@ impl Engine {
                 revision: None,
                 standstill: None,
                 again: None,
+                case: None,
             };
             change.puts.push(put(kind::ESTATE, estate.digest().to_string(), "", estate, Rule::Upsert)?);
             change.puts.push(reset.plan.put()?);
@@ -473,6 +474,7 @@ fn empty(estate: &Estate) -> Plan {
         new_destinations: Vec::new(),
         limits: Limits::default(),
         eta: std::time::Duration::ZERO,
+        occasion: None,
     };
     plan.digest = plan.recompute();
     plan

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use remint_contract::{CredentialId, OperationId, Ref, ResetId, Verb, VersionId};
+use remint_core::approval::Case;
 use remint_core::machine::{Rotation, Version};
 use remint_core::plan::Plan;
 use remint_core::step::Path;
@@ -47,6 +48,9 @@ pub struct Reset<P = Planned> {
     /// When the daemon tries again what could not be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<Again>,
+    /// Who asked and who signed what, where the state is governed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<Case>,
 }
 
 impl Reset<String> {
@@ -67,6 +71,7 @@ impl Reset<String> {
             reproofs: self.reproofs,
             standstill: self.standstill,
             again: self.again,
+            case: self.case,
         }
     }
 }
@@ -253,6 +258,10 @@ pub mod kind {
     pub const SIGNAL: &str = "signal";
     /// When a running reset will be done, as far as can be told.
     pub const ETA: &str = "eta";
+    /// How far a window was looked at.
+    pub const WINDOW: &str = "window";
+    /// An opening of a window, kept for ever: what was opened is never opened again.
+    pub const OPENING: &str = "opening";
     /// What all replicas share of a system's budget.
     pub const BUDGET: &str = "budget";
 }

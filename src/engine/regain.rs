@@ -53,6 +53,14 @@ impl Engine {
         {
             next.facts.new = later.swap_remove(at).rotation.facts.new;
         }
+        // The other one may be over, and its values forgotten: then the new value is known by its name alone, and the
+        // proof has no control after.
+        if let Some(new) = &mut next.facts.new
+            && let Some(sealed) = &new.sealed
+            && self.store.sealed(sealed).await?.is_none()
+        {
+            new.sealed = None;
+        }
         Ok(next)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use remint_contract::{Ref, ResetId};
+use remint_contract::{Ref, ResetId, Verb};
 use remint_core::machine::{Event, State};
 use remint_evidence_format::ledger::{CLOSED, Ledger};
 use serde_json::json;
@@ -169,8 +169,12 @@ impl Engine {
         let mut change = Change::default();
         // What another reset took over is its own.
         let settled = |known: &&RotationRecord| matches!(known.rotation.state, State::Settled { .. });
-        let needed = self.needed_beside(&id).await?;
+        let (needed, open) = self.needed_beside(&id).await?;
         for known in records.iter().filter(settled) {
+            // Should the old value of that one live again, what was made here is its new one.
+            if open.contains(&known.credential) {
+                continue;
+            }
             let facts = &known.rotation.facts;
             for version in facts.old.iter().chain(&facts.new).chain(&facts.also) {
                 change.unseals.extend(version.sealed.clone().filter(|sealed| !needed.contains(sealed)));
@@ -237,9 +241,11 @@ async fn try_all(run: &Arc<Run>, records: &[RotationRecord]) -> Result<Vec<Tried
                 Some(old) if provisional => run.material(old).await?,
                 _ => None,
             };
-            let answer = match value {
+            let issuer = &run.document(&run.members[index].credential)?.issued_by.system;
+            let probes = run.host.connector(issuer)?.describe().verbs.contains(&Verb::Probe);
+            let answer = match value.filter(|_| probes) {
                 Some(value) => try_old(&run, &run.members[index], &value).await,
-                // Nothing to try: what the issuer listed at the sweep stands.
+                // Nothing to try, or nobody to try it at: what the issuer listed at the sweep stands.
                 None => Tried::Refused,
             };
             Ok::<_, EngineError>((at, answer))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use remint_contract::{Ref, ResetId};
+use remint_core::approval::{Case, Party};
 use remint_core::estate::Estate;
 use remint_core::machine::{Event, Rotation, State};
 use remint_core::plan::Plan;
@@ -60,11 +61,44 @@ impl Engine {
         urgency: Urgency,
         exposed_at: Option<Timestamp>,
     ) -> Result<Reset, EngineError> {
+        self.request_of(request, urgency, exposed_at, None).await
+    }
+
+    /// As [`Engine::request_as`], of a party that the gate let through: the reset waits for the persons that it takes.
+    ///
+    /// # Errors
+    /// Asked for already, expired, or by nobody where the state is governed.
+    pub async fn request_of(
+        &self,
+        request: Request,
+        urgency: Urgency,
+        exposed_at: Option<Timestamp>,
+        party: Option<Party>,
+    ) -> Result<Reset, EngineError> {
+        self.request_with(request, urgency, exposed_at, party, Change::default()).await
+    }
+
+    /// The same, with more in the same change.
+    pub(crate) async fn request_with(
+        &self,
+        request: Request,
+        urgency: Urgency,
+        exposed_at: Option<Timestamp>,
+        party: Option<Party>,
+        more: Change,
+    ) -> Result<Reset, EngineError> {
         let now = self.context.clock.now();
+        if party.is_some() != self.settings.executor.is_some() {
+            return Err(EngineError::Refused(
+                "this state is governed, and nobody said who asks; nothing was asked for".to_owned(),
+            ));
+        }
         if now.duration_since(request.at).unsigned_abs() > NOT_AFTER {
             return Err(EngineError::Expired { id: request.id, asked: request.at.to_string() });
         }
+        let case = party.map(|party| Case::open(party, request.plan.digest, now));
         let reset = Reset {
+            case,
             id: request.id,
             plan: Planned::of(request.plan),
             reason: request.reason,
@@ -81,7 +115,7 @@ impl Engine {
             again: None,
         };
         let scope = reset.id.0.clone();
-        let mut change = Change::default();
+        let mut change = more;
         change.puts.push(put(kind::RESET, scope.clone(), &scope, &reset, Rule::Insert)?);
         change.puts.push(reset.plan.put()?);
         self.keep_plan(&reset.plan);
@@ -149,6 +183,11 @@ impl Engine {
     pub async fn approve(&self, id: &ResetId, by: &str) -> Result<Reset, EngineError> {
         let now = self.context.clock.now();
         let known = self.reset(id).await?;
+        if known.case.is_some() {
+            return Err(EngineError::Refused(format!(
+                "reset {id} takes the signatures of persons: remint approve {id}"
+            )));
+        }
         let old = now.duration_since(known.requested_at).unsigned_abs() > NOT_AFTER;
         if known.status == ResetStatus::Requested && old {
             self.reject(id, by, "expired").await?;
@@ -171,6 +210,12 @@ impl Engine {
             .await?;
         self.claim(id).await?;
         Ok(approved)
+    }
+
+    /// True once a request is too old to start.
+    pub(crate) fn too_old(&self, reset: &Reset) -> bool {
+        let age = self.context.clock.now().duration_since(reset.requested_at).unsigned_abs();
+        reset.status == ResetStatus::Requested && age > NOT_AFTER
     }
 
     /// Says no; the credentials have no owner any more.

@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::engine::host::{Ask, Held, Host};
 use crate::engine::lease::Lease;
 use crate::engine::listing::{Listing, Shared};
+use crate::engine::permits::Permits;
 use crate::engine::record::{IntentRecord, Reset, kind};
 use crate::engine::{EngineError, EngineSettings, Progress};
 use crate::escrow::Escrow;
@@ -59,6 +60,8 @@ pub struct Run {
     pub yields: AtomicBool,
     /// Documents of stores that hold more than one member.
     shared: HashSet<Location>,
+    /// What each member takes before its first effect; `None`: nobody governs this state.
+    pub permits: Option<Permits>,
 }
 
 /// Documents in which more than one of these members lies.
@@ -113,6 +116,7 @@ impl Run {
             listings: Mutex::default(),
             restarting: Mutex::default(),
             yields: AtomicBool::new(false),
+            permits: None,
         }
     }
 

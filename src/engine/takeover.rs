@@ -71,14 +71,16 @@ impl Engine {
             if !(waits || lost) || !may_claim(&reset, &mine.credential) {
                 continue;
             }
-            let named = match (&mine.rotation.state, owner) {
-                (State::Joined { with }, _) => Some(with.clone()),
-                (_, Some((owner, _))) => Some(owner.reset.clone()),
-                (_, None) => None,
+            // Whom it joined may have lost it to a third one.
+            let joined = match &mine.rotation.state {
+                State::Joined { with } => Some(with.clone()),
+                _ => None,
             };
-            if let Some(named) = named.filter(|named| named != id && !others.contains_key(named)) {
-                let other = self.other(&named).await?;
-                others.insert(named, other);
+            for named in joined.into_iter().chain(owner.map(|(owner, _)| owner.reset.clone())) {
+                if named != *id && !others.contains_key(&named) {
+                    let other = self.other(&named).await?;
+                    others.insert(named, other);
+                }
             }
             let next = if lost {
                 self.regain(&reset, &mine, owner, &others, &mut change).await?

@@ -84,9 +84,12 @@ pub(super) async fn work(
         }
         let mut task = Task::new(Arc::clone(&run), index, rotation.facts.clone());
         task.pending = pending;
-        let done = match takeover::adopt(&mut task, &rotation, step).await {
-            Ok(()) => step::perform(&mut task, step).await,
-            Err(stop) => Err(stop),
+        let done = match run.permitted(index, &rotation) {
+            Err(what) => Err(Stop::Park(Reason::Task { what })),
+            Ok(()) => match takeover::adopt(&mut task, &rotation, step).await {
+                Ok(()) => step::perform(&mut task, step).await,
+                Err(stop) => Err(stop),
+            },
         };
         // Versions of ours that were found meanwhile die with the old one.
         rotation = task.facts.also.iter().fold(rotation, |rotation, version| rotation.with(version.clone()));

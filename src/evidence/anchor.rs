@@ -9,10 +9,8 @@
 //! Assumption: the anchor lies where a restore of the store does not reach. Whoever can write both can still turn both back;
 //! a witness is what ends that.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use remint_evidence_format::checkpoint::Checkpoint;
 use remint_evidence_format::note::{Note, VerifierKey};
@@ -20,6 +18,7 @@ use remint_evidence_format::tree::{Frontier, Hash};
 use remint_evidence_format::{FormatError, entry};
 use serde::{Deserialize, Serialize};
 
+use crate::durable::replace;
 use crate::store::{Key, Store, StoreError};
 
 /// Why the anchor could not be read or written.
@@ -88,18 +87,11 @@ impl Anchor {
         {
             return Err(AnchorError::Ahead { path: self.path.clone(), there: there.size, here: size });
         }
-        self.replace(note).map_err(|source| AnchorError::Io { verb: "write", path: self.path.clone(), source })
-    }
-
-    fn replace(&self, note: &str) -> io::Result<()> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut draft = self.path.as_os_str().to_owned();
-        draft.push(".new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(note.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&draft, &self.path)?;
-        File::open(folder)?.sync_all()
+        replace(&self.path, note.as_bytes()).map_err(|source| AnchorError::Io {
+            verb: "write",
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 

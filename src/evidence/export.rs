@@ -3,13 +3,15 @@
 use remint_contract::ResetId;
 use remint_core::plan::Plan;
 use remint_evidence_format::bundle::{BuildError, Bundle, Earlier, Parts, Placed};
+use remint_evidence_format::checkpoint::Checkpoint;
 use remint_evidence_format::ledger::{Ledger, LedgerError};
-use remint_evidence_format::note::SigningKey;
 use remint_evidence_format::tree::{Hash, Tree, sha256};
-use remint_evidence_format::{FormatError, Stored, entry};
+use remint_evidence_format::{FormatError, Stored};
 
 use crate::engine::record::{kind, read};
 use crate::engine::reset::plan_bytes;
+use crate::evidence::rotation::Link;
+use crate::evidence::signer::{SignError, Signer};
 use crate::evidence::witnessing::checkpoint_over;
 use crate::privacy::persons::disclosed;
 use crate::store::{Key, Store, StoreError};
@@ -43,6 +45,12 @@ pub enum ExportError {
         #[source]
         source: BuildError,
     },
+    #[error("the bundle of `{reset}` was not signed")]
+    Sign {
+        reset: ResetId,
+        #[source]
+        source: SignError,
+    },
     #[error("the bundle of `{reset}` could not be packed")]
     Pack {
         reset: ResetId,
@@ -58,7 +66,7 @@ pub enum ExportError {
 ///
 /// # Errors
 /// There is no such reset, some of its entries have no place yet, or the parts do not fit each other.
-pub async fn export(store: &dyn Store, reset: &ResetId, plan: &[u8], key: &SigningKey) -> Result<Vec<u8>, ExportError> {
+pub async fn export(store: &dyn Store, reset: &ResetId, plan: &[u8], key: &dyn Signer) -> Result<Vec<u8>, ExportError> {
     let bundle = export_seen(store, reset, plan, key, &[]).await?;
     bundle.to_archive().map_err(|source| ExportError::Pack { reset: reset.clone(), source })
 }
@@ -71,7 +79,7 @@ pub async fn export_seen(
     store: &dyn Store,
     reset: &ResetId,
     plan: &[u8],
-    key: &SigningKey,
+    key: &dyn Signer,
     seen: &[u64],
 ) -> Result<Bundle, ExportError> {
     // The entries first: a checkpoint that is read later covers at least those that had a place by then.
@@ -82,15 +90,18 @@ pub async fn export_seen(
     let count = entries.iter().filter(|entry| entry.index.is_none()).count();
     let last = entries.iter().filter_map(|entry| entry.index).map(|index| index + 1).max();
     let needed = seen.iter().copied().chain(last).max().unwrap_or_default();
-    let newest = match store.checkpoint().await?.filter(|_| count == 0) {
-        Some((newest, _)) => newest,
-        None => return Err(ExportError::Unplaced { reset: reset.clone(), count }),
+    let Some((newest, _)) = store.checkpoint().await?.filter(|_| count == 0) else {
+        return Err(ExportError::Unplaced { reset: reset.clone(), count });
     };
     if let Some(seen) = seen.iter().find(|seen| **seen > newest) {
         return Err(ExportError::Ahead { size: newest, seen: *seen });
     }
     // One that witnesses saw, where it covers what is needed.
-    let Some((size, checkpoint)) = checkpoint_over(store, needed).await? else {
+    let shown = checkpoint_over(store, needed).await?;
+    // What witnesses saw before the key changed is signed by another one.
+    let own = shown.filter(|(_, note)| Checkpoint::open(note.as_bytes(), key.verifier()).is_ok());
+    let newest = if own.is_some() { None } else { store.checkpoint().await? };
+    let Some((size, checkpoint)) = own.or(newest) else {
         return Err(ExportError::Unplaced { reset: reset.clone(), count });
     };
     let plans = plans(store, reset, &entries, plan).await?;
@@ -101,6 +112,7 @@ pub async fn export_seen(
         seen.iter().map(|seen| Earlier::new(&tree, *seen, size).ok_or(ExportError::Ahead { size, seen: *seen }));
     let earlier = earlier.collect::<Result<Vec<_>, _>>()?;
     let persons = disclosed(store, &reset.0).await?;
+    let links: Vec<String> = Link::all(store).await?.into_iter().map(|link| link.proof).collect();
     let parts = Parts {
         reset: &reset.0,
         plans: &plans,
@@ -108,8 +120,13 @@ pub async fn export_seen(
         checkpoint: &checkpoint,
         earlier: &earlier,
         persons: &persons,
+        links: &links,
     };
-    Bundle::build(&parts, key).map_err(|source| ExportError::Build { reset: reset.clone(), source })
+    let unbuilt = |source| ExportError::Build { reset: reset.clone(), source };
+    let unsigned = Bundle::unsigned(&parts).map_err(unbuilt)?;
+    let signed = key.sign(unsigned.text().as_bytes()).await;
+    let signature = signed.map_err(|source| ExportError::Sign { reset: reset.clone(), source })?;
+    unsigned.signed(key.verifier(), &signature).map_err(unbuilt)
 }
 
 /// Every plan that the entries name; the newest is at hand.
@@ -139,16 +156,12 @@ async fn plans(
 async fn leaves(store: &dyn Store, size: u64) -> Result<Vec<Hash>, ExportError> {
     let mut leaves = Vec::new();
     while (leaves.len() as u64) < size {
-        let batch = store.sequenced(leaves.len() as u64, BATCH).await?;
+        let wanted = usize::try_from(size - leaves.len() as u64).map_or(BATCH, |left| left.min(BATCH));
+        let batch = store.hashes(leaves.len() as u64, wanted).await?;
         if batch.is_empty() {
             return Err(ExportError::Moved);
         }
-        leaves.extend(
-            batch
-                .iter()
-                .take_while(|entry| entry.index.is_some_and(|index| index < size))
-                .map(|entry| entry::hash(&entry.bytes)),
-        );
+        leaves.extend(batch);
     }
     Ok(leaves)
 }

@@ -20,9 +20,10 @@ use remint_evidence_format::note::SigningKey;
 use zeroize::Zeroizing;
 
 use crate::escrow::{Escrow, EscrowError, NoRandomness, Randomness};
+use crate::evidence::transit::TransitError;
 use crate::store::{Change, Sealed, Store, StoreError};
 
-pub use self::next::Shelf;
+pub use self::next::{Next, Shelf};
 
 mod next;
 
@@ -52,6 +53,8 @@ pub enum KeyError {
     Garbled,
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Transit(#[from] TransitError),
     #[error("the signing key could not be sealed")]
     Seal(#[source] EscrowError),
     #[error("could not make a signing key")]

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use remint_contract::Clock;
-use remint_evidence_format::note::{Note, SigningKey, VerifierKey};
+use remint_evidence_format::note::{Note, VerifierKey};
 use remint_evidence_format::{FormatError, succession};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,6 +21,7 @@ use serde_json::Value;
 use super::anchor::Anchor;
 use super::key::{KeyError, Shelf};
 use super::sequencer::{Flush, Sequencer, SequencerError};
+use super::signer::Signer;
 use super::tiles::{TileError, Tiles};
 use crate::engine::record::{entry, put, read};
 use crate::escrow::{Escrow, Randomness};
@@ -49,7 +50,7 @@ pub enum RotationError {
 pub struct Rotation<'a> {
     pub store: Arc<dyn Store>,
     pub shelf: Shelf<'a>,
-    pub key: Arc<SigningKey>,
+    pub key: Arc<dyn Signer>,
     pub escrow: &'a Escrow,
     pub randomness: &'a dyn Randomness,
     pub clock: Arc<dyn Clock>,
@@ -89,8 +90,9 @@ impl Rotation<'_> {
     /// The old key stays, and what was begun is gone on with at the next call.
     pub async fn rotate(self, by: &str) -> Result<Link, RotationError> {
         let old = self.key.verifier().clone();
-        let next = Arc::new(self.shelf.next(old.name(), self.escrow, self.randomness).await?);
         self.place(&self.sequencer(Arc::clone(&self.key))).await?;
+        let following = self.shelf.next(&old, self.escrow, self.randomness).await?;
+        let next = following.signer();
         let (_, newest) = self.store.checkpoint().await?.unwrap_or_default();
         let signed = Note::parse(newest.as_bytes()).is_ok_and(|note| note.verify(next.verifier()).is_ok());
         if !signed {
@@ -103,7 +105,7 @@ impl Rotation<'_> {
         let (index, link) = self.link(&old, next.verifier()).await?;
         let puts = vec![put(KIND, format!("{index:020}"), "", &link, Rule::Upsert)?];
         self.store.commit(Change { puts, ..Change::default() }).await?;
-        self.shelf.install(&next, self.escrow).await?;
+        self.shelf.install(&following, self.escrow).await?;
         Ok(link)
     }
 
@@ -114,8 +116,8 @@ impl Rotation<'_> {
         }
     }
 
-    fn sequencer(&self, key: Arc<SigningKey>) -> Sequencer {
-        let sequencer = Sequencer::new(Arc::clone(&self.store), key, Arc::clone(&self.clock), self.holder);
+    fn sequencer(&self, key: Arc<dyn Signer>) -> Sequencer {
+        let sequencer = Sequencer::signed_by(Arc::clone(&self.store), key, Arc::clone(&self.clock), self.holder);
         sequencer.with_anchor(self.anchor.clone())
     }
 

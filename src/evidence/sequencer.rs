@@ -14,18 +14,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use remint_contract::Clock;
 use remint_evidence_format::checkpoint::Checkpoint;
-use remint_evidence_format::entry;
 use remint_evidence_format::tree::Frontier;
-use remint_evidence_format::{Draft, FormatError, Stored};
+use remint_evidence_format::{Draft, FormatError};
 use tokio::sync::Mutex;
 
 use crate::engine::record::put;
 use crate::evidence::anchor::{Anchor, AnchorError, Remembered};
 use crate::evidence::signer::{SignError, Signer};
 use crate::evidence::years::{self, Open, Year};
-use crate::store::{Change, Fence, Rule, Store, StoreError};
+use crate::store::{Change, Fence, Leaf, Rule, Store, StoreError};
 
 /// How often a running sequencer looks: half of the second that an entry may wait, so that a batch has the other half.
 pub const MERGE_DELAY: Duration = Duration::from_millis(500);
@@ -87,6 +87,16 @@ impl Sequencer {
         clock: Arc<dyn Clock>,
         holder: impl Into<String>,
     ) -> Self {
+        Self::signed_by(store, key, clock, holder)
+    }
+
+    /// The same, whatever it is that signs.
+    pub fn signed_by(
+        store: Arc<dyn Store>,
+        key: Arc<dyn Signer>,
+        clock: Arc<dyn Clock>,
+        holder: impl Into<String>,
+    ) -> Self {
         Self {
             store,
             key,
@@ -102,7 +112,7 @@ impl Sequencer {
 
     /// Has every checkpoint signed by the key before, too, and goes on from one that only that key signed.
     #[must_use]
-    pub fn following(mut self, before: Arc<impl Signer + 'static>) -> Self {
+    pub fn following(mut self, before: Arc<dyn Signer>) -> Self {
         self.before = Some(before);
         self
     }
@@ -127,17 +137,19 @@ impl Sequencer {
     pub async fn flush(&self) -> Result<Flush, SequencerError> {
         let mut kept = self.frontier.lock().await;
         let mut placed = 0;
+        let mut held: Option<(Fence, Timestamp)> = None;
         // Asked before the lease is taken: an idle sequencer writes nothing.
         while !self.store.unsequenced(1).await?.is_empty() {
-            let Some(fence) = self.hold().await? else { return Ok(Flush::Elsewhere) };
+            let Some(renewed) = self.renew(held.take()).await? else { return Ok(Flush::Elsewhere) };
+            let fence = &held.insert(renewed).0;
             // Taken out: after an error it is built anew.
             let frontier = self.catch_up(kept.take()).await?;
-            self.turn(&fence).await?;
+            self.turn(fence).await?;
             // Asked again under the lease: another sequencer may just have placed them.
-            let mut entries = self.store.unsequenced(BATCH).await?;
-            entries.truncate(years::until_close(&entries));
-            placed += entries.len() as u64;
-            *kept = Some(if entries.is_empty() { frontier } else { self.place(&fence, frontier, &entries).await? });
+            let mut leaves = self.store.leaves(PLACED).await?;
+            leaves.truncate(years::until_close(&leaves));
+            placed += leaves.len() as u64;
+            *kept = Some(if leaves.is_empty() { frontier } else { self.place(fence, frontier, &leaves).await? });
         }
         self.anchor().await?;
         Ok(Flush::Placed(placed))
@@ -226,6 +238,16 @@ impl Sequencer {
         self.store.lease(LEASE, &self.holder, now, now + HELD).await
     }
 
+    /// The lease, and since when it is held: renewed while half of it is left and not for every batch, for that would be a
+    /// commit of its own.
+    async fn renew(&self, held: Option<(Fence, Timestamp)>) -> Result<Option<(Fence, Timestamp)>, StoreError> {
+        let now = self.clock.now();
+        match held.filter(|(_, since)| now < *since + HELD / 2) {
+            Some(held) => Ok(Some(held)),
+            None => Ok(self.hold().await?.map(|fence| (fence, now))),
+        }
+    }
+
     /// The right edge of the tree in the store.
     async fn catch_up(&self, kept: Option<Frontier>) -> Result<Frontier, SequencerError> {
         let Some((size, note)) = self.store.checkpoint().await? else { return Ok(Frontier::default()) };
@@ -235,14 +257,12 @@ impl Sequencer {
         let signed = self.opened(&note).map_err(SequencerError::Foreign)?;
         let mut frontier = Frontier::default();
         while frontier.size() < size {
-            let entries = self.store.sequenced(frontier.size(), BATCH).await?;
-            let before = frontier.size();
-            for entry in entries.iter().take_while(|entry| entry.index.is_some_and(|index| index < size)) {
-                frontier.append(entry::hash(&entry.bytes));
-            }
-            if frontier.size() == before {
+            let wanted = usize::try_from(size - frontier.size()).map_or(BATCH, |left| left.min(BATCH));
+            let hashes = self.store.hashes(frontier.size(), wanted).await?;
+            if hashes.is_empty() {
                 return Err(SequencerError::Changed { size });
             }
+            hashes.into_iter().for_each(|hash| frontier.append(hash));
         }
         if signed.size != size || signed.root != frontier.root() {
             return Err(SequencerError::Changed { size });
@@ -251,17 +271,12 @@ impl Sequencer {
     }
 
     /// Appends the entries, signs and stores.
-    async fn place(
-        &self,
-        fence: &Fence,
-        mut frontier: Frontier,
-        entries: &[Stored],
-    ) -> Result<Frontier, SequencerError> {
-        for entry in entries {
-            frontier.append(entry::hash(&entry.bytes));
+    async fn place(&self, fence: &Fence, mut frontier: Frontier, leaves: &[Leaf]) -> Result<Frontier, SequencerError> {
+        for leaf in leaves {
+            frontier.append(leaf.hash);
         }
         let note = self.sign(&frontier).await?;
-        if let Some(closed) = entries.last()
+        if let Some(closed) = leaves.last()
             && let Some(record) = Year::put(closed, &frontier, &note)?
         {
             // Before the place is given: nobody could sign exactly this tree again later.
@@ -269,7 +284,7 @@ impl Sequencer {
             self.store.commit(change).await?;
             *self.year.lock().await = None;
         }
-        let ids: Vec<u64> = entries.iter().map(|entry| entry.id).collect();
+        let ids: Vec<u64> = leaves.iter().map(|leaf| leaf.id).collect();
         self.store.sequence(fence, &ids, frontier.size(), &note).await?;
         Ok(frontier)
     }
@@ -309,3 +324,6 @@ const HELD: Duration = Duration::from_secs(10);
 
 /// Entries read at a time: some megabytes.
 const BATCH: usize = 4096;
+
+/// Entries placed at a time, under one checkpoint: a megabyte of hashes.
+const PLACED: usize = 16_384;

@@ -1,19 +1,24 @@
 //! The log as tiles, out of the store: what auditors fetch, what witnesses want proofs of, what lies in a published folder.
 //!
-//! Flow: a tile of entries or of level 0 is read from the store when it is asked for. Tiles above are made of the roots of
-//! full tiles below, one hash for 256 entries, which are kept in memory and grow with the log.
+//! Flow: a tile of entries or of level 0 is read from the store when it is asked for; the hashes of the few that were asked
+//! for last are kept, the right edge among them, which every proof needs. Tiles above are made of the roots of full tiles
+//! below, one hash for 256 entries, which are kept in memory and grow with the log.
 //!
 //! Guarantees: nothing beyond the newest checkpoint is given; a tile that was given never changes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use remint_evidence_format::tile::{self, Hashes, Kind, Tile, WIDTH};
+use remint_evidence_format::tile::{self, HEIGHT, Hashes, Kind, Tile, WIDTH};
 use remint_evidence_format::tree::{self, Hash};
-use remint_evidence_format::{FormatError, Stored, entry};
-use tokio::sync::Mutex;
+use remint_evidence_format::{FormatError, Stored};
+use tokio::sync::{Mutex, MutexGuard};
 
+use self::recent::Recent;
 use crate::store::{Store, StoreError};
+
+mod recent;
 
 /// Why there is no tile.
 #[derive(Debug, thiserror::Error)]
@@ -29,13 +34,17 @@ pub enum TileError {
 /// The tiles of one store.
 pub struct Tiles {
     store: Arc<dyn Store>,
-    /// The roots of full tiles: of level 0 first.
+    /// The roots of perfect subtrees by height, beginning with full tiles of level 0.
     full: Mutex<Vec<Vec<Hash>>>,
+    /// Hashes of level 0.
+    recent: Mutex<Recent>,
+    /// A size that the log had: it only grows.
+    seen: AtomicU64,
 }
 
 impl Tiles {
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, full: Mutex::default() }
+        Self { store, full: Mutex::default(), recent: Mutex::default(), seen: AtomicU64::new(0) }
     }
 
     /// The size of the newest checkpoint.
@@ -69,7 +78,8 @@ impl Tiles {
     /// As for [`Tiles::bytes`].
     pub async fn consistency(&self, old: u64, new: u64) -> Result<Option<Vec<Hash>>, TileError> {
         let Some(needed) = tile::for_consistency(old, new) else { return Ok(None) };
-        Ok(self.gather(needed, new).await?.and_then(|hashes| hashes.consistency(old, new)))
+        let Some((edges, full)) = self.gather(needed, new).await? else { return Ok(None) };
+        Ok(tile::consistency(old, new, |height, place| node(&edges, &full, height, place)))
     }
 
     /// The proof that the entry at `index` is in the tree of `size`; `None` when it is not, or there is none yet.
@@ -78,64 +88,105 @@ impl Tiles {
     /// As for [`Tiles::bytes`].
     pub async fn inclusion(&self, index: u64, size: u64) -> Result<Option<Vec<Hash>>, TileError> {
         let Some(needed) = tile::for_inclusion(index, size) else { return Ok(None) };
-        Ok(self.gather(needed, size).await?.and_then(|hashes| hashes.inclusion(index, size)))
+        let Some((edges, full)) = self.gather(needed, size).await? else { return Ok(None) };
+        Ok(tile::inclusion(index, size, |height, place| node(&edges, &full, height, place)))
     }
 
-    async fn gather(&self, needed: BTreeSet<Tile>, size: u64) -> Result<Option<Hashes>, TileError> {
-        if size > self.size().await? {
-            return Ok(None);
+    /// What a proof is made of: the tiles of level 0 that it needs, and all roots above.
+    async fn gather(
+        &self,
+        needed: BTreeSet<Tile>,
+        size: u64,
+    ) -> Result<Option<(Hashes, MutexGuard<'_, Vec<Vec<Hash>>>)>, TileError> {
+        if size > self.seen.load(Ordering::Relaxed) {
+            let newest = self.size().await?;
+            self.seen.fetch_max(newest, Ordering::Relaxed);
+            if size > newest {
+                return Ok(None);
+            }
         }
-        let mut hashes = Hashes::default();
-        for tile in needed {
-            hashes.insert(tile, self.hashes(tile).await?);
+        let mut edges = Hashes::default();
+        for tile in needed.iter().filter(|tile| tile.kind == Kind::Level(0)) {
+            edges.insert(*tile, self.leaves(*tile).await?);
         }
-        Ok(Some(hashes))
+        let full = match needed.iter().find(|tile| tile.kind != Kind::Level(0)) {
+            Some(above) => self.grown(size / u64::from(WIDTH), *above).await?,
+            None => self.full.lock().await,
+        };
+        Ok(Some((edges, full)))
+    }
+
+    /// The roots of so many full tiles of level 0, and what stands above them.
+    async fn grown(&self, tiles: u64, wanted: Tile) -> Result<MutexGuard<'_, Vec<Vec<Hash>>>, TileError> {
+        let mut full = self.full.lock().await;
+        while full.first().map_or(0, Vec::len) < as_usize(tiles) {
+            self.grow(&mut full, wanted).await?;
+        }
+        Ok(full)
     }
 
     async fn hashes(&self, tile: Tile) -> Result<Vec<Hash>, TileError> {
-        let Kind::Level(level @ 1..) = tile.kind else {
-            return Ok(self.entries(tile).await?.iter().map(|stored| entry::hash(&stored.bytes)).collect());
-        };
-        let below = usize::from(level) - 1;
+        let Kind::Level(level @ 1..) = tile.kind else { return self.leaves(tile).await };
+        let height = u32::from(level - 1) * HEIGHT;
         let first = tile.index * u64::from(WIDTH);
         let end = first + u64::from(tile.width);
-        let mut full = self.full.lock().await;
-        while full.get(below).map_or(0, Vec::len) < as_usize(end) {
-            self.grow(&mut full, tile).await?;
+        let Some(tiles) = end.checked_shl(height) else { return Err(TileError::Missing(tile)) };
+        let full = self.grown(tiles, tile).await?;
+        let row = full.get(as_usize(height.into())).and_then(|row| row.get(as_usize(first)..as_usize(end)));
+        row.map(<[Hash]>::to_vec).ok_or(TileError::Missing(tile))
+    }
+
+    /// The hashes of a tile of level 0.
+    async fn leaves(&self, tile: Tile) -> Result<Vec<Hash>, TileError> {
+        let width = usize::from(tile.width);
+        if let Some(hashes) = self.recent.lock().await.find(tile.index, width) {
+            return Ok(hashes);
         }
-        Ok(full[below][as_usize(first)..as_usize(end)].to_vec())
+        let hashes = self.store.hashes(tile.index * u64::from(WIDTH), width).await?;
+        if hashes.len() != width {
+            return Err(TileError::Missing(tile));
+        }
+        self.recent.lock().await.keep(tile.index, &hashes);
+        Ok(hashes)
     }
 
     /// One more full tile of level 0, and those above that it fills.
     async fn grow(&self, full: &mut Vec<Vec<Hash>>, wanted: Tile) -> Result<(), TileError> {
         let index = full.first().map_or(0, Vec::len) as u64;
-        let batch = self.store.sequenced(index * u64::from(WIDTH), BATCH * usize::from(WIDTH)).await?;
-        let leaves: Vec<Hash> = batch.iter().map(|stored| entry::hash(&stored.bytes)).collect();
+        let leaves = self.store.hashes(index * u64::from(WIDTH), BATCH * usize::from(WIDTH)).await?;
         let mut whole = leaves.chunks_exact(usize::from(WIDTH)).peekable();
         if whole.peek().is_none() {
             return Err(TileError::Missing(wanted));
         }
         for leaves in whole {
             let mut root = tree::root(leaves.iter().copied());
-            for level in 0.. {
-                if full.len() == level {
+            for height in 0.. {
+                if full.len() == height {
                     full.push(Vec::new());
                 }
-                full[level].push(root);
-                let filled = full[level].len();
-                if filled % usize::from(WIDTH) != 0 {
+                full[height].push(root);
+                let [.., left, right] = full[height].as_slice() else { break };
+                if full[height].len() % 2 != 0 {
                     break;
                 }
-                root = tree::root(full[level][filled - usize::from(WIDTH)..].iter().copied());
+                root = tree::node_hash(left, right);
             }
         }
         Ok(())
     }
 
-    /// The entries of a tile of entries or of level 0.
+    /// The entries of a tile of entries.
     async fn entries(&self, tile: Tile) -> Result<Vec<Stored>, TileError> {
         let entries = self.store.sequenced(tile.index * u64::from(WIDTH), usize::from(tile.width)).await?;
         if entries.len() == usize::from(tile.width) { Ok(entries) } else { Err(TileError::Missing(tile)) }
+    }
+}
+
+/// The root of a perfect subtree: out of its tile of level 0, or as it is kept.
+fn node(edges: &Hashes, full: &[Vec<Hash>], height: u32, place: u64) -> Option<Hash> {
+    match height.checked_sub(HEIGHT) {
+        Some(above) => full.get(as_usize(above.into()))?.get(as_usize(place)).copied(),
+        None => edges.node(height, place),
     }
 }
 

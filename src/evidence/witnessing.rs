@@ -8,7 +8,8 @@
 //! Guarantees: the record of what a quorum saw never goes back; a cosignature is kept only when it fits the checkpoint. A
 //! witness that saw more than there is here, or something else, is an error that says so: that is what it is for.
 //!
-//! Errors: a witness that does not answer delays nothing and nobody; the age grows, and past the limit it is an alarm.
+//! Errors: a witness that does not answer delays nothing and nobody; the age grows, and past the limit it is an alarm: an
+//! entry, and so an event of every stream that wants it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,8 +29,10 @@ use super::tiles::{TileError, Tiles};
 use crate::engine::record::{put, read};
 use crate::store::{Change, Key, Rule, Store, StoreError};
 
+pub use self::alarm::{OVER, RAISED};
 pub use self::asking::Refusal;
 
+mod alarm;
 mod asking;
 
 /// How often a running client looks for a new checkpoint.
@@ -201,15 +204,21 @@ impl Witnessing {
         (key, self.asking.cosign(key, url, known, size, note).await)
     }
 
-    async fn watch(&self) {
-        let age = match self.unwitnessed().await {
-            Ok(unwitnessed) => unwitnessed.age(self.clock.now()),
+    /// Looks at the age, and records where it crossed its limit.
+    pub async fn watch(&self) {
+        let now = self.clock.now();
+        let unwitnessed = match self.unwitnessed().await {
+            Ok(unwitnessed) => unwitnessed,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 return tracing::error!(error, "nobody knows how long the log has been without a witness");
             }
         };
+        let age = unwitnessed.age(now);
         let (seconds, past) = (age.as_secs(), age > self.policy.alarm_after);
+        if let Err(error) = alarm::record(&*self.store, &unwitnessed, self.policy.alarm_after, now).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the alarm is not recorded; it is tried again");
+        }
         if past != self.alarmed.swap(past, Ordering::Relaxed) {
             if past {
                 tracing::error!(seconds, "ALARM: the oldest entry that no quorum of witnesses saw is too old");

@@ -9,11 +9,11 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use remint_evidence_format::tree::{Frontier, Hash};
-use remint_evidence_format::{Draft, Stored, entry, shard};
+use remint_evidence_format::{Draft, entry, shard};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::record::{put, read};
-use crate::store::{Put, Rule, Store, StoreError};
+use crate::store::{Leaf, Put, Rule, Store, StoreError};
 
 /// A closed year.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,8 +50,8 @@ impl Year {
     }
 
     /// The record of a year that these close.
-    pub(super) fn put(closing: &Stored, frontier: &Frontier, note: &str) -> Result<Option<Put>, StoreError> {
-        let Ok((year, from)) = shard::closing(&closing.bytes) else { return Ok(None) };
+    pub(super) fn put(closing: &Leaf, frontier: &Frontier, note: &str) -> Result<Option<Put>, StoreError> {
+        let Some((year, from)) = close(closing) else { return Ok(None) };
         let edge = frontier.peaks().iter().map(ToString::to_string).collect();
         let record = Self { year, from, to: frontier.size(), note: note.to_owned(), edge };
         put(KIND, format!("{:020}", record.to), "", &record, Rule::Upsert).map(Some)
@@ -90,9 +90,13 @@ impl Open {
 }
 
 /// How many of these go into one batch: those up to one that closes a year.
-pub(super) fn until_close(entries: &[Stored]) -> usize {
-    let closes = |stored: &Stored| stored.reset.is_none() && shard::closing(&stored.bytes).is_ok();
-    entries.iter().position(closes).map_or(entries.len(), |at| at + 1)
+pub(super) fn until_close(leaves: &[Leaf]) -> usize {
+    leaves.iter().position(|leaf| close(leaf).is_some()).map_or(leaves.len(), |at| at + 1)
+}
+
+/// The year that an entry closes, and the place of its first entry.
+fn close(leaf: &Leaf) -> Option<(i64, u64)> {
+    leaf.bytes.as_deref().and_then(|bytes| shard::closing(bytes).ok())
 }
 
 fn year_of(at: Timestamp) -> i64 {

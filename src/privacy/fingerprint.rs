@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use remint_contract::SecretValue;
+use remint_evidence_format::hex;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -101,13 +102,8 @@ impl Fingerprints {
     }
 
     fn under(&self, generation: usize, value: &SecretValue) -> Option<String> {
-        use std::fmt::Write as _;
         let tag = hmac::sign(self.0.get(generation.checked_sub(1)?)?, value.expose());
-        Some(tag.as_ref()[..16].iter().fold(format!("fp{generation}:"), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        }))
+        Some(format!("fp{generation}:{}", hex::encode(&tag.as_ref()[..16])))
     }
 
     /// The record that finds a credential by a value of its.

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use remint_contract::ResetId;
 use remint_evidence_format::person::{Disclosed, PREFIX};
+use remint_evidence_format::tree::Hash;
 use remint_evidence_format::{Draft, Stored};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ use tokio::sync::mpsc;
 use crate::context::Context;
 use crate::engine::record::{entry, put, read};
 use crate::store::dump::Line;
-use crate::store::{Change, Committed, Fence, Key, Put, Record, Rule, Sealed, Store, StoreError, Wake};
+use crate::store::{Change, Committed, Fence, Key, Leaf, Put, Record, Rule, Sealed, Store, StoreError, Wake};
 
 /// The keys of an entry's body that hold a name.
 pub const PERSONAL: [&str; 3] = ["approved-by", "by", "requested-by"];
@@ -231,12 +232,20 @@ impl Store for Discreet {
         self.inner.unsequenced(limit).await
     }
 
+    async fn leaves(&self, limit: usize) -> Result<Vec<Leaf>, StoreError> {
+        self.inner.leaves(limit).await
+    }
+
     async fn sequence(&self, fence: &Fence, ids: &[u64], size: u64, checkpoint: &str) -> Result<(), StoreError> {
         self.inner.sequence(fence, ids, size, checkpoint).await
     }
 
     async fn sequenced(&self, from: u64, limit: usize) -> Result<Vec<Stored>, StoreError> {
         self.inner.sequenced(from, limit).await
+    }
+
+    async fn hashes(&self, from: u64, limit: usize) -> Result<Vec<Hash>, StoreError> {
+        self.inner.hashes(from, limit).await
     }
 
     async fn entries_of(&self, reset: &ResetId) -> Result<Vec<Stored>, StoreError> {

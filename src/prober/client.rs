@@ -5,21 +5,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use remint_contract::Material;
-use remint_evidence_format::note::SigningKey;
 use remint_evidence_format::observation::Observation;
 
 use super::key::PublicProber;
 use super::question::Question;
+use crate::answer::{self, Unread};
 use crate::engine::observe::{Observer, Seen, Sight};
+use crate::evidence::signer::{Signer, note};
 
 /// A prober somewhere else.
 pub struct Remote {
     url: String,
     public: PublicProber,
     /// What questions are signed with: the key of the log.
-    key: Arc<SigningKey>,
+    key: Arc<dyn Signer>,
     client: reqwest::Client,
     demanded: bool,
+    controls: bool,
 }
 
 impl std::fmt::Debug for Remote {
@@ -36,25 +38,35 @@ impl Remote {
     ///
     /// # Errors
     /// The machine cannot make a client.
-    pub fn new(url: &str, public: PublicProber, key: Arc<SigningKey>, demanded: bool) -> Result<Self, reqwest::Error> {
+    pub fn new(url: &str, public: PublicProber, key: Arc<dyn Signer>, demanded: bool) -> Result<Self, reqwest::Error> {
         let client =
             reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build()?;
-        Ok(Self { url: format!("{}/v1/probe", url.trim_end_matches('/')), public, key, client, demanded })
+        Ok(Self {
+            url: format!("{}/v1/probe", url.trim_end_matches('/')),
+            public,
+            key,
+            client,
+            demanded,
+            controls: false,
+        })
+    }
+
+    /// Shows it new values, too: its host sees them alive.
+    #[must_use]
+    pub fn controlling(self, controls: bool) -> Self {
+        Self { controls, ..self }
     }
 
     async fn post(&self, question: &str) -> Result<String, String> {
         // An address may hold a secret; it is not repeated.
         let sent = self.client.post(&self.url).body(question.to_owned()).send().await;
-        let mut answer = sent.map_err(|error| error.without_url().to_string())?;
+        let answer = sent.map_err(|error| error.without_url().to_string())?;
         let status = answer.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| error.without_url().to_string())? {
-            body.extend_from_slice(&chunk);
-            if body.len() > LARGEST {
-                return Err("it answered with more than an observation".to_owned());
-            }
-        }
-        let text = String::from_utf8(body).map_err(|_| "it answered with what is no text".to_owned())?;
+        let text = answer::text(answer, LARGEST).await.map_err(|unread| match unread {
+            Unread::Lost(error) => error.without_url().to_string(),
+            Unread::Large => "it answered with more than an observation".to_owned(),
+            Unread::NoText => "it answered with what is no text".to_owned(),
+        })?;
         if status.is_success() { Ok(text) } else { Err(format!("it said {status}: {}", text.trim_end())) }
     }
 }
@@ -67,6 +79,10 @@ impl Observer for Remote {
 
     fn demanded(&self) -> bool {
         self.demanded
+    }
+
+    fn controls(&self) -> bool {
+        self.controls
     }
 
     async fn observe(&self, sight: &Sight, value: &Material) -> Result<Seen, String> {
@@ -85,7 +101,8 @@ impl Observer for Remote {
             nonce: sight.nonce.clone(),
             sealed: String::new(),
         };
-        let signed = question.sign(value, &self.public, &self.key).map_err(|error| error.to_string())?;
+        let text = question.text(value, &self.public).map_err(|error| error.to_string())?;
+        let signed = note(&text, &self.key).await.map_err(|error| error.to_string())?;
         let note = self.post(&signed).await?;
         let saw = Observation::open(&note, &self.public.verifier).map_err(|error| error.to_string())?;
         let asked = saw.request == Question::hash(&signed)

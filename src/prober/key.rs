@@ -15,8 +15,8 @@ use aws_lc_rs::{hkdf, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use remint_contract::Material;
-use remint_evidence_format::FormatError;
 use remint_evidence_format::note::{SigningKey, VerifierKey};
+use remint_evidence_format::{FormatError, hex};
 use zeroize::Zeroizing;
 
 use crate::escrow::{NoRandomness, Randomness};
@@ -130,7 +130,7 @@ impl ProberKey {
             context.update(part);
         }
         context.update(value.secret.expose());
-        hex(&context.sign().as_ref()[..16])
+        hex::encode(&context.sign().as_ref()[..16])
     }
 }
 
@@ -164,13 +164,4 @@ fn derive(seed: &[u8], what: &[u8]) -> Result<Zeroizing<[u8; 32]>, ProberKeyErro
         .and_then(|key| key.fill(&mut *out))
         .map_err(|_| ProberKeyError::Derive)?;
     Ok(out)
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -53,10 +53,18 @@ impl Question {
     ///
     /// # Errors
     /// The machine cannot.
-    pub fn sign(mut self, value: &Material, to: &PublicProber, key: &SigningKey) -> Result<String, QuestionError> {
+    pub fn sign(self, value: &Material, to: &PublicProber, key: &SigningKey) -> Result<String, QuestionError> {
+        note::sign(&self.text(value, to)?, key).map_err(QuestionError::Sign)
+    }
+
+    /// Seals the value; gives the text that the log's key has to sign.
+    ///
+    /// # Errors
+    /// The machine cannot.
+    pub fn text(mut self, value: &Material, to: &PublicProber) -> Result<String, QuestionError> {
         self.sealed = seal::seal(to, &self.bound(), value).ok_or(QuestionError::Seal)?;
         let json = serde_json::to_string(&self).map_err(|_| QuestionError::NotUnderstood)?;
-        note::sign(&format!("{FORMAT}\n{json}\n"), key).map_err(QuestionError::Sign)
+        Ok(format!("{FORMAT}\n{json}\n"))
     }
 
     /// Reads a question that one of these keys signed.

@@ -154,6 +154,7 @@ fn sentence(told: &Told) -> Option<String> {
         "task.opened" => "a task for a person",
         "task.attested" => "attested",
         "exception.granted" => "excepted",
+        "rights.not-compared" => "the rights of the new value could not be compared, for the old one is gone",
         "sweep.failed" => "the issuer could not be swept",
         "effect.failed" => "a call failed",
         "effect.unclear" => "an answer was lost",

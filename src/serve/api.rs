@@ -6,7 +6,7 @@
 //! ```text
 //! POST /v1/resets                      ask for a reset; approve it in the same breath
 //! GET  /v1/resets[/{id}[/rotations]]   how they stand
-//! POST /v1/resets/{id}/approve|reject|retry|rollback|escalate|pause|resume|abort
+//! POST /v1/resets/{id}/approve|reject|withdraw|execute|retry|rollback|escalate|pause|resume|abort
 //! GET  /v1/resets/{id}/parked          what rests, and what moves it on
 //! POST /v1/nodes/clean                 a dirty node was rebuilt
 //! GET  /v1/findings                    POST /v1/findings/{id}/decide
@@ -30,11 +30,13 @@ use axum::routing::{get, post};
 
 use crate::app::App;
 use crate::evidence::Tiles;
+use crate::evidence::refusals::Refusals;
 use crate::evidence::witnessing::Witnessing;
 use crate::privacy::reads::Reads;
 use crate::serve::folder::Folder;
 use crate::serve::supervisor::Desk;
 
+mod ask;
 mod body;
 mod estate;
 mod findings;
@@ -64,6 +66,7 @@ pub(super) struct Api {
     /// The client of the witnesses, where there are any.
     pub(super) witnessing: Option<Arc<Witnessing>>,
     pub(super) reads: Arc<Reads>,
+    pub(super) refusals: Arc<Refusals>,
 }
 
 pub(super) fn router(api: Arc<Api>) -> Router {
@@ -73,6 +76,8 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/resets/{id}/rotations", get(rotations::list))
         .route("/v1/resets/{id}/approve", post(resets::approve))
         .route("/v1/resets/{id}/reject", post(resets::reject))
+        .route("/v1/resets/{id}/withdraw", post(resets::withdraw))
+        .route("/v1/resets/{id}/execute", post(resets::execute))
         .route("/v1/resets/{id}/retry", post(resets::retry))
         .route("/v1/resets/{id}/rollback", post(resets::rollback))
         .route("/v1/resets/{id}/escalate", post(resets::escalate))

@@ -1,9 +1,10 @@
 //! Connections: taken up to a number, each ended by a stop after the request under way.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -40,8 +41,9 @@ pub(super) async fn attend(door: Door, router: Router, stopping: Stopping) {
             biased;
             () = &mut stopped => break,
             Some(_) = connections.join_next() => {}
-            stream = accept(&door), if free => {
-                connections.spawn(converse(stream, router.clone(), stopping.clone()));
+            (stream, source) = accept(&door), if free => {
+                let router = router.clone().layer(Extension(source));
+                connections.spawn(converse(stream, router, stopping.clone()));
             }
         }
     }
@@ -54,15 +56,38 @@ pub(super) async fn attend(door: Door, router: Router, stopping: Stopping) {
     }
 }
 
-/// The next connection.
-async fn accept(door: &Door) -> Stream {
+/// Where a connection comes from, without the port, which differs each time.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// The Unix user at the other end, as the kernel says; `None`: it does not.
+    Socket(Option<u32>),
+    Address(IpAddr),
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Socket(_) => f.write_str("socket"),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+/// The next connection, and where it comes from.
+async fn accept(door: &Door) -> (Stream, Source) {
     loop {
-        let taken: io::Result<Stream> = match door {
-            Door::Socket { listener, .. } => listener.accept().await.map(|(stream, _)| Box::new(stream) as Stream),
-            Door::Loopback { listener, .. } => listener.accept().await.map(|(stream, _)| Box::new(stream) as Stream),
+        let taken: io::Result<(Stream, Source)> = match door {
+            Door::Socket { listener, .. } => listener.accept().await.map(|(stream, _)| {
+                let user = stream.peer_cred().ok().map(|peer| peer.uid());
+                (Box::new(stream) as Stream, Source::Socket(user))
+            }),
+            Door::Loopback { listener, .. } => {
+                let taken = listener.accept().await;
+                taken.map(|(stream, from)| (Box::new(stream) as Stream, Source::Address(from.ip())))
+            }
         };
         match taken {
-            Ok(stream) => return stream,
+            Ok(taken) => return taken,
             Err(error) => {
                 tracing::warn!(error = %error, "a connection could not be taken");
                 tokio::time::sleep(PAUSE).await;

@@ -8,8 +8,10 @@
 //! config maps and bind mounts deliver no or strange events), and a queue of events that overflowed would need it anyway.
 //!
 //! Guarantees: a folder that cannot be read, or has a problem, changes nothing that is active; every problem is kept with
-//! its position until the folder is good again, and logged once.
+//! its position until the folder is good again, and logged once. A folder that says what is active already is read by
+//! another process only ([`reader`]), and the active estate not at all.
 
+mod reader;
 mod stamp;
 
 use std::path::{Path, PathBuf};
@@ -17,15 +19,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use remint_core::digest::Digest;
-use remint_core::estate::{Estate, EstateDiff, Loaded, Problem, Severity};
+use remint_core::estate::{Estate, EstateDiff, Loaded, Problem};
 
 use crate::app::{App, AppError, load_paths};
+use crate::govern::{GateError, Passed};
+use crate::serve::folder::reader::unreadable;
 use crate::serve::folder::stamp::Stamp;
 use crate::serve::{Stopping, aside, causes};
+
+pub use reader::{COMMAND, Reader, Reading};
 
 /// A watched folder.
 pub(super) struct Folder {
     path: PathBuf,
+    reader: Reader,
     by: String,
     app: Arc<App>,
     /// The folder as it was read last. Held while it is read, so that one at a time looks.
@@ -62,6 +69,10 @@ pub(super) enum NotActivated {
     Other(Digest),
     #[error(transparent)]
     App(#[from] AppError),
+    #[error(
+        "estate {0} changes what protects it: it is proposed, and becomes active when a second person activates the same"
+    )]
+    Proposed(Digest),
 }
 
 /// Whether a folder is read that looks as it did last time.
@@ -76,10 +87,14 @@ impl Folder {
     ///
     /// # Errors
     /// No estate is active, and this folder gives none: there would be nothing to serve.
-    pub(super) async fn open(path: PathBuf, by: String, app: Arc<App>) -> Result<Self, AppError> {
-        let active = app.engine.active_estate().await?.map(|estate| estate.digest());
+    pub(super) async fn open(path: PathBuf, reader: Reader, by: String, app: Arc<App>) -> Result<Self, AppError> {
+        let active = app.engine.active_digest().await?;
         let standing = Mutex::new(Standing { active, ..Standing::default() });
-        let folder = Self { path, by, app, last: tokio::sync::Mutex::default(), standing };
+        let folder = Self { path, reader, by, app, last: tokio::sync::Mutex::default(), standing };
+        if active.is_none() && folder.app.gate.governed() {
+            let why = "no estate is active, and nobody is here who may make one so: remint estate activate PATH";
+            return Err(GateError::Refused(why.to_owned()).into());
+        }
         if active.is_none() {
             let loaded = folder.load().await?;
             folder.app.activate(loaded.estate, &folder.by).await?;
@@ -129,18 +144,54 @@ impl Folder {
         }
         // Until the reading succeeded, the next look reads again.
         *last = None;
-        match self.load().await {
-            Ok(loaded) => self.stage(loaded).await?,
-            Err(AppError::Problems(problems)) => self.broken(&problems.0),
-            Err(error @ (AppError::Read { .. } | AppError::Empty(_))) => self.broken(&[self.unreadable(&error)]),
-            Err(error) => return Err(error),
+        if !self.settled_elsewhere().await? {
+            match self.load().await {
+                Ok(loaded) => self.stage(loaded).await?,
+                Err(AppError::Problems(problems)) => self.broken(&problems.0),
+                Err(error @ (AppError::Read { .. } | AppError::Empty(_))) => {
+                    self.broken(&[unreadable(&self.path, &error)]);
+                }
+                Err(error) => return Err(error),
+            }
         }
         *last = Some(stamp);
         Ok(())
     }
 
+    /// Has another process read the folder. True when that was enough: what it says is active, or cannot become it.
+    async fn settled_elsewhere(&self) -> Result<bool, AppError> {
+        let reading = self.reader.read(&self.path).await.unwrap_or_else(|error| {
+            tracing::warn!(error = causes(&error), "the folder is read by the daemon itself");
+            None
+        });
+        match reading {
+            None => Ok(false),
+            Some(Reading::Bad(problems)) => {
+                self.broken(&problems);
+                Ok(true)
+            }
+            Some(Reading::Good { documents, notes }) => {
+                let active = self.app.engine.active_digest().await?;
+                if active.is_none() || self.app.active_documents().await? != Some(documents) {
+                    return Ok(false);
+                }
+                self.good(Standing { active, staged: None, problems: Vec::new(), notes });
+                Ok(true)
+            }
+        }
+    }
+
     /// Makes the staged estate active, when it is still the one that was looked at.
     pub(super) async fn activate(&self, digest: Digest, by: &str) -> Result<Digest, NotActivated> {
+        self.make_active(digest, by, None).await
+    }
+
+    /// The same, by somebody whom the gate let through: what protects the estate takes a second person.
+    pub(super) async fn activate_by(&self, digest: Digest, passed: &Passed) -> Result<Digest, NotActivated> {
+        self.make_active(digest, &passed.by, Some(passed)).await
+    }
+
+    async fn make_active(&self, digest: Digest, by: &str, passed: Option<&Passed>) -> Result<Digest, NotActivated> {
         let mut last = self.last.lock().await;
         // What stands in the folder now, not at the last look.
         self.look_once(&mut last, Look::Always).await?;
@@ -148,7 +199,13 @@ impl Folder {
         if staged.digest != digest {
             return Err(NotActivated::Other(staged.digest));
         }
-        let digest = self.app.activate(staged.estate, by).await?.digest();
+        let digest = match passed {
+            None => self.app.activate(staged.estate, by).await?,
+            Some(passed) => {
+                self.app.activate_by(staged.estate, passed).await?.ok_or(NotActivated::Proposed(staged.digest))?
+            }
+        }
+        .digest();
         tracing::info!(estate = %digest, by, "a staged estate is active");
         self.change(|standing| {
             standing.active = Some(digest);
@@ -163,6 +220,7 @@ impl Folder {
     }
 
     async fn stage(&self, loaded: Loaded) -> Result<(), AppError> {
+        let documents = loaded.estate.digest();
         let next = self.app.staged(loaded.estate.clone()).await?;
         let active = self.app.engine.active_estate().await?.unwrap_or_default();
         let (before, digest) = (active.digest(), next.digest());
@@ -178,12 +236,18 @@ impl Folder {
                 tracing::warn!(staged = %digest, active = %before, "a change with authority is staged: it waits for `remint estate activate`");
             }
             now.staged = Some(Staged { digest, diff, estate: loaded.estate });
+        } else if before == digest {
+            self.app.remember_documents(documents).await?;
         }
+        self.good(now);
+        Ok(())
+    }
+
+    fn good(&self, now: Standing) {
         if !self.standing().problems.is_empty() {
             tracing::info!("the folder is good again");
         }
         self.change(|standing| *standing = now);
-        Ok(())
     }
 
     /// Keeps what is wrong; the estates stay as they are, and what was staged is not what the folder says any more.
@@ -198,18 +262,6 @@ impl Folder {
             for problem in problems {
                 tracing::error!(%problem, "the folder is not taken; the active estate stays");
             }
-        }
-    }
-
-    fn unreadable(&self, error: &AppError) -> Problem {
-        Problem {
-            file: self.path.display().to_string(),
-            line: 0,
-            column: 0,
-            severity: Severity::Error,
-            subject: None,
-            message: causes(error),
-            hint: "mend the folder; it is looked at again by itself".to_owned(),
         }
     }
 

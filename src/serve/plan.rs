@@ -1,12 +1,11 @@
 //! From what a request asks to a plan, over the active estate and what this state knows of earlier rotations.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use remint_contract::{Location, NameError, Ref};
 use remint_core::estate::{Estate, Tier};
-use remint_core::machine::State;
 use remint_core::plan::{Node, Plan, Refusal, Request, SelectorError, plan};
 
 use crate::engine::{Engine, EngineError};
@@ -50,7 +49,7 @@ impl Scope {
         request.clean = nodes(&self.clean)?.into_iter().collect();
         request.exceptions = self.except.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
         request.deadline = self.deadline;
-        request.known_destinations = known(engine).await?;
+        request.known_destinations = engine.known_destinations().await?;
         let (estate, kinds, now) = (estate.clone(), Arc::clone(&engine.kinds), engine.context.clock.now());
         let plan = aside(move || plan(&estate, &request, &*kinds, now)).await.map_err(NoPlan::Refused)?;
         if plan.members.is_empty() && plan.tasks.is_empty() {
@@ -68,21 +67,6 @@ pub(super) fn privileged(plan: &Plan, estate: &Estate) -> BTreeSet<Ref> {
     };
     let credentials = plan.members.iter().map(|member| &member.credential);
     credentials.filter(|credential| tier(credential) == Some(Tier::Privileged)).cloned().collect()
-}
-
-/// Where each credential lay when it last settled.
-async fn known(engine: &Engine) -> Result<BTreeMap<Ref, BTreeSet<Location>>, EngineError> {
-    let mut known = BTreeMap::new();
-    for reset in engine.resets().await? {
-        for record in engine.rotations(&reset.id).await? {
-            if matches!(record.rotation.state, State::Settled { .. }) {
-                let member = &reset.plan.members[record.index];
-                let places = member.destinations.iter().map(|place| place.at.clone()).collect();
-                known.insert(record.credential, places);
-            }
-        }
-    }
-    Ok(known)
 }
 
 /// `Kind/name`, or a place as `system:path`.

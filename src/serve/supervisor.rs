@@ -59,6 +59,11 @@ impl Desk {
         done
     }
 
+    /// Has the supervisor look at a reset.
+    pub(super) fn put(&self, reset: &ResetId) {
+        drop(Ring { desk: self, reset, silent: false });
+    }
+
     fn take(&self) -> BTreeSet<ResetId> {
         std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
     }

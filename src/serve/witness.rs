@@ -11,7 +11,7 @@
 //! the same log twice.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -37,6 +37,7 @@ use zeroize::Zeroizing;
 use super::Stopping;
 use super::connection::attend;
 use super::listen::Door;
+use crate::durable::replace;
 use crate::escrow::{NoRandomness, Randomness};
 
 /// Why there is no witness.
@@ -230,17 +231,6 @@ impl Witness {
 
 async fn add_checkpoint(State(witness): State<Arc<Witness>>, body: Bytes) -> Response {
     witness.answer(&body).await
-}
-
-/// Writes a file whole or not at all; it is on disk when this returns.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&draft, path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 const KEY: &str = "witness.key";

@@ -22,6 +22,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use remint_evidence_format::hex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -257,13 +258,7 @@ fn read(path: &Path, mut take: impl FnMut(Line)) -> Result<(), BackupError> {
 }
 
 fn ending(count: u64, hash: Context) -> String {
-    use std::fmt::Write as _;
-    let mut text = format!("end {count} ");
-    for byte in hash.finish().as_ref() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text.push('\n');
-    text
+    format!("end {count} {}\n", hex::encode(hash.finish().as_ref()))
 }
 
 const FORMAT: &str = "remint-backup-v1\n";

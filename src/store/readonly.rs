@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use remint_contract::ResetId;
 use remint_evidence_format::Stored;
+use remint_evidence_format::tree::Hash;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -63,6 +64,10 @@ impl Store for ReadOnly {
 
     async fn sequenced(&self, from: u64, limit: usize) -> Result<Vec<Stored>, StoreError> {
         self.inner.sequenced(from, limit).await
+    }
+
+    async fn hashes(&self, from: u64, limit: usize) -> Result<Vec<Hash>, StoreError> {
+        self.inner.hashes(from, limit).await
     }
 
     async fn entries_of(&self, reset: &ResetId) -> Result<Vec<Stored>, StoreError> {

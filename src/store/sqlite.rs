@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use remint_contract::ResetId;
 use remint_evidence_format::Stored;
+use remint_evidence_format::tree::Hash;
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
@@ -26,13 +27,14 @@ use self::folder::Folder;
 use self::pool::Pool;
 use self::writer::{Work, Writer, Writing};
 use crate::store::dump::Line;
-use crate::store::{Bell, Change, Committed, Fence, Key, Record, Sealed, Store, StoreError, Wake};
+use crate::store::{Bell, Change, Committed, Fence, Key, Leaf, Record, Sealed, Store, StoreError, Wake};
 
 mod change;
 mod dump;
 mod folder;
 mod heads;
 mod lease;
+mod leaves;
 mod pool;
 mod read;
 mod schema;
@@ -156,6 +158,13 @@ impl Store for SqliteStore {
         self.read(move |connection| read::unsequenced(connection, limit)).await
     }
 
+    async fn leaves(&self, limit: usize) -> Result<Vec<Leaf>, StoreError> {
+        match self.writer.run(leaves::Next { limit }).await? {
+            Some(leaves) => Ok(leaves),
+            None => Leaf::read(self, limit).await,
+        }
+    }
+
     async fn sequence(&self, fence: &Fence, ids: &[u64], size: u64, checkpoint: &str) -> Result<(), StoreError> {
         let (fence, ids, note) = (fence.clone(), ids.to_vec(), checkpoint.to_owned());
         self.writer.run(sequence::Sequence { fence, ids, size, note }).await
@@ -163,6 +172,10 @@ impl Store for SqliteStore {
 
     async fn sequenced(&self, from: u64, limit: usize) -> Result<Vec<Stored>, StoreError> {
         self.read(move |connection| read::sequenced(connection, from, limit)).await
+    }
+
+    async fn hashes(&self, from: u64, limit: usize) -> Result<Vec<Hash>, StoreError> {
+        self.read(move |connection| read::hashes(connection, from, limit)).await
     }
 
     async fn entries_of(&self, reset: &ResetId) -> Result<Vec<Stored>, StoreError> {

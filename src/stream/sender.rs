@@ -43,6 +43,12 @@ struct Standing {
     /// How often that one was tried.
     attempts: u32,
     again: Option<Timestamp>,
+    /// Events that were delivered.
+    #[serde(default)]
+    sent: u64,
+    /// What kept the last event that was not delivered at once.
+    #[serde(default)]
+    why: Option<String>,
 }
 
 /// An event that nobody took.
@@ -54,6 +60,33 @@ pub struct DeadLetter {
     pub why: String,
     pub at: Timestamp,
     pub attempts: u32,
+}
+
+impl DeadLetter {
+    fn id(&self) -> String {
+        format!("{}/{:012}", self.stream, self.index)
+    }
+}
+
+/// How a stream stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    pub stream: String,
+    pub sent: u64,
+    /// Entries of the log that it has not come to yet, wanted or not.
+    pub waiting: u64,
+    pub dead: usize,
+    /// What kept the last event that was not delivered at once.
+    pub last_error: Option<String>,
+}
+
+/// What trying dead letters again did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Retried {
+    pub delivered: usize,
+    pub dead: usize,
+    /// What kept the first of those that are left.
+    pub why: Option<String>,
 }
 
 /// Sends one stream.
@@ -106,15 +139,19 @@ impl Sender {
         for stored in self.store.sequenced(standing.next, BATCH).await? {
             let Some(index) = stored.index else { break };
             let event = Event::of(&stored, index, &self.origin)?;
+            let mut sent = standing.sent;
             if self.wanted.has(&event.kind) {
                 match self.sink.send(&event, self.clock.now()).await {
-                    Ok(()) => delivered += 1,
+                    Ok(()) => {
+                        delivered += 1;
+                        sent += 1;
+                    }
                     Err(undelivered) => {
                         return self.put_off(&fence, standing, &stored, event, undelivered, delivered).await;
                     }
                 }
             }
-            standing = Standing { next: index + 1, ..Standing::default() };
+            standing = Standing { next: index + 1, attempts: 0, again: None, sent, why: standing.why };
             // A crash repeats few: receivers know an event by its id.
             if delivered > 0 && delivered % NOTED == 0 {
                 self.note(&fence, &standing, Change::default()).await?;
@@ -124,6 +161,71 @@ impl Sender {
             self.note(&fence, &standing, Change::default()).await?;
         }
         Ok(delivered)
+    }
+
+    /// How the stream stands.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn status(&self) -> Result<Status, StreamError> {
+        let standing: Standing = match self.store.get(&self.key()).await? {
+            Some(record) => read(record)?,
+            None => Standing::default(),
+        };
+        let size = self.store.checkpoint().await?.map_or(0, |(size, _)| size);
+        Ok(Status {
+            stream: self.name.clone(),
+            sent: standing.sent,
+            waiting: size.saturating_sub(standing.next),
+            dead: self.store.list(LETTER, Some(&self.name)).await?.len(),
+            last_error: standing.why,
+        })
+    }
+
+    /// Tries every dead letter once more, the oldest first, and ends with the first that the address cannot take now. They
+    /// come after what was sent meanwhile: an event's place in the log is in its id.
+    ///
+    /// # Errors
+    /// The store fails: what was delivered since the last time that was recorded may be delivered once more.
+    pub async fn retry(&self) -> Result<Retried, StreamError> {
+        let letters = self.store.list(LETTER, Some(&self.name)).await?;
+        let mut retried = Retried { delivered: 0, dead: letters.len(), why: None };
+        for record in letters {
+            let (key, revision) = (Key { kind: LETTER, id: record.id.clone() }, record.revision);
+            let letter: DeadLetter = read(record)?;
+            let Some(stored) = self.store.sequenced(letter.index, 1).await?.pop() else { continue };
+            let event = Event::of(&stored, letter.index, &self.origin)?;
+            let now = self.clock.now();
+            let mut change = Change { expects: vec![(key.clone(), revision)], ..Change::default() };
+            let (kept, over) = match self.sink.send(&event, now).await {
+                Ok(()) => {
+                    change.deletes.push(key);
+                    let body = json!({ "stream": self.name, "event": letter.event });
+                    change.entries.push(entry("stream.delivered-late", now, None, None, &body));
+                    (None, false)
+                }
+                Err(Undelivered::Later(why)) => (Some(why), true),
+                Err(Undelivered::Never(why)) => (Some(why), false),
+            };
+            if let Some(why) = kept.clone() {
+                let letter = DeadLetter { why, at: now, attempts: letter.attempts + 1, ..letter };
+                change.puts.push(put(LETTER, letter.id(), &self.name, &letter, Rule::Upsert)?);
+            }
+            match self.store.commit(change).await {
+                Ok(_) if kept.is_none() => {
+                    retried.delivered += 1;
+                    retried.dead -= 1;
+                }
+                // Somebody else has just tried it, too.
+                Ok(_) | Err(StoreError::Stale { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            retried.why = retried.why.or(kept);
+            if over {
+                break;
+            }
+        }
+        Ok(retried)
     }
 
     /// Sends until `stop`.
@@ -159,18 +261,19 @@ impl Sender {
         if !dead {
             tracing::warn!(stream = %self.name, event = %event.id, attempts, %why, "an event is tried again later");
             let wait = FIRST.saturating_mul(1 << (attempts - 1).min(16)).min(LONGEST);
-            let standing = Standing { attempts, again: Some(now + wait), ..standing };
+            let standing = Standing { attempts, again: Some(now + wait), why: Some(why), ..standing };
             self.note(fence, &standing, Change::default()).await?;
             return Ok(delivered);
         }
         let index = stored.index.unwrap_or(standing.next);
         let letter =
             DeadLetter { stream: self.name.clone(), event: event.id, index, why: why.clone(), at: now, attempts };
+        let after = Standing { next: index + 1, attempts: 0, again: None, sent: standing.sent, why: Some(why.clone()) };
         let mut change = Change::default();
-        change.puts.push(put("dead-letter", format!("{}/{index:012}", self.name), &self.name, &letter, Rule::Upsert)?);
+        change.puts.push(put(LETTER, letter.id(), &self.name, &letter, Rule::Upsert)?);
         let body = json!({ "stream": self.name, "event": letter.event, "why": why, "attempts": attempts });
         change.entries.push(entry("stream.dead-lettered", now, None, None, &body));
-        self.note(fence, &Standing { next: index + 1, ..Standing::default() }, change).await?;
+        self.note(fence, &after, change).await?;
         Ok(delivered)
     }
 
@@ -186,6 +289,8 @@ impl Sender {
     }
 }
 
+/// The kind of the records of dead letters.
+const LETTER: &str = "dead-letter";
 /// Entries looked at in one turn.
 const BATCH: usize = 256;
 /// How many deliveries a crash may repeat.

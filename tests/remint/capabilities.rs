@@ -9,6 +9,8 @@ use remint_contract::{Capabilities, Kinds as _, MadeBy, ProbeCost, Slots, Verb};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::cli::assert_golden;
+
 /// A connector with settings that make it what the row says, and what its conformance suite ran against.
 struct Row {
     kind: &'static str,
@@ -30,6 +32,9 @@ enum Tried {
 
 const POSTGRESQL: Tried = Tried::Server("PostgreSQL", "15", None);
 const OPENBAO: Tried = Tried::Server("OpenBao", "2.4.0", Some("xtask/src/servers/openbao.rs"));
+const PEBBLE: Tried = Tried::Server("Pebble", "2.4.0", None);
+const MOTO: Tried = Tried::Server("moto", "5.2.5", Some("xtask/servers/moto/requirements.txt"));
+const KUBERNETES: Tried = Tried::Server("Kubernetes", "1.36.3", Some("xtask/src/servers/kubernetes.rs"));
 const JUPYTERHUB: Tried = Tried::Server("JupyterHub", "6.1.1", Some("xtask/servers/jupyterhub/requirements.txt"));
 
 fn rows() -> Vec<Row> {
@@ -38,11 +43,23 @@ fn rows() -> Vec<Row> {
     let http =
         |recipe: &str, base: &str, settings: Value| json!({"recipe": recipe, "base": base, "settings": settings});
     let row = |kind, what, settings, tried| Row { kind, what, settings, tried };
+    let kubernetes = |mut settings: Value| {
+        settings["server"] = json!("https://10.0.0.1:6443");
+        settings
+    };
     let gitlab = "https://gitlab.com/api/v4";
     let cloudflare = ("https://api.cloudflare.com/client/v4", json!({"account": "1"}));
     let databases = json!({"address": "https://vault.internal:8200", "engine": "database",
         "endpoints": ["postgres://db.internal:5432/app"]});
+    let acme = json!({"directory": "https://acme.internal/directory", "folder": "/var/lib/remint/acme",
+        "challenge": {"webroot": "/srv/www"}});
+    let relied_on = json!({"folder": "/var/lib/remint/pki", "relyingParties": [{"address": "db.internal:8443"}]});
+    let aws = |service: &str| json!({"service": service, "region": "eu-central-1"});
     vec![
+        row("acme", "", acme, PEBBLE),
+        row("aws", "iam", aws("iam"), MOTO),
+        row("aws", "secretsmanager", aws("secretsmanager"), MOTO),
+        row("aws", "ssm", aws("ssm"), MOTO),
         row("exec", "token_office.py", office(), Tried::Here("its own program")),
         row("fake", "issuer", fake("issuer"), Tried::Here("itself")),
         row("fake", "store", fake("store"), Tried::Here("itself")),
@@ -68,6 +85,15 @@ fn rows() -> Vec<Row> {
             http("jupyterhub-user-token", "https://hub.internal/hub/api", json!({})),
             JUPYTERHUB,
         ),
+        row("pki", "", relied_on, Tried::Here("files, and servers of TLS")),
+        row("kubernetes", "bound tokens, replaced Secrets", kubernetes(json!({"tokens": "bound"})), KUBERNETES),
+        row(
+            "kubernetes",
+            "legacy tokens",
+            kubernetes(json!({"tokens": "legacy", "secrets": "none", "workloads": false})),
+            KUBERNETES,
+        ),
+        row("kubernetes", "versioned Secrets", kubernetes(json!({"secrets": "versioned"})), KUBERNETES),
         row("sql", "", json!({"url": "postgres://db.internal:5432/app"}), POSTGRESQL),
         row("vault", "approle", vault("approle"), OPENBAO),
         row("vault", "database", databases, OPENBAO),
@@ -93,13 +119,7 @@ fn root() -> PathBuf {
 
 #[test]
 fn the_page_of_capabilities_says_what_the_code_says() {
-    let path = root().join("src/docs/catalogue/capabilities.md");
-    let made = render(&rows());
-    if std::env::var("REMINT_GOLDEN").is_ok_and(|word| word == "write") {
-        std::fs::write(&path, &made).unwrap();
-    }
-    let page = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(page == made, "src/docs/catalogue/capabilities.md is not what the connectors say; it should be:\n{made}");
+    assert_golden(&root().join("src/docs/catalogue/capabilities.md"), &render(&rows()));
 }
 
 #[test]
@@ -210,15 +230,15 @@ fn hosts(page: &mut String, described: &[(&Row, Capabilities)]) {
 
 fn verbs(page: &mut String, described: &[(&Row, Capabilities)]) {
     page.push_str("\n## Verbs\n\nA verb that a connector does not have answers `unsupported`.\n\n| connector |");
-    for verb in VERBS {
+    for verb in Verb::ALL {
         write!(page, " {verb} |").unwrap();
     }
     page.push_str("\n|---|");
-    page.push_str(&"---|".repeat(VERBS.len()));
+    page.push_str(&"---|".repeat(Verb::ALL.len()));
     page.push('\n');
     for (row, found) in described {
         write!(page, "| {} |", row.name()).unwrap();
-        for verb in VERBS {
+        for verb in Verb::ALL {
             page.push_str(if found.verbs.contains(&verb) { " x |" } else { "  |" });
         }
         page.push('\n');
@@ -235,27 +255,3 @@ fn yes(value: bool) -> &'static str {
 
 const HEAD: &str = "# What every connector can do\n\nMade from the code, and compared with it by a test (`tests/remint/capabilities.rs`); not written by hand. What a system \
                     really\ncan do may depend on its settings (`exec`, `fake`: on what they declare).\n";
-
-const VERBS: [Verb; 21] = [
-    Verb::Check,
-    Verb::Mint,
-    Verb::Verify,
-    Verb::CompareRights,
-    Verb::Write,
-    Verb::Read,
-    Verb::Promote,
-    Verb::Versions,
-    Verb::DestroyVersion,
-    Verb::Reload,
-    Verb::Observe,
-    Verb::Disable,
-    Verb::Enable,
-    Verb::Revoke,
-    Verb::ListDerived,
-    Verb::EndDerived,
-    Verb::Probe,
-    Verb::Enumerate,
-    Verb::LastUsed,
-    Verb::Recover,
-    Verb::Discover,
-];

@@ -69,21 +69,25 @@ impl User {
     /// Compares everything that was said with the golden text.
     fn check(&self, name: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli").join(format!("{name}.txt"));
-        #[expect(clippy::disallowed_methods, reason = "whoever runs the tests says that golden text is written anew")]
-        if std::env::var("REMINT_GOLDEN").is_ok_and(|word| word == "write") {
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, &self.said).unwrap();
-        }
-        let golden = std::fs::read_to_string(&path).unwrap_or_default();
-        let differs = golden.lines().zip(self.said.lines()).position(|(golden, said)| golden != said);
-        assert!(
-            golden == self.said,
-            "{} is not what is said now; the first difference is at line {}. To take it over: REMINT_GOLDEN=write\n\n{}",
-            path.display(),
-            differs.unwrap_or(golden.lines().count().min(self.said.lines().count())) + 1,
-            self.said
-        );
+        assert_golden(&path, &self.said);
     }
+}
+
+/// Compares what is said with the golden text of a file.
+pub(crate) fn assert_golden(path: &Path, said: &str) {
+    #[expect(clippy::disallowed_methods, reason = "whoever runs the tests says that golden text is written anew")]
+    if std::env::var("REMINT_GOLDEN").is_ok_and(|word| word == "write") {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, said).unwrap();
+    }
+    let golden = std::fs::read_to_string(path).unwrap_or_default();
+    let differs = golden.lines().zip(said.lines()).position(|(golden, said)| golden != said);
+    assert!(
+        golden == said,
+        "{} is not what is said now; the first difference is at line {}. To take it over: REMINT_GOLDEN=write\n\n{said}",
+        path.display(),
+        differs.unwrap_or(golden.lines().count().min(said.lines().count())) + 1,
+    );
 }
 
 fn object(output: &Output) -> Value {

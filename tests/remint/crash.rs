@@ -1,14 +1,15 @@
 //! Crash before and after every durable change of a reset, and inside every call that it makes.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use remint::engine::record::{Reset, ResetStatus};
-use remint::engine::{Engine, EngineError};
+use remint::engine::{Engine, EngineError, Progress};
 use remint::store::sqlite::SqliteStore;
 use remint::store::{Change, Committed, Fence, Key, Record, Sealed, Store, StoreError};
 use remint_contract::{MadeBy, Material, ResetId, Slots};
@@ -20,18 +21,27 @@ use remint_fake::world::{Fault, Trouble};
 use crate::rig::{Rig, Shape, assert_chained, assert_settled};
 use crate::sorts::Sort;
 
-/// A store of a process that dies at its n-th commit: just before it, or just after. Nothing is written later.
+/// A store of a process that dies at its n-th commit: just before it, or just after. Nothing is written later, but the
+/// commit that it died before, when the test lets it land.
 pub(crate) struct Dying {
     inner: Arc<dyn Store>,
     at: u64,
     after: bool,
     commits: AtomicU64,
     dead: AtomicBool,
+    late: Mutex<Option<Change>>,
 }
 
 impl Dying {
     pub(crate) fn new(inner: Arc<dyn Store>, at: u64, after: bool) -> Self {
-        Self { inner, at, after, commits: AtomicU64::new(0), dead: AtomicBool::new(false) }
+        Self { inner, at, after, commits: AtomicU64::new(0), dead: AtomicBool::new(false), late: Mutex::default() }
+    }
+
+    /// Carries out what was on its way to the store under a lease; `None` when it was under none, as budgets are.
+    async fn land(&self) -> Option<Result<Committed, StoreError>> {
+        let late = self.late.lock().unwrap().take().unwrap();
+        late.fence.is_some().then_some(())?;
+        Some(self.inner.commit(late).await)
     }
 
     fn alive(&self) -> Result<(), StoreError> {
@@ -53,6 +63,8 @@ impl Store for Dying {
         self.dead.store(true, Ordering::SeqCst);
         if self.after {
             self.inner.commit(change).await?;
+        } else {
+            *self.late.lock().unwrap() = Some(change);
         }
         Err(died())
     }
@@ -227,6 +239,42 @@ async fn a_cut_survives_crashes() {
 #[tokio::test]
 async fn remints_own_credential_survives_crashes() {
     crash(Shape::default(), Path::Rolling, 3, Rig::with_own).await;
+}
+
+/// A commit may wait behind others, or for a server that is away, when the run that sent it is over already.
+#[tokio::test]
+async fn what_a_run_had_on_its_way_to_the_store_does_not_land_behind_what_the_next_one_of_the_same_holder_read() {
+    let mut rig = Rig::start(1).await;
+    let mut points = 0;
+    for at in 1.. {
+        rig.forget();
+        let old = vec![rig.value(0)];
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(rig.folder.path()).unwrap());
+        let engine = rig.engine_over(Arc::clone(&store));
+        let id = rig.approved(&engine, rig.plan()).await;
+        let dying = Arc::new(Dying::new(store, at, false));
+        if rig.drive(&rig.engine_over(dying.clone()), &id).await.is_ok() {
+            break;
+        }
+        let mut moved = engine.watch();
+        let mut running = pin!(engine.run(&id));
+        // When something moves it has read what is open. The last commits move nothing.
+        let reset = loop {
+            tokio::select! {
+                reset = &mut running => break Some(reset),
+                event = moved.recv() => if matches!(event.unwrap(), Progress::Moved { .. }) { break None },
+            }
+        };
+        let landed = dying.land().await;
+        let reset = match reset {
+            Some(reset) => reset,
+            None => running.await,
+        };
+        assert!(matches!(landed, None | Some(Err(StoreError::Fenced(_)))), "commit {at}: {landed:?}");
+        assert_settled(&rig, &engine, &reset.unwrap(), &old, &format!("commit {at} was late")).await;
+        points += usize::from(landed.is_some());
+    }
+    assert!(points > 15, "{points} points");
 }
 
 #[tokio::test]

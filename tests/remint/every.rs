@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use remint::engine::Engine;
-use remint::engine::host::changes;
 use remint::engine::record::{ResetStatus, Urgency};
 use remint::store::Change;
 use remint_contract::{ErrorKind, Kind, Name, Pattern, ResetId, Strategy, Verb};
@@ -97,7 +96,7 @@ impl Script {
 
 impl Fate for Script {
     fn call(&self, _: &str, verb: Verb, system: &str) -> CallFate {
-        if !changes(verb) {
+        if !verb.changes() {
             return CallFate::Fine;
         }
         let number = self.effects.fetch_add(1, Ordering::SeqCst);

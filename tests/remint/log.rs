@@ -2,6 +2,7 @@
 
 mod independent;
 mod rotation;
+mod transit;
 mod witness;
 mod years;
 

@@ -4,6 +4,7 @@
 mod backup;
 mod budget;
 mod capabilities;
+mod certificates;
 mod chaos;
 mod cli;
 mod confirm;
@@ -15,7 +16,9 @@ mod escrow;
 mod every;
 mod evidence;
 mod foreign;
+mod govern;
 mod harden;
+mod incident;
 mod keys;
 mod leak;
 mod lies;
@@ -42,6 +45,7 @@ mod stream;
 mod throwaway;
 mod tidy;
 mod whole;
+mod windows;
 
 /// An error is a sentence for a person, as in xtask.
 type Outcome<T> = Result<T, String>;

@@ -56,7 +56,7 @@ async fn far(rig: &Rig, trusted: &SigningKey) -> Far {
 impl Far {
     fn remote(&self, key: &Arc<SigningKey>, demanded: bool) -> Arc<dyn Observer> {
         let url = format!("http://{}", self.at);
-        Arc::new(Remote::new(&url, self.public.clone(), Arc::clone(key), demanded).unwrap())
+        Arc::new(Remote::new(&url, self.public.clone(), key.clone(), demanded).unwrap())
     }
 }
 
@@ -83,7 +83,8 @@ async fn a_prober_sees_the_old_value_alive_then_refused_and_refused_again_and_an
     let mut rig = Rig::start(2).await;
     let key = log_key(7);
     let far = far(&rig, &key).await;
-    watched_by(&mut rig, far.remote(&key, true));
+    let remote = Remote::new(&format!("http://{}", far.at), far.public.clone(), key.clone(), true).unwrap();
+    watched_by(&mut rig, Arc::new(remote.controlling(true)));
     let engine = rig.engine();
     let reset = rig.reset(&engine, rig.plan()).await;
     assert_eq!(reset.status, ResetStatus::Provisional);
@@ -99,6 +100,9 @@ async fn a_prober_sees_the_old_value_alive_then_refused_and_refused_again_and_an
         let endpoints = rig.issuer.urls().len();
         let expected = ["accepted", "denied", "denied"].iter().flat_map(|word| std::iter::repeat_n(*word, endpoints));
         assert_eq!(saw, expected.collect::<Vec<_>>());
+        let new = all.iter().filter(|(kind, about, _)| kind == "new.observed" && about == credential);
+        let new: Vec<_> = new.map(|(_, _, body)| body["verdict"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(new, vec!["accepted"; endpoints]);
     }
     let bundle = bundle(&rig, &engine, &reset.id, &key).await;
     let trust = Trust {
@@ -111,6 +115,8 @@ async fn a_prober_sees_the_old_value_alive_then_refused_and_refused_again_and_an
     assert!(report.ok, "{}", report.render());
     let said = "2 old values were seen refused by a prober that you trust; 2 of them the same prober had seen accepted before.";
     assert!(report.holds.iter().any(|held| held == said), "{}", report.render());
+    let control = "2 of them where the same prober saw the new value accepted: the system itself refused.";
+    assert!(report.holds.iter().any(|held| held == control), "{}", report.render());
 }
 
 #[tokio::test]

@@ -274,6 +274,7 @@ impl Rig {
             new_destinations: Vec::new(),
             limits: Limits::default(),
             eta: Duration::ZERO,
+            occasion: None,
         }
     }
 

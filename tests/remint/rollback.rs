@@ -69,6 +69,19 @@ async fn what_is_parked_goes_back_under_traffic_and_forward_again_with_a_third_v
 }
 
 #[tokio::test]
+async fn what_was_never_replaced_goes_back_though_its_old_value_could_not_be_kept() {
+    let rig = Rig::start(1).await;
+    let engine = rig.engine();
+    let old = rig.value(0);
+    rig.world.fault("shelf", Fault::on("read", Trouble::Forbid).from("remint").times(1)).unwrap();
+    rig.world.fault("shelf", Fault::on("write", Trouble::Forbid).from("remint")).unwrap();
+    let reset = rig.reset(&engine, rig.plan()).await;
+    let back = engine.rollback(&reset.id, None, "ada", "not today").await.unwrap();
+    assert_eq!(back[0].unfinished, None);
+    assert!(rig.issuer.accepts(&old) && rig.value(0).secret == old.secret);
+}
+
+#[tokio::test]
 async fn what_was_never_sent_anywhere_is_killed_when_it_goes_back() {
     let rig = Rig::start(1).await;
     let engine = rig.engine();

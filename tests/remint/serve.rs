@@ -1,6 +1,7 @@
 //! The daemon through its door, over fake services.
 
 mod client;
+mod folder;
 mod log;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use remint::app::{App, AppError, Places};
 use remint::context::Context;
 use remint::engine::record::ResetStatus;
-use remint::serve::{Listen, ListenError, Options, ServeError, TokenError, serve};
+use remint::serve::{Listen, ListenError, Options, Reader, ServeError, TokenError, serve};
 use remint::store::StoreError;
 use remint_contract::{HostRules, Material, ResetId, SecretValue};
 use remint_fake::world::{Fault, Trouble};
@@ -91,7 +92,14 @@ impl Place {
     }
 
     async fn serve_on(&self, listen: Listen, client: Client) -> Daemon {
-        let options = self.options(listen);
+        self.serving(self.options(listen), client).await
+    }
+
+    async fn serve_with(&self, options: Options) -> Daemon {
+        self.serving(options, Client::socket(self.socket())).await
+    }
+
+    async fn serving(&self, options: Options, client: Client) -> Daemon {
         let app = self.open().await;
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(serve(app, options, async {
@@ -110,6 +118,7 @@ impl Place {
     fn options(&self, listen: Listen) -> Options {
         Options {
             estate: self.estate.path().to_owned(),
+            reader: Reader::Program(env!("CARGO_BIN_EXE_remint").into()),
             listen,
             every: Duration::from_millis(20),
             by: "tester".to_owned(),
@@ -357,66 +366,6 @@ async fn a_reset_that_nobody_approved_does_nothing() {
 }
 
 #[tokio::test]
-async fn a_broken_edit_is_shown_with_its_position_and_the_last_good_estate_stays() {
-    let place = Place::new(1).await;
-    let daemon = place.serve().await;
-    let good = daemon.client.get("/v1/estate").await.ok();
-    assert_eq!((&good["staged"], &good["problems"]), (&Value::Null, &json!([])));
-    place.write(&place.documents().replace("consumedBy: [w0]", "consumedBy: [nobody]"));
-    let broken = until("the problem shows", async || {
-        let shown = daemon.client.get("/v1/estate").await.ok();
-        (shown["problems"] != json!([])).then_some(shown)
-    })
-    .await;
-    assert_eq!(broken["active"], good["active"]);
-    let problem = &broken["problems"][0]["problem"];
-    assert!(problem["line"].as_u64().unwrap() > 0 && problem["column"].as_u64().unwrap() > 0, "{problem}");
-    assert!(broken["problems"][0]["text"].as_str().unwrap().contains("nobody"), "{broken}");
-    // The last good estate is what resets are planned from.
-    daemon.client.post("/v1/resets", &ask("inc-7", &["Credential/app0"])).await;
-    daemon.status("inc-7", "complete").await;
-    place.write(&place.documents());
-    until("the folder is good again", async || (daemon.client.get("/v1/estate").await.ok() == good).then_some(()))
-        .await;
-    daemon.stop().await;
-}
-
-#[tokio::test]
-async fn a_change_of_authority_waits_for_a_word_on_exactly_it() {
-    let place = Place::new(1).await;
-    let daemon = place.serve().await;
-    let before = daemon.client.get("/v1/estate").await.ok();
-    // Without authority: nobody is asked.
-    place.write(&place.documents().replacen("concurrency: 64", "concurrency: 63", 1));
-    let calm = daemon.client.get("/v1/estate").await.ok();
-    assert_ne!(calm["active"], before["active"]);
-    assert_eq!(calm["staged"], Value::Null);
-    // With it: staged, and shown as what it is.
-    place.write(&place.documents().replace("tier: standard", "tier: privileged"));
-    let staged = daemon.client.get("/v1/estate").await.ok();
-    assert_eq!(staged["active"], calm["active"]);
-    assert!(staged["diff"].as_str().unwrap().contains("! ~ Identity/apps tier"), "{staged}");
-    let wrong = json!({ "digest": before["active"] });
-    daemon.client.post("/v1/estate/activate", &wrong).await.is_problem(409, "other-estate");
-    let word = json!({ "digest": staged["staged"] });
-    assert_eq!(daemon.client.post("/v1/estate/activate", &word).await.ok()["active"], staged["staged"]);
-    daemon.client.post("/v1/estate/activate", &word).await.is_problem(409, "nothing-staged");
-    // From now on its credentials are privileged, which has to be said.
-    let refused = daemon.client.post("/v1/resets", &ask("inc-8", &["Credential/app0"])).await;
-    refused.is_problem(403, "privileged");
-    daemon.stop().await;
-}
-
-#[tokio::test]
-async fn a_folder_without_an_estate_is_no_reason_to_start() {
-    let place = Place::new(1).await;
-    place.write("kind: Nonsense\n");
-    let refused = serve(place.open().await, place.options(Listen::Socket(place.socket())), async {}).await;
-    assert!(matches!(refused, Err(ServeError::App(AppError::Problems(_)))), "{refused:?}");
-    assert!(!place.socket().exists());
-}
-
-#[tokio::test]
 async fn the_token_opens_the_loopback_door_and_nothing_else_does() {
     let place = Place::new(1).await;
     let file = place.keys.path().join("token");
@@ -443,6 +392,7 @@ async fn the_token_opens_the_loopback_door_and_nothing_else_does() {
     rebound.get("/v1/estate").await.is_problem(421, "host");
     assert_eq!(client.get("/livez").await.status, 200);
     daemon.stop().await;
+    log::seven_refusals_are_one_entry(&place).await;
 }
 
 #[tokio::test]

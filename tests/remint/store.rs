@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use remint::store::dump::Line;
-use remint::store::{Change, Fence, Key, Put, Rule, Sealed, Store, StoreError, Woken};
+use remint::store::{Change, Fence, Key, Leaf, Put, Rule, Sealed, Store, StoreError, Woken};
 use remint_contract::ResetId;
 use remint_evidence_format::tree::Hash;
 use remint_evidence_format::{Draft, Stored, entry};
@@ -29,6 +29,7 @@ pub(crate) async fn suite<S: Store + 'static>(make: impl AsyncFn() -> S) {
     entries_are_numbered_and_chained_within_their_reset_under_64_callers(make().await).await;
     a_refused_change_leaves_no_gap_in_its_chain(make().await).await;
     entries_get_their_places_once_and_in_order(make().await).await;
+    the_leaves_are_those_of_what_has_no_place_yet(make().await).await;
 }
 
 /// What a back end promises that can be copied, backed up and wrapped anew.
@@ -260,6 +261,38 @@ async fn a_dump_loads_into_an_empty_store_whole_or_not_at_all<S: Store>(full: S,
     }
     let r1 = ResetId("r1".to_owned());
     assert_eq!(empty.entries_of(&r1).await.unwrap(), full.entries_of(&r1).await.unwrap());
+}
+
+async fn the_leaves_are_those_of_what_has_no_place_yet(store: impl Store) {
+    assert_eq!(store.leaves(9).await.unwrap(), []);
+    store.commit(put("task", "there", Rule::Insert)).await.unwrap();
+    // Of several in one queue some are refused, and take their entries with them.
+    let work = |id: &str| {
+        let mut change = put("task", id, Rule::Insert);
+        change.entries = vec![draft(Some("r1"), 1), draft(None, 2)];
+        change
+    };
+    let changes = ["a", "there", "b", "there"].map(|id| store.commit(work(id)));
+    assert_eq!(futures::future::join_all(changes).await.iter().filter(|change| change.is_ok()).count(), 2);
+    assert!(store.commit(work("a")).await.is_err(), "refused alone");
+    let fence = store.lease("sequencer", "a", at(0), at(10)).await.unwrap().unwrap();
+    for (first, size, note) in [(0, 1, "note 1"), (1, 4, "note 4"), (4, 6, "note 6")] {
+        if first == 4 {
+            assert_eq!(store.leaves(9).await.unwrap(), []);
+            store.commit(work("c")).await.unwrap();
+        }
+        let expected: Vec<Leaf> = store.unsequenced(9).await.unwrap().into_iter().map(Leaf::of).collect();
+        assert_eq!(expected.first().map(|leaf| leaf.id), Some(first + 1));
+        assert_eq!(store.leaves(9).await.unwrap(), expected);
+        assert_eq!(store.leaves(1).await.unwrap(), expected[..1]);
+        assert_eq!(expected[0].bytes.is_some(), first == 1, "an entry of no reset comes whole");
+        let ids: Vec<u64> = (first + 1..=size).collect();
+        store.sequence(&fence, &ids, size, note).await.unwrap();
+    }
+    assert_eq!(store.leaves(9).await.unwrap(), []);
+    let hashes = store.hashes(1, 3).await.unwrap();
+    let placed = store.sequenced(1, 3).await.unwrap();
+    assert_eq!(hashes, placed.iter().map(|stored| entry::hash(&stored.bytes)).collect::<Vec<_>>());
 }
 
 /// Everything a store sends.

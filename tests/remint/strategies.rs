@@ -77,6 +77,27 @@ async fn leases_are_contained() {
 }
 
 #[tokio::test]
+async fn a_persons_task_has_the_documents_instructions_word_for_word_and_his_word_is_recorded() {
+    let mut rig = Rig::with(estate_of(Sort::Manual)).await;
+    for credential in rig.estate.credentials.values_mut() {
+        credential.rotation.instructions = Some("Call the vendor at extension 4711.\n".to_owned());
+    }
+    let engine = rig.engine();
+    let done = rig.reset(&engine, rig.plan()).await;
+    let tasks = engine.tasks(Some(&done.id)).await.unwrap();
+    assert!(!tasks.is_empty());
+    for task in tasks {
+        assert!(task.what.ends_with(". Instructions: Call the vendor at extension 4711."), "{}", task.what);
+        let word = task.attested.unwrap();
+        assert_eq!((word.by.as_str(), word.words.as_str()), ("somebody", "done"));
+    }
+    let told = told(&engine, &done.id).await;
+    let attested =
+        |(word, _, body): &&(String, String, serde_json::Value)| word == "task.attested" && body["by"] == "somebody";
+    assert!(told.iter().filter(attested).count() > 0, "the evidence does not say who");
+}
+
+#[tokio::test]
 async fn what_others_trust_is_replaced_and_proven_dead() {
     reset(Sort::Trusted, Path::Rolling).await;
 }

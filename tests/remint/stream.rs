@@ -202,3 +202,41 @@ async fn a_file_has_one_signed_object_a_line() {
     let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
 }
+
+#[tokio::test]
+async fn a_dead_letter_is_tried_again_when_somebody_asks_and_is_gone_when_it_was_taken() {
+    let (log, (address, inbox)) = (Log::new(), inbox(&[400, 403, 503, 400]).await);
+    log.tell(3).await;
+    let sender = log.sender(hook(address), "a");
+    // Two are refused for good, and the third waits; then that is refused, too.
+    for _ in 0..3 {
+        assert_eq!(sender.turn().await.unwrap(), 0);
+    }
+    let standing = sender.status().await.unwrap();
+    assert_eq!((standing.sent, standing.waiting, standing.dead), (0, 1, 2));
+    assert!(standing.last_error.unwrap().contains("503"));
+    log.clock.advance(Duration::from_secs(1));
+    assert_eq!(sender.turn().await.unwrap(), 0);
+    assert_eq!(sender.status().await.unwrap().dead, 3);
+
+    // The address takes none now: the first says so, and the others are left alone.
+    inbox.lock().unwrap().answers = [503].into();
+    let retried = sender.retry().await.unwrap();
+    assert_eq!((retried.delivered, retried.dead), (0, 3));
+    assert!(retried.why.unwrap().contains("503") && inbox.lock().unwrap().came.is_empty());
+    // It takes all but one.
+    inbox.lock().unwrap().answers = [200, 400, 200].into();
+    let retried = sender.retry().await.unwrap();
+    assert_eq!((retried.delivered, retried.dead), (2, 1));
+    let ids: Vec<String> = {
+        let inbox = inbox.lock().unwrap();
+        inbox.came.iter().map(|(headers, _)| headers["webhook-id"].to_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids, ["log.example/0", "log.example/2"]);
+    let retried = sender.retry().await.unwrap();
+    assert_eq!((retried.delivered, retried.dead, retried.why), (1, 0, None));
+    assert_eq!(sender.retry().await.unwrap().delivered, 0);
+    log.place().await;
+    let own = log.own().await;
+    assert_eq!(own.iter().filter(|kind| *kind == "stream.delivered-late").count(), 3);
+}

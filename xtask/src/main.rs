@@ -30,6 +30,8 @@ struct Arguments {
 enum Task {
     /// Start throw-away servers, run every test of the workspace against them, stop them.
     Test {
+        /// Only the daemon's tests that have this in their name, with what they print: `incident`.
+        name: Option<String>,
         /// Passed on to `cargo test --workspace`.
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -62,7 +64,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
-        Task::Test { arguments } => test::run(&arguments),
+        Task::Test { name, arguments } => test::run(name.as_deref(), &arguments),
         Task::Lint => lint::run(),
         Task::Servers { action } => servers::run(&action).map(|()| ExitCode::SUCCESS),
         Task::Chaos { arguments } => chaos::run(&arguments),

@@ -6,7 +6,10 @@ mod daemon;
 mod go;
 mod jupyterhub;
 mod kept;
+mod kubernetes;
+mod moto;
 mod openbao;
+mod pebble;
 mod postgresql;
 mod python;
 mod state;
@@ -66,6 +69,9 @@ pub(crate) fn all() -> Vec<Box<dyn Server>> {
         Box::new(postgresql::PostgreSql),
         Box::new(openbao::OpenBao),
         Box::new(jupyterhub::JupyterHub),
+        Box::new(pebble::Pebble),
+        Box::new(moto::Moto),
+        Box::new(kubernetes::Kubernetes),
         Box::new(tlog::Tlog),
     ]
 }

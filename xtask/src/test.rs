@@ -1,4 +1,5 @@
-//! `cargo xtask test`: every test of the workspace, against real servers, which are stopped however it ends.
+//! `cargo xtask test`: every test of the workspace, or those of the daemon with a word in their name, against real servers,
+//! which are stopped however it ends.
 
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +10,7 @@ use crate::servers;
 use crate::tally::Tally;
 
 /// Runs the tests. The last line says how many passed and failed; the exit code is that of `cargo test`.
-pub(crate) fn run(arguments: &[String]) -> Outcome<ExitCode> {
+pub(crate) fn run(name: Option<&str>, arguments: &[String]) -> Outcome<ExitCode> {
     let mut signals = Signals::catch()?;
     let mut running = Vec::new();
     let mut missing = Vec::new();
@@ -23,17 +24,28 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<ExitCode> {
         }
     }
     let mut tests = Command::new(env!("CARGO"));
-    tests.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);
+    tests.args(["test", "--workspace", "--no-fail-fast"]);
+    if name.is_some() {
+        tests.args(["--test", "remint"]);
+    }
+    tests.args(arguments);
+    if let Some(name) = name {
+        tests.args(["--", name, "--nocapture"]);
+    }
     for (_, server) in &running {
         tests.envs(server.environment());
     }
     let tally = Arc::new(Mutex::new(Tally::default()));
-    let sees = Arc::clone(&tally);
-    let status = signals.run_reading(tests, move |line| {
-        println!("{line}");
-        sees.lock().unwrap_or_else(PoisonError::into_inner).see(line);
-    });
-    let passed = status?.success();
+    // First the program that decides: it lies beside `remint` then, where the tests of the daemon look for it.
+    let mut passed = true;
+    for tests in name.is_none().then(policy).into_iter().chain([tests]) {
+        let sees = Arc::clone(&tally);
+        let status = signals.run_reading(tests, move |line| {
+            println!("{line}");
+            sees.lock().unwrap_or_else(PoisonError::into_inner).see(line);
+        });
+        passed &= status?.success();
+    }
     let tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
     let version = |name: &str| {
         let server = running.iter().find(|(known, _)| *known == name);
@@ -46,4 +58,14 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<ExitCode> {
     let (good, bad) = tally.sums(passed);
     println!("{good} passed, {bad} failed");
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The tests of `policy`, which is a workspace of its own and is built into the folder of this one.
+fn policy() -> Command {
+    let mut tests = Command::new(env!("CARGO"));
+    tests.args(["test", "--locked", "--manifest-path", "policy/Cargo.toml"]);
+    if std::env::var_os("CARGO_TARGET_DIR").is_none() {
+        tests.args(["--target-dir", "target"]);
+    }
+    tests
 }

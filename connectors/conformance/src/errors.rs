@@ -38,8 +38,10 @@ fn declaration(suite: &Suite<'_>) -> Outcome {
     let declared = suite.connector.describe();
     let has = |verb| declared.verbs.contains(&verb);
     hold(has(Verb::Check), "check is not declared")?;
-    let issues = has(Verb::Mint) && has(Verb::Verify) && has(Verb::Probe) && has(Verb::Revoke) && has(Verb::Recover);
-    hold(declared.issuer.is_none() || issues, "an issuer needs mint, verify, probe, revoke and recover")?;
+    let issues = has(Verb::Mint) && has(Verb::Verify) && has(Verb::Revoke) && has(Verb::Recover);
+    hold(declared.issuer.is_none() || issues, "an issuer needs mint, verify, revoke and recover")?;
+    let looks = has(Verb::Probe) || has(Verb::Enumerate);
+    hold(declared.issuer.is_none() || looks, "an issuer needs probe, or enumerate where nobody can be asked")?;
     hold(declared.store.is_none() || has(Verb::Write), "a store needs write")?;
     let compares = declared.store.as_ref().is_some_and(|store| store.compare_and_set);
     hold(!compares || has(Verb::Read), "compare-and-set needs read, which tells what to compare with")?;
@@ -54,7 +56,7 @@ async fn undeclared(suite: &mut Suite<'_>) -> Outcome {
     let declared = suite.connector.describe().verbs;
     let connector = suite.connector.clone();
     let call = suite.harness.call().await;
-    for verb in VERBS.into_iter().filter(|verb| !declared.contains(verb)) {
+    for verb in Verb::ALL.into_iter().filter(|verb| !declared.contains(verb)) {
         let result = anything(connector.as_ref(), &call, verb).await;
         suite.bad(&verb.to_string(), result, &[ErrorKind::Unsupported])?;
     }
@@ -134,27 +136,3 @@ async fn anything(connector: &dyn Connector, call: &Call, verb: Verb) -> Result<
         Verb::Discover => connector.discover(call).await.map(drop),
     }
 }
-
-const VERBS: [Verb; 21] = [
-    Verb::Check,
-    Verb::Mint,
-    Verb::Verify,
-    Verb::CompareRights,
-    Verb::Write,
-    Verb::Read,
-    Verb::Promote,
-    Verb::Versions,
-    Verb::DestroyVersion,
-    Verb::Reload,
-    Verb::Observe,
-    Verb::Disable,
-    Verb::Enable,
-    Verb::Revoke,
-    Verb::ListDerived,
-    Verb::EndDerived,
-    Verb::Probe,
-    Verb::Enumerate,
-    Verb::LastUsed,
-    Verb::Recover,
-    Verb::Discover,
-];

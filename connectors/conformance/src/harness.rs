@@ -110,6 +110,11 @@ pub trait Harness: Send + Sync {
         None
     }
 
+    /// Does the target refuse what is disabled? One that does not, though what it stands for does, cannot show it.
+    fn refuses_disabled(&self) -> bool {
+        true
+    }
+
     /// Does the session still work?
     async fn session_alive(&self, _session: u64) -> bool {
         false

@@ -101,7 +101,7 @@ async fn one_login(suite: &mut Suite<'_>, strategy: Strategy) -> Outcome {
     life.alike(suite, &wrong, at, false, "a value that never was").await?;
     let new = life.mint(suite, &old).await?;
     life.alike(suite, &new.material, at, true, "the new value").await?;
-    if life.declared.reversible_disable {
+    if life.declared.reversible_disable && suite.harness.refuses_disabled() {
         let call = suite.harness.call().await;
         let result = suite.connector.clone().disable(&call, &life.case.target, &new.version).await;
         suite.good("disable", result)?;
@@ -117,6 +117,9 @@ async fn reversible(suite: &mut Suite<'_>, strategy: Strategy) -> Outcome {
     let life = life(suite, strategy).await?;
     if !life.declared.reversible_disable {
         return Err(Stop::NotShown("disable is not declared reversible"));
+    }
+    if !suite.harness.refuses_disabled() {
+        return Err(Stop::NotShown("the target accepts what is disabled"));
     }
     let (target, old) = (life.case.target.clone(), life.case.old.clone());
     let connector = suite.connector.clone();
@@ -228,6 +231,9 @@ async fn strangers(suite: &mut Suite<'_>, strategy: Strategy) -> Outcome {
     life.everywhere(suite, &wrong, &Verdict::Denied, "a value that never was").await?;
     let result = connector.verify(&call, &target, &wrong).await;
     suite.bad("verify of a value that never was", result, &[ErrorKind::Denied])?;
+    if !life.verbs.contains(&Verb::Probe) {
+        return Ok(());
+    }
     let far = life.declared.endpoints.len();
     let result = connector.probe(&call, &target, &old.material, far).await;
     suite.bad("probe of an endpoint that is not declared", result, &[ErrorKind::Invalid, ErrorKind::Missing])
@@ -313,6 +319,7 @@ async fn lying(suite: &mut Suite<'_>, strategy: Strategy) -> Outcome {
     life.everywhere(suite, &life.case.old.material, &Verdict::Accepted, "the value of a revoke that lied").await?;
     suite.harness.settle().await;
     life.revoke(suite, &life.case.old.version).await?;
+    suite.harness.settle().await;
     life.everywhere(suite, &life.case.old.material, &Verdict::Denied, "the value of a true revoke").await
 }
 
@@ -354,6 +361,9 @@ async fn unreachable(suite: &mut Suite<'_>, strategy: Strategy) -> Outcome {
     let call = suite.harness.call().await;
     let request = life.request(suite, Some(&life.case.old), life.case.target.clone());
     suite.bad("mint", gone.mint(&call, &request).await, &[ErrorKind::Unreachable])?;
+    if !life.verbs.contains(&Verb::Probe) {
+        return Ok(());
+    }
     match gone.probe(&call, &life.case.target, &life.case.old.material, 0).await {
         Ok(Verdict::Unclear(_)) => Ok(()),
         other => suite.bad("probe", other, &[ErrorKind::Unreachable]),
@@ -419,8 +429,16 @@ impl Life {
         hold(verdict == expected, format!("{what} is {verdict:?} by the probe, and verify says otherwise"))
     }
 
-    /// The same verdict at every declared endpoint.
+    /// The same verdict at every declared endpoint; the issuer's own word where nobody can be asked.
     async fn everywhere(&self, suite: &mut Suite<'_>, material: &Material, expected: &Verdict, what: &str) -> Outcome {
+        if !self.verbs.contains(&Verb::Probe) {
+            let call = suite.harness.call().await;
+            let result = suite.connector.clone().verify(&call, &self.case.target, material).await;
+            return match expected {
+                Verdict::Accepted => suite.good(&format!("verify of {what}"), result).map(drop),
+                _ => suite.bad(&format!("verify of {what}"), result, &[ErrorKind::Denied]),
+            };
+        }
         for (index, endpoint) in self.declared.endpoints.iter().enumerate() {
             let call = suite.harness.call().await;
             let result = suite.connector.clone().probe(&call, &self.case.target, material, index).await;

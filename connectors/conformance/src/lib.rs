@@ -13,6 +13,7 @@ mod errors;
 mod harness;
 mod issuer;
 pub mod leaks;
+pub mod proxy;
 mod report;
 mod roles;
 mod store;

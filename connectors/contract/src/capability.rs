@@ -33,6 +33,61 @@ pub enum Verb {
     Discover,
 }
 
+impl Verb {
+    /// Every verb, in the order in which a contract lists them.
+    pub const ALL: [Self; 21] = [
+        Self::Check,
+        Self::Mint,
+        Self::Verify,
+        Self::CompareRights,
+        Self::Write,
+        Self::Read,
+        Self::Promote,
+        Self::Versions,
+        Self::DestroyVersion,
+        Self::Reload,
+        Self::Observe,
+        Self::Disable,
+        Self::Enable,
+        Self::Revoke,
+        Self::ListDerived,
+        Self::EndDerived,
+        Self::Probe,
+        Self::Enumerate,
+        Self::LastUsed,
+        Self::Recover,
+        Self::Discover,
+    ];
+
+    /// Does the verb change something? Then a lost answer leaves it open whether it was done.
+    #[must_use]
+    pub const fn changes(self) -> bool {
+        match self {
+            Self::Mint
+            | Self::Write
+            | Self::Promote
+            | Self::DestroyVersion
+            | Self::Reload
+            | Self::Disable
+            | Self::Enable
+            | Self::Revoke
+            | Self::EndDerived => true,
+            Self::Check
+            | Self::Verify
+            | Self::CompareRights
+            | Self::Read
+            | Self::Versions
+            | Self::Observe
+            | Self::ListDerived
+            | Self::Probe
+            | Self::Enumerate
+            | Self::LastUsed
+            | Self::Recover
+            | Self::Discover => false,
+        }
+    }
+}
+
 impl fmt::Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,6 +1,7 @@
 //! The connector traits: every verb, with a default that says "unsupported".
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::capability::{Capabilities, ConfirmGrade, Strategy, Verb};
+use crate::capability::{Capabilities, ConfirmGrade, ProofGrade, Strategy, Verb};
 use crate::error::Error;
 use crate::material::Material;
 use crate::names::{OperationId, VersionId};
@@ -40,7 +41,8 @@ pub struct Workload {
     pub name: String,
     /// `runsOn.ref`.
     pub reference: String,
-    /// `reload` and `confirm` as written, for the connector to read its own part.
+    /// `reload` and `confirm` as written, for the connector to read its own part. At a reload also `delivered`: the paths
+    /// on this system where the value was put, of which there may be none.
     #[serde(default)]
     pub settings: serde_json::Value,
 }
@@ -232,6 +234,12 @@ pub trait Connector: Send + Sync {
     /// What it can do; makes no call.
     fn describe(&self) -> Capabilities;
 
+    /// The most that `Denied` at an endpoint shows: `Refused` where somebody turned the value away, `Published` where it
+    /// stands on a list. Makes no call.
+    fn denial(&self, strategy: Strategy, _endpoint: usize) -> ProofGrade {
+        if strategy == Strategy::Reissue { ProofGrade::Published } else { ProofGrade::Refused }
+    }
+
     /// Is it reachable, and may the actor do what the verbs need? With `path`: may it write there? Changes nothing.
     async fn check(&self, call: &Call, path: Option<&str>) -> Result<(), Error>;
 
@@ -321,7 +329,7 @@ pub trait Connector: Send + Sync {
         Err(Error::unsupported(Verb::Recover))
     }
 
-    /// What lies in the system that an estate could describe, as proposed documents.
+    /// What lies in the system that an estate could describe, as proposed documents. They call the system itself `this`.
     async fn discover(&self, _call: &Call) -> Result<Vec<serde_json::Value>, Error> {
         Err(Error::unsupported(Verb::Discover))
     }
@@ -379,6 +387,15 @@ pub struct SettingProblem {
     pub path: Vec<String>,
     /// What is wrong and what to write instead.
     pub message: String,
+}
+
+impl fmt::Display for SettingProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            return f.write_str(&self.message);
+        }
+        write!(f, "{}: {}", self.path.join("."), self.message)
+    }
 }
 
 /// What the daemon's own configuration allows, which no document can.

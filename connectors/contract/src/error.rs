@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::capability::Verb;
+use crate::connector::SettingProblem;
 
 /// The class of a connector's failure. The host decides by it; nobody reads the message to decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -84,6 +85,12 @@ impl Error {
     #[must_use]
     pub fn unsupported(verb: Verb) -> Self {
         Self::new(ErrorKind::Unsupported, verb, "this connector does not support it")
+    }
+
+    /// An instance with such settings cannot be opened: every problem, in one sentence.
+    pub fn settings(problems: Vec<SettingProblem>) -> Self {
+        let each: Vec<_> = problems.into_iter().map(|problem| problem.to_string()).collect();
+        Self::new(ErrorKind::Invalid, Verb::Check, each.join("; "))
     }
 
     /// Adds a name that helps to find the thing.

@@ -40,11 +40,7 @@ impl ConnectorKind for ExecKind {
     }
 
     fn open(&self, settings: &serde_json::Value, rules: &HostRules) -> Result<Arc<dyn Connector>, Error> {
-        let config = Config::read(settings).map_err(|problems| {
-            let text: Vec<_> =
-                problems.iter().map(|problem| format!("{}: {}", problem.path.join("."), problem.message)).collect();
-            Error::new(ErrorKind::Invalid, Verb::Check, text.join("; "))
-        })?;
+        let config = Config::read(settings).map_err(Error::settings)?;
         let command = rules.commands.get(&config.command).and_then(|command| command.split_first());
         let (path, arguments) = command.ok_or_else(|| {
             let message =

@@ -8,33 +8,6 @@ use crate::program::{Cause, Failure};
 use crate::redact::Told;
 use crate::wire::Refusal;
 
-/// Does the verb change something? Then a lost answer leaves it open whether it was done.
-const fn changes(verb: Verb) -> bool {
-    match verb {
-        Verb::Mint
-        | Verb::Write
-        | Verb::Promote
-        | Verb::DestroyVersion
-        | Verb::Reload
-        | Verb::Disable
-        | Verb::Enable
-        | Verb::Revoke
-        | Verb::EndDerived => true,
-        Verb::Check
-        | Verb::Verify
-        | Verb::CompareRights
-        | Verb::Read
-        | Verb::Versions
-        | Verb::Observe
-        | Verb::ListDerived
-        | Verb::Probe
-        | Verb::Enumerate
-        | Verb::LastUsed
-        | Verb::Recover
-        | Verb::Discover => false,
-    }
-}
-
 /// Does the verb's answer hold a secret that the call did not know before? Then no word beside the answer is shown.
 pub(crate) const fn hands_out(verb: Verb) -> bool {
     matches!(verb, Verb::Mint | Verb::Read | Verb::Recover)
@@ -45,7 +18,7 @@ pub(crate) fn failed(verb: Verb, failure: Failure) -> Error {
     let kind = match &failure.cause {
         Cause::Disagreed(disagreement) => disagreement.kind,
         Cause::TooLong if !failure.asked => ErrorKind::Invalid,
-        _ if failure.asked && changes(verb) => ErrorKind::Unclear,
+        _ if failure.asked && verb.changes() => ErrorKind::Unclear,
         Cause::TooLong => ErrorKind::Invalid,
         Cause::Start(_) | Cause::Pipe(_) | Cause::Silent | Cause::TimedOut(_) => ErrorKind::Unreachable,
     };
@@ -58,7 +31,7 @@ pub(crate) fn failed(verb: Verb, failure: Failure) -> Error {
 
 /// The run gave an answer that means nothing. What was asked may have been done.
 pub(crate) fn not_understood(verb: Verb, message: impl Into<String>) -> Error {
-    Error::new(if changes(verb) { ErrorKind::Unclear } else { ErrorKind::Invalid }, verb, message)
+    Error::new(if verb.changes() { ErrorKind::Unclear } else { ErrorKind::Invalid }, verb, message)
 }
 
 /// The program said no, in its own class.

@@ -6,9 +6,7 @@
 
 use std::sync::Arc;
 
-use remint_contract::{
-    Capabilities, Connector, ConnectorKind, Error, ErrorKind, HostRules, SettingProblem, Strategy, Target, Verb,
-};
+use remint_contract::{Capabilities, Connector, ConnectorKind, Error, HostRules, SettingProblem, Strategy, Target};
 use serde_json::Value;
 
 mod client;
@@ -46,10 +44,7 @@ impl ConnectorKind for FakeKind {
     }
 
     fn open(&self, settings: &Value, rules: &HostRules) -> Result<Arc<dyn Connector>, Error> {
-        let settings = Settings::read(settings).map_err(|problems| {
-            let message = problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>().join("; ");
-            Error::new(ErrorKind::Invalid, Verb::Check, message)
-        })?;
+        let settings = Settings::read(settings).map_err(Error::settings)?;
         Ok(Arc::new(instance::Fake::open(settings, rules)?))
     }
 }

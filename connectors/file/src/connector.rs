@@ -36,11 +36,7 @@ impl ConnectorKind for FileKind {
     }
 
     fn open(&self, settings: &serde_json::Value, rules: &HostRules) -> Result<Arc<dyn Connector>, Error> {
-        let config = Config::read(settings).map_err(|problems| {
-            let text: Vec<_> =
-                problems.iter().map(|problem| format!("{}: {}", problem.path.join("."), problem.message)).collect();
-            Error::new(ErrorKind::Invalid, Verb::Check, text.join("; "))
-        })?;
+        let config = Config::read(settings).map_err(Error::settings)?;
         Ok(Arc::new(Folder { config: Arc::new(config), commands: rules.commands.clone() }))
     }
 }

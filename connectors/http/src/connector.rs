@@ -45,11 +45,7 @@ impl ConnectorKind for HttpKind {
     }
 
     fn open(&self, settings: &Value, rules: &HostRules) -> Result<Arc<dyn Connector>, Error> {
-        let config = Config::read(settings).map_err(|problems| {
-            let text: Vec<_> =
-                problems.iter().map(|problem| format!("{}: {}", problem.path.join("."), problem.message)).collect();
-            Error::new(ErrorKind::Invalid, Verb::Check, text.join("; "))
-        })?;
+        let config = Config::read(settings).map_err(Error::settings)?;
         let client = Client::open(&config, rules)?;
         Ok(Arc::new(Vendor { config, client }))
     }

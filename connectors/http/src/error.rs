@@ -9,14 +9,9 @@ use reqwest::header::HeaderMap;
 
 use crate::address::Private;
 
-/// Does the request change something? Then a lost answer leaves it open whether it was done.
-const fn changes(verb: Verb) -> bool {
-    matches!(verb, Verb::Mint | Verb::Revoke | Verb::Write)
-}
-
 /// The answer is lost.
 pub(crate) fn lost(verb: Verb) -> ErrorKind {
-    if changes(verb) { ErrorKind::Unclear } else { ErrorKind::Unreachable }
+    if verb.changes() { ErrorKind::Unclear } else { ErrorKind::Unreachable }
 }
 
 /// No answer came.

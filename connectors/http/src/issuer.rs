@@ -128,13 +128,18 @@ impl Office<'_> {
 
     pub(crate) async fn enumerate(&self, call: &Call, targets: &[Target]) -> Result<Vec<Live>, Error> {
         let mut live = BTreeMap::new();
-        for target in targets {
+        let places = targets.iter().map(|target| self.place(Verb::Enumerate, call, target));
+        let places = places.collect::<Result<Vec<_>, _>>()?;
+        for (target, place) in targets.iter().zip(&places) {
+            // Whatever stands in a list that is this target's alone is this target's, whoever gave it its name.
+            let alone = places.iter().filter(|other| *other == place).count() == 1;
             for found in self.list(Verb::Enumerate, call, target).await? {
                 let (name, operation) = match found.label.split_once(MARK) {
                     Some((name, operation)) => (name, Some(OperationId(operation.to_owned()))),
                     None => (found.label.as_str(), None),
                 };
-                let owner = targets.iter().find(|target| target.name == name).map(|target| target.name.clone());
+                let named = targets.iter().find(|target| target.name == name);
+                let owner = named.or(alone.then_some(target)).map(|target| target.name.clone());
                 let version = VersionId(found.version);
                 let (label, created) = (found.label, found.created);
                 live.insert(version.clone(), Live { version, target: owner, label, operation, created });

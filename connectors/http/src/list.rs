@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use remint_contract::{Call, Error, ErrorKind, Target, Verb};
 use serde_json::Value;
+use url::Url;
 
 use crate::client::{Reply, Request};
 use crate::connector::not_there;
@@ -17,9 +18,14 @@ pub(crate) struct Listed {
 }
 
 impl Office<'_> {
+    /// Where the tokens of a target are listed.
+    pub(crate) fn place(&self, verb: Verb, call: &Call, target: &Target) -> Result<Url, Error> {
+        self.vendor.client.address(verb, &self.issuer.list.call, &self.vendor.values(call, Some(target)))
+    }
+
     pub(crate) async fn list(&self, verb: Verb, call: &Call, target: &Target) -> Result<Vec<Listed>, Error> {
         let (list, client) = (&self.issuer.list, &self.vendor.client);
-        let base = client.address(verb, &list.call, &self.vendor.values(call, Some(target)))?;
+        let base = self.place(verb, call, target)?;
         let mut found = Vec::new();
         let mut next = Some(base.clone());
         for number in 1..=PAGES {

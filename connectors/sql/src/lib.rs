@@ -23,9 +23,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use remint_contract::{
-    Call, Capabilities, Connector, ConnectorKind, Derived, Ended, Error, ErrorKind, HostRules, Intent,
-    IssuerCapabilities, Live, MadeBy, Material, MintRequest, Minted, ProbeCost, Recovered, RightsChange,
-    SettingProblem, Slots, Strategy, Target, Use, Verb, Verdict, Verified, VersionId,
+    Call, Capabilities, Connector, ConnectorKind, Derived, Ended, Error, HostRules, Intent, IssuerCapabilities, Live,
+    MadeBy, Material, MintRequest, Minted, ProbeCost, Recovered, RightsChange, SettingProblem, Slots, Strategy, Target,
+    Use, Verb, Verdict, Verified, VersionId,
 };
 
 use crate::client::Client;
@@ -62,11 +62,7 @@ impl ConnectorKind for Kind {
     }
 
     fn open(&self, settings: &serde_json::Value, _rules: &HostRules) -> Result<Arc<dyn Connector>, Error> {
-        let settings = Settings::read(settings).map_err(|problems| {
-            let text: Vec<_> =
-                problems.into_iter().map(|one| format!("{}: {}", one.path.join("."), one.message)).collect();
-            Error::new(ErrorKind::Invalid, Verb::Check, text.join("; "))
-        })?;
+        let settings = Settings::read(settings).map_err(Error::settings)?;
         Ok(Arc::new(Sql { client: Client::new(settings) }))
     }
 }

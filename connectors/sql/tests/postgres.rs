@@ -122,7 +122,8 @@ async fn two_login_roles_take_turns_and_act_as_one() {
     place.connector.revoke(&call, &place.target, &first.version).await.unwrap();
     assert!(before.ping().await.is_ok(), "a revoked password leaves open sessions alive");
     let ended = place.connector.end_derived(&call, &place.target, &first.version).await.unwrap();
-    assert_eq!(ended.iter().map(|one| one.outcome.clone()).collect::<Vec<_>>(), [DerivedOutcome::Ended]);
+    // That of the look before may just be going, and is ended then, too.
+    assert!(!ended.is_empty() && ended.iter().all(|one| one.outcome == DerivedOutcome::Ended), "{ended:?}");
     assert!(before.ping().await.is_err());
     assert!(after.ping().await.is_ok(), "the new version's session was ended too");
     assert_eq!(place.probe(&first.material).await, Verdict::Denied);

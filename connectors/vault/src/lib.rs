@@ -20,18 +20,19 @@ mod mount;
 mod pki;
 mod request;
 mod session;
+mod signing;
 mod token;
 mod tokens;
 mod transit;
 
 use std::sync::Arc;
 
-use remint_contract::{
-    Capabilities, Connector, ConnectorKind, Error, ErrorKind, HostRules, SettingProblem, Strategy, Target, Verb,
-};
+use remint_contract::{Capabilities, Connector, ConnectorKind, Error, HostRules, SettingProblem, Strategy, Target};
 
 use crate::client::Client;
 use crate::config::{Engine, Settings};
+
+pub use signing::{SigningKey, Version};
 
 /// The word in a System document.
 pub const KIND: &str = "vault";
@@ -68,11 +69,7 @@ impl ConnectorKind for Kind {
     }
 
     fn open(&self, settings: &serde_json::Value, rules: &HostRules) -> Result<Arc<dyn Connector>, Error> {
-        let settings = Settings::read(settings).map_err(|problems| {
-            let text: Vec<_> =
-                problems.into_iter().map(|one| format!("{}: {}", one.path.join("."), one.message)).collect();
-            Error::new(ErrorKind::Invalid, Verb::Check, text.join("; "))
-        })?;
+        let settings = Settings::read(settings).map_err(Error::settings)?;
         let engine = settings.engine;
         let client = Client::open(settings, rules)?;
         Ok(match engine {

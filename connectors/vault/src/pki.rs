@@ -6,12 +6,11 @@
 //! that asked for it as a URI name, `urn:remint:…`, which the role has to allow.
 //! Moments are compared with the server's own clock.
 
-mod certificate;
-
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use remint_certificate::{Certificate, NAME, listed, uri};
 use remint_contract::{
     Call, Capabilities, Connector, Error, ErrorKind, Intent, IssuerCapabilities, Live, MadeBy, Material, MintRequest,
     Minted, OperationId, ProbeCost, Recovered, RightsChange, SecretValue, SettingProblem, Slots, Strategy, Target,
@@ -26,7 +25,6 @@ use crate::config::Settings;
 use crate::mount;
 use crate::request::{Effect, Request};
 use crate::session::secret;
-use certificate::{Certificate, NAME, listed};
 
 pub(crate) struct Pki(pub(crate) Client);
 
@@ -137,7 +135,7 @@ impl Connector for Pki {
         let asked = Asked {
             common_name: &wanted.common_name,
             alt_names: wanted.alt_names.join(","),
-            uri_sans: certificate::name(&call.operation),
+            uri_sans: uri(&call.operation),
             ttl: wanted.ttl.as_deref(),
         };
         let path = format!("{}/issue/{}", self.0.settings.mount, target.name);
@@ -157,7 +155,7 @@ impl Connector for Pki {
         if known.revocation_time > 0 {
             return Err(denied("the certificate was revoked"));
         }
-        if shown.is_over(now) {
+        if now.is_some_and(|now| shown.is_over(now)) {
             return Err(denied("the certificate has ended"));
         }
         Ok(Verified { version: VersionId(shown.serial), principal: shown.subject, expires: shown.until })
@@ -219,7 +217,7 @@ impl Connector for Pki {
         match listed(&answer.body, &shown.serial, answer.date) {
             Ok(true) => Ok(Verdict::Denied),
             Ok(false) => Ok(Verdict::Accepted),
-            Err(why) => unclear(why.to_owned()),
+            Err(why) => unclear(why.to_string()),
         }
     }
 
@@ -231,7 +229,8 @@ impl Connector for Pki {
                 target: targets
                     .iter()
                     .find(|target| {
-                        wanted(Verb::Enumerate, target).is_ok_and(|wanted| found.is_for(&wanted.common_name))
+                        wanted(Verb::Enumerate, target)
+                            .is_ok_and(|wanted| found.common_name.as_deref() == Some(&wanted.common_name))
                     })
                     .map(|target| target.name.clone()),
                 label: format!("{}, serial {}", found.subject, found.serial),
@@ -305,7 +304,7 @@ impl Pki {
             let live = known.filter(|known| known.revocation_time == 0);
             // An authority's own certificate is none of its roles'.
             let read = live.and_then(|known| Certificate::read(&known.certificate));
-            living.extend(read.filter(|read| !read.is_authority && !read.is_over(now)));
+            living.extend(read.filter(|read| !read.is_authority && now.is_none_or(|now| !read.is_over(now))));
         }
         Ok(living)
     }

@@ -1,9 +1,11 @@
 //! From a tree to a typed document: the envelope, and which decoder reads the `spec`.
 
+mod approval;
 mod credential;
 mod rest;
 mod rotation;
 mod system;
+mod window;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -13,12 +15,13 @@ use remint_contract::{Capabilities, Kind, Kinds, Name, Ref};
 pub(super) use rotation::STRATEGIES;
 
 use super::fields::{Decoder, Fields, Use, nearest, shorten};
-use super::model::{Credential, Grant, Identity, Meta, RotationWindow, System, Workload};
+use super::model::{ApprovalPolicy, Credential, Grant, Identity, Meta, System, Workload};
 use super::node::{Node, Value};
 use super::problem::Reporter;
+use super::window::RotationWindow;
 
 const API_VERSION: &str = "remint.dev/v1alpha1";
-const KINDS: [&str; 6] = ["System", "Identity", "Credential", "Workload", "RotationWindow", "Grant"];
+const KINDS: [&str; 7] = ["System", "Identity", "Credential", "Workload", "RotationWindow", "Grant", "ApprovalPolicy"];
 const ACTS: [(&str, &str); 6] = [
     ("Reset", "remint reset"),
     ("Approval", "remint approve"),
@@ -44,6 +47,7 @@ pub(super) enum Typed {
     Workload(Workload),
     Window(RotationWindow),
     Grant(Grant),
+    Approval(ApprovalPolicy),
 }
 
 /// Reads the envelope: version, kind, name. `None`: reported.
@@ -105,7 +109,7 @@ pub(super) fn spec(
         Kind::Workload => decoder.workload(meta, spec).map(Typed::Workload),
         Kind::RotationWindow => decoder.window(meta, spec).map(Typed::Window),
         Kind::Grant => decoder.grant(meta, spec).map(Typed::Grant),
-        Kind::ApprovalPolicy => None,
+        Kind::ApprovalPolicy => decoder.approval(meta, spec).map(Typed::Approval),
     }
 }
 
@@ -117,11 +121,6 @@ fn read_kind(node: &Node, report: &mut Reporter<'_>) -> Option<Kind> {
     if let Some((act, command)) = ACTS.iter().find(|(act, _)| act == text) {
         let message = format!("`{act}` is an act: it runs once, so it does not belong to an estate");
         report.error(node.span, None, message, format!("take it out and give it by command (`{command}`) or API"));
-        return None;
-    }
-    if text == "ApprovalPolicy" {
-        let message = "ApprovalPolicy is not built yet, and a policy that is not enforced would be a false comfort";
-        report.error(node.span, None, message, "take it out until governance exists");
         return None;
     }
     let kind = KINDS.contains(&text.as_str()).then(|| text.parse().ok()).flatten();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-use remint_contract::Ref;
+use remint_contract::{Kind, Ref};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -42,7 +42,7 @@ pub struct EstateDiff {
     pub differences: Vec<Difference>,
 }
 
-/// First parts of field paths that carry authority. All fields of a Grant do.
+/// First parts of field paths that carry authority. All fields of a Grant do, and of a window, which starts resets.
 const AUTHORITY: [&str; 20] = [
     "auth",
     "begets",
@@ -139,6 +139,7 @@ fn documents(estate: &Estate) -> BTreeMap<&Ref, Value> {
     add(&mut all, &estate.workloads);
     add(&mut all, &estate.windows);
     add(&mut all, &estate.grants);
+    add(&mut all, &estate.approvals);
     // A default is not written, but a reader sees what it was or becomes.
     let class = serde_json::to_value(CredentialClass::default());
     let generate = serde_json::to_value(Generate::default());
@@ -154,9 +155,9 @@ fn documents(estate: &Estate) -> BTreeMap<&Ref, Value> {
     all
 }
 
-/// Every whole document has authority: it brings or takes endpoints, owners, readers.
+/// Every whole document has authority: it brings or takes endpoints, owners, readers, or the hours of work.
 fn whole(name: &Ref, change: Change) -> Difference {
-    Difference { document: name.clone(), authority: name.kind != remint_contract::Kind::RotationWindow, change }
+    Difference { document: name.clone(), authority: true, change }
 }
 
 fn fields(name: &Ref, old: &Value, new: &Value, differences: &mut Vec<Difference>) {
@@ -208,7 +209,7 @@ fn field(name: &Ref, path: &str, before: Option<&Value>, after: Option<&Value>) 
     let authority = AUTHORITY.contains(&first)
         || first == "unlocks"
         || first == "ghost"
-        || name.kind == remint_contract::Kind::Grant;
+        || matches!(name.kind, Kind::Grant | Kind::ApprovalPolicy | Kind::RotationWindow);
     let show = |value: Option<&Value>| value.filter(|value| !value.is_null()).map(spell);
     let change = Change::Field { path: path.to_owned(), before: show(before), after: show(after) };
     Difference { document: name.clone(), authority, change }

@@ -115,6 +115,7 @@ impl Draft {
             Typed::Workload(workload) => drop(estate.workloads.insert(reference, workload)),
             Typed::Window(window) => drop(estate.windows.insert(reference, window)),
             Typed::Grant(grant) => drop(estate.grants.insert(reference, grant)),
+            Typed::Approval(policy) => drop(estate.approvals.insert(reference, policy)),
         }
     }
 

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use remint_contract::{ConfirmGrade, Location, Name, Pattern, Ref, Strategy, Target, Template};
 use serde::{Deserialize, Serialize};
 
+use crate::approval::Obligations;
 use crate::digest::{Digest, is_default};
+use crate::estate::window::RotationWindow;
 
 /// All documents of one moment. Maps are sorted, so that equal estates have equal digests.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -18,6 +20,8 @@ pub struct Estate {
     pub workloads: BTreeMap<Ref, Workload>,
     pub windows: BTreeMap<Ref, RotationWindow>,
     pub grants: BTreeMap<Ref, Grant>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub approvals: BTreeMap<Ref, ApprovalPolicy>,
 }
 
 impl Estate {
@@ -268,16 +272,27 @@ pub struct Rotation {
     /// How long nobody may use the old version after everything is confirmed, before it is revoked (`quiet: 1h`).
     #[serde(default, skip_serializing_if = "is_default")]
     pub quiet: Option<Duration>,
+    /// How old a version may become; a window that is the last one before that replaces it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub max_age: Option<Duration>,
+    /// How much sooner than that it may be replaced (`earlyStart: 7d`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub early_start: Option<Duration>,
     /// Credentials of one group are cut over together.
     #[serde(default, skip_serializing_if = "is_default")]
     pub group: Option<String>,
+    /// Credentials of one pair have one turn in a window, each its own offset after it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pair: Option<String>,
+    /// How long after the turn of its pair it begins.
     #[serde(default, skip_serializing_if = "is_default")]
     pub offset: Option<Duration>,
     /// The approved word: consumers may be without a working value for at most this long (`outage: 30s`).
     #[serde(default, skip_serializing_if = "is_default")]
     pub outage: Option<Duration>,
+    /// What a person has to know to do it by hand (`manual`): stands in his task, word for word.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub instructions: Option<String>,
 }
 
 impl Default for Rotation {
@@ -287,9 +302,12 @@ impl Default for Rotation {
             hold: None,
             quiet: None,
             max_age: None,
+            early_start: None,
             group: None,
+            pair: None,
             offset: None,
             outage: None,
+            instructions: None,
         }
     }
 }
@@ -339,18 +357,6 @@ pub struct Confirm {
 #[serde(transparent)]
 pub struct ConfirmHow(pub ConfirmGrade);
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RotationWindow {
-    pub meta: Meta,
-    pub cron: String,
-    pub time_zone: String,
-    pub duration: Duration,
-    /// Key → value pairs that a credential must have (`tier`, `identity`, `kind`, labels).
-    pub select: BTreeMap<String, String>,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub blackout: Vec<String>,
-}
-
 /// Lets documents of one namespace refer to documents of the Grant's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
@@ -367,4 +373,24 @@ pub struct Era {
     pub from: Timestamp,
     /// `None`: still active.
     pub until: Option<Timestamp>,
+}
+
+/// What it takes to rotate the credentials of some identities.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalPolicy {
+    pub meta: Meta,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub select: Selection,
+    pub require: Obligations,
+}
+
+/// Whose credentials: every set that is not empty must hold the identity's own value.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Selection {
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub classes: BTreeSet<ClassOfIdentity>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub tiers: BTreeSet<Tier>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub environments: BTreeSet<String>,
 }

@@ -78,7 +78,12 @@ impl Node {
             Value::Float(value) => (*value).into(),
             Value::Text(text) => text.as_str().into(),
             Value::List(items) => items.iter().map(Self::json).collect(),
-            Value::Map(entries) => entries.iter().map(|(key, value)| (key.text.clone(), value.json())).collect(),
+            Value::Map(entries) => {
+                // What is written in another order is the same document, and has the same digest.
+                let mut entries: Vec<_> = entries.iter().map(|(key, value)| (key.text.clone(), value.json())).collect();
+                entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+                entries.into_iter().collect()
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ mod cycles;
 mod places;
 mod references;
 mod strategy;
+mod windows;
 
 use remint_contract::{ConfirmGrade, Kinds};
 
@@ -18,10 +19,12 @@ pub(super) fn all(draft: &Draft, kinds: &dyn Kinds, report: &mut Reporter<'_>) {
     places::overlaps(draft, report);
     strategy::possible(draft, kinds, report);
     confirmations(draft, report);
+    windows::offsets(draft, report);
     // Notes on an estate that is refused would be noise: what is missing may be what could not be read.
     if !report.has_errors() {
         owners(draft, report);
         idle(draft, report);
+        windows::empty(draft, report);
     }
 }
 

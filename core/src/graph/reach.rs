@@ -14,6 +14,20 @@ pub struct Reach {
 }
 
 impl Reach {
+    /// These nodes and nothing else: nobody walks on from them.
+    #[must_use]
+    pub fn named(graph: &Graph, nodes: &[NodeId]) -> Self {
+        let mut parent = vec![NOT_REACHED; graph.len() as usize];
+        let mut order = Vec::with_capacity(nodes.len());
+        for &node in nodes {
+            if let Some(slot) = parent.get_mut(node as usize).filter(|slot| **slot == NOT_REACHED) {
+                *slot = node;
+                order.push(node);
+            }
+        }
+        Self { order, parent }
+    }
+
     #[must_use]
     pub fn contains(&self, node: NodeId) -> bool {
         self.parent[node as usize] != NOT_REACHED

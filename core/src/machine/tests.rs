@@ -294,12 +294,14 @@ fn a_weak_proof_or_an_undecided_version_never_settles() {
 #[test]
 fn a_value_that_was_spoiled_before_delivery_is_minted_anew() {
     let member = member(Path::Cut, false);
-    let mut rotation = Rotation { state: State::Doing { step: Step::Deliver }, facts: Facts::default() };
-    rotation.facts.new = Some(version());
-    rotation.facts.ended.extend([Step::Mint, Step::Verify, Step::Disable]);
-    let (next, _) = rotation.on(&member, &Event::Spoiled).unwrap();
-    assert_eq!(next.state, State::Waiting { step: Step::Mint });
-    assert_eq!((next.facts.new, next.facts.ended), (None, BTreeSet::from([Step::Disable])));
+    for step in [Step::Activate, Step::Deliver] {
+        let mut rotation = Rotation { state: State::Doing { step }, facts: Facts::default() };
+        rotation.facts.new = Some(version());
+        rotation.facts.ended.extend([Step::Mint, Step::Verify, Step::Disable]);
+        let (next, _) = rotation.on(&member, &Event::Spoiled).unwrap();
+        assert_eq!(next.state, State::Waiting { step: Step::Mint });
+        assert_eq!((next.facts.new, next.facts.ended), (None, BTreeSet::from([Step::Disable])));
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use remint_contract::{Kinds, Location, Ref};
 
 use crate::digest::Digest;
 use crate::estate::Estate;
-use crate::graph::{Graph, NodeId, reach};
+use crate::graph::{Graph, NodeId, Reach, reach};
 
 use super::cut::Order;
 use super::members::{Chosen, choose};
@@ -51,9 +51,11 @@ fn make(
     now: Timestamp,
     rows: Rows,
 ) -> Result<(Plan, Vec<Digest>), Vec<Refusal>> {
+    let bounded = bounded(estate, request);
+    let request = bounded.as_ref().unwrap_or(request);
     let graph = Graph::build(estate);
     let starts = starts(&graph, request)?;
-    let reached = reach(&graph, &starts);
+    let reached = if request.occasion.is_some() { Reach::named(&graph, &starts) } else { reach(&graph, &starts) };
     let Chosen { mut draft, tasks, exceptions, dirty, refusals, capabilities } =
         choose(estate, &graph, &reached, request, kinds);
     if !refusals.is_empty() {
@@ -111,6 +113,7 @@ fn make(
         new_destinations,
         limits,
         eta,
+        occasion: request.occasion.clone(),
     };
     Ok((plan, begun))
 }
@@ -156,4 +159,10 @@ fn new_destinations(
     found.sort_unstable();
     found.dedup();
     found.into_iter().map(|(_, at)| at.clone()).collect()
+}
+
+/// The request with no larger a first wave than any policy of the estate allows.
+fn bounded(estate: &Estate, request: &Request) -> Option<Request> {
+    let most = estate.approvals.values().filter_map(|policy| policy.require.canary).min()?;
+    (most < request.canary).then(|| Request { canary: most, ..request.clone() })
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use remint_contract::{Capabilities, ConfirmGrade, Kind, Kinds, MadeBy, ProofGrade, Ref, Slots, Strategy, Verb};
 
+use crate::approval::Obligations;
 use crate::estate::{Credential, CredentialClass, Estate, Tier};
 use crate::graph::{Graph, Map, NodeId, Reach};
 use crate::halves::in_halves;
@@ -58,7 +59,10 @@ pub(super) fn choose<'e>(
         }
     }
 
-    let dirty = dirty_nodes(graph, reach, request, &undying);
+    let dirty = match request.occasion {
+        None => dirty_nodes(graph, reach, request, &undying),
+        Some(_) => BTreeSet::new(),
+    };
     let foul = Foul::of(graph, &mut walker, &dirty);
     let mut draft = empty_draft(&numbers, &mut walker);
     let mut refusals = Vec::new();
@@ -242,7 +246,14 @@ fn member(
     let tier = estate.identities.get(&credential.identity).map_or(Tier::Standard, |identity| identity.tier);
     let privileged = tier == Tier::Privileged;
     let issuer = capabilities.get(&credential.issued_by.system).and_then(|found| found.issuer.as_ref());
+    let asks = capabilities.get(&credential.issued_by.system).is_none_or(|found| found.verbs.contains(&Verb::Probe));
     let (dirty_verifiers, verifiers): (Vec<_>, Vec<_>) = credential.verified_by.iter().partition(is_dirty);
+    let identity = estate.identities.get(&credential.identity).filter(|_| !estate.approvals.is_empty());
+    let policy = identity.and_then(|identity| Obligations::matching(estate, &reference.namespace, identity));
+    // Privileged: one of the first three grades, and a proof with its control. Else what a roll-out can give.
+    let least_confirm = if privileged { ConfirmGrade::Served } else { ConfirmGrade::RolledOut };
+    let least_proof = least_proof(credential, privileged, asks);
+    let asked = policy.as_ref();
     Member {
         credential: reference.clone(),
         strategy: credential.rotation.strategy,
@@ -266,9 +277,10 @@ fn member(
         group: credential.rotation.group.clone(),
         remint_acts: false,
         cut: None,
-        // Privileged: one of the first three grades, and a proof with its control. Else what a roll-out can give.
-        least_confirm: if privileged { ConfirmGrade::Served } else { ConfirmGrade::RolledOut },
-        least_proof: least_proof(credential, privileged),
+        least_confirm: asked
+            .and_then(|asked| asked.least_confirm)
+            .map_or(least_confirm, |least| least.min(least_confirm)),
+        least_proof: asked.and_then(|asked| asked.least_proof).map_or(least_proof, |least| least.min(least_proof)),
         outage: credential.rotation.outage,
         hold: if request.incident { Duration::ZERO } else { credential.rotation.hold.unwrap_or_default() },
         quiet: credential.rotation.quiet.map(|lasts| Quiet {
@@ -282,10 +294,11 @@ fn member(
 }
 
 /// Privileged: with its control. But no more is asked for than the strategy can give: a certificate's revocation is
-/// published, and of a key that never leaves its issuer no value can be tried.
-fn least_proof(credential: &Credential, privileged: bool) -> ProofGrade {
+/// published, of a key that never leaves its issuer no value can be tried, and some issuers can be asked for nothing but
+/// their own word.
+fn least_proof(credential: &Credential, privileged: bool, asks: bool) -> ProofGrade {
     let held = credential.class != CredentialClass::Authenticator && credential.delivered_to.is_empty();
-    if held {
+    if held || !asks {
         ProofGrade::Absent
     } else if credential.rotation.strategy == Strategy::Reissue {
         ProofGrade::Published

@@ -9,7 +9,7 @@ use remint_contract::{Location, Ref};
 
 use crate::estate::{Credential, Estate, Tier};
 
-use super::Node;
+use super::{Node, Occasion};
 
 /// What is asked. [`Request::new`] fills the rest with what is safe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Request {
     pub canary: usize,
     pub growth: usize,
     pub failure_budget: usize,
+    /// An opening of a window: exactly what is named is replaced.
+    pub occasion: Option<Occasion>,
 }
 
 impl Request {
@@ -53,6 +55,7 @@ impl Request {
             canary: 1,
             growth: 4,
             failure_budget: 0,
+            occasion: None,
         }
     }
 }
@@ -97,6 +100,12 @@ impl Selector {
             }),
             label => credential.meta.labels.get(label) == Some(value),
         })
+    }
+}
+
+impl From<&BTreeMap<String, String>> for Selector {
+    fn from(pairs: &BTreeMap<String, String>) -> Self {
+        Self(pairs.iter().map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 }
 

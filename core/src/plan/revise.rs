@@ -44,7 +44,8 @@ pub fn revise(
     request.canary = parent.limits.canary;
     request.growth = parent.limits.growth;
     request.failure_budget = parent.limits.failure_budget;
-    request.incident = parent.members.iter().all(|member| member.hold.is_zero());
+    request.incident = parent.members.iter().all(|member| member.hold.is_zero()) && parent.occasion.is_none();
+    request.occasion.clone_from(&parent.occasion);
     for member in &parent.members {
         let chosen = |selector: Option<&Selector>| {
             let document = estate.credentials.get(&member.credential);

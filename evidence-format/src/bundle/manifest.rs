@@ -5,15 +5,16 @@ use std::fmt::Write as _;
 
 use super::MANIFEST;
 use crate::entry::UNGOVERNED;
-use crate::note::{self, Note, SigningKey};
+use crate::note::Note;
 use crate::tree::sha256;
 use crate::{FormatError, report::Finding};
 
-pub(super) fn sign(reset: &str, files: &BTreeMap<String, Vec<u8>>, key: &SigningKey) -> Result<String, FormatError> {
+/// What is to be signed.
+pub(super) fn unsigned(reset: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<String, FormatError> {
     if reset.is_empty() || reset.chars().any(char::is_control) {
         return Err(FormatError::Field { field: "reset", why: "it is empty or has a control character" });
     }
-    note::sign(&text(reset, files), key)
+    Ok(text(reset, files))
 }
 
 /// The reset that a manifest is of; its files are compared by [`compare`].

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{
     APPROVALS, CHECKPOINT, COMPLETENESS, CONSISTENCY, ENTRIES, EXCEPTIONS, MANIFEST, PERSONS, PROOFS, Trust,
-    consistency, manifest, observed, plans, proof,
+    consistency, link_name, manifest, observed, plans, proof,
 };
 use crate::checkpoint::Checkpoint;
 use crate::cosignature::Quorum;
@@ -14,17 +14,19 @@ use crate::ledger::Ledger;
 use crate::note::{Note, VerifierKey};
 use crate::person;
 use crate::report::{Finding, Report};
+use crate::succession::{self, Followed};
 use crate::tree::{Hash, leaf_hash_of, verify_inclusion};
 use crate::{FormatError, hex};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
 pub(super) fn verify(files: &Files, trust: &Trust) -> Report {
-    let key = trust.key.as_ref();
     let mut report = Report::new();
     if !check_names(files, &mut report) {
         return report.close();
     }
+    let followed = check_keys(files, trust.key.as_ref(), &mut report);
+    let key = followed.as_ref();
     let Some(reset) = check_manifest(files, key, &mut report) else { return report.close() };
     report.reset = Some(reset.clone());
     check_slots(files, &mut report);
@@ -55,9 +57,44 @@ fn check_names(files: &Files, report: &mut Report) -> bool {
         }
     }
     for name in files.keys().filter(|name| !NAMES.contains(&name.as_str()) && !plans::is_plan(name)) {
-        report.find(Finding::broken(name, "it is not a file of a bundle"));
+        if link_number(name).is_none_or(|number| number > links(files).len()) {
+            report.find(Finding::broken(name, "it is not a file of a bundle"));
+        }
     }
     report.integrity
+}
+
+/// The key that signs, which the one that was given leads to.
+fn check_keys(files: &Files, given: Option<&VerifierKey>, report: &mut Report) -> Option<VerifierKey> {
+    let given = given?;
+    match follow(files, given) {
+        Ok(followed) => {
+            if !followed.checkpoints.is_empty() {
+                let links = followed.checkpoints.len();
+                report.hold(format!("The key that was given leads to the one that signs, link by link: {links}."));
+            }
+            Some(followed.key)
+        }
+        Err(error) => {
+            report.find(Finding::broken(&link_name(1), error));
+            Some(given.clone())
+        }
+    }
+}
+
+/// Where the links lead from a key.
+pub(super) fn follow(files: &Files, key: &VerifierKey) -> Result<Followed, FormatError> {
+    succession::follow(key, links(files))
+}
+
+/// The links between keys, numbered from 1 without a gap.
+fn links(files: &Files) -> Vec<&[u8]> {
+    (1..).map_while(|number| files.get(&link_name(number)).map(Vec::as_slice)).collect()
+}
+
+fn link_number(name: &str) -> Option<usize> {
+    let number = name.strip_prefix("key-")?.strip_suffix(".tlog-proof")?.parse().ok()?;
+    (number > 0 && link_name(number) == name).then_some(number)
 }
 
 fn check_manifest(files: &Files, key: Option<&VerifierKey>, report: &mut Report) -> Option<String> {

@@ -11,6 +11,18 @@ pub fn for_inclusion(index: u64, size: u64) -> Option<BTreeSet<Tile>> {
     Some(covering(ranges::inclusion(index, size)?, size))
 }
 
+/// The proof that leaf `index` is in the tree of `size`, where `node` knows the roots of perfect subtrees: by their height,
+/// and their place among those of this height. `None` when it is not in there, or a root is not known.
+pub fn inclusion(index: u64, size: u64, node: impl Fn(u32, u64) -> Option<Hash>) -> Option<Vec<Hash>> {
+    ranges::inclusion(index, size)?.into_iter().map(|range| range_root(range, &node)).collect()
+}
+
+/// The proof that the tree of `old` is the beginning of that of `new`, as [`inclusion`] makes one. `None` when it is not,
+/// or a root is not known.
+pub fn consistency(old: u64, new: u64, node: impl Fn(u32, u64) -> Option<Hash>) -> Option<Vec<Hash>> {
+    ranges::consistency(old, new)?.into_iter().map(|range| range_root(range, &node)).collect()
+}
+
 /// The tiles that prove that the tree of `old` is the beginning of that of `new`; `None` when `old` is larger.
 pub fn for_consistency(old: u64, new: u64) -> Option<BTreeSet<Tile>> {
     Some(covering(ranges::consistency(old, new)?, new))
@@ -50,19 +62,17 @@ impl Hashes {
 
     /// The proof that leaf `index` is in the tree of `size`; `None` when it is not, or a tile is missing.
     pub fn inclusion(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
-        ranges::inclusion(index, size)?.into_iter().map(|range| self.range(range)).collect()
+        inclusion(index, size, |height, place| self.node(height, place))
     }
 
     /// The proof that the tree of `old` is the beginning of that of `new`; `None` when it is not, or a tile is missing.
     pub fn consistency(&self, old: u64, new: u64) -> Option<Vec<Hash>> {
-        ranges::consistency(old, new)?.into_iter().map(|range| self.range(range)).collect()
+        consistency(old, new, |height, place| self.node(height, place))
     }
 
-    fn range(&self, range: Range<u64>) -> Option<Hash> {
-        range_root(range, |height, place| self.node(height, place))
-    }
-
-    fn node(&self, height: u32, place: u64) -> Option<Hash> {
+    /// The root of a perfect subtree by its height and its place among those of this height; `None` when its tile is
+    /// missing.
+    pub fn node(&self, height: u32, place: u64) -> Option<Hash> {
         let (kind, index, first) = position(height, place)?;
         let hashes = self.tiles.get(&(kind.level(), index))?;
         let mut level = hashes.get(first..first + (1 << (height % HEIGHT)))?.to_vec();

@@ -98,6 +98,30 @@ fn without_an_observation_of_a_trusted_prober_there_is_doubt() {
 }
 
 #[test]
+fn a_control_counts_when_the_same_prober_saw_another_value_accepted_at_the_same_place() {
+    let somebody = || SigningKey::from_seed("somebody.example", Zeroizing::new([3; 32])).unwrap();
+    let elsewhere = Observation { endpoint: "https://other".to_owned(), ..saw(Verdict::Accepted, "77aa", 21) };
+    for (control, key, counts) in [
+        (saw(Verdict::Accepted, "77aa", 21), prober(), true),
+        (saw(Verdict::Accepted, "5f0c", 1), prober(), false),
+        (saw(Verdict::Denied, "77aa", 21), prober(), false),
+        (elsewhere, prober(), false),
+        (saw(Verdict::Accepted, "77aa", 21), somebody(), false),
+    ] {
+        let mut story = Story::started();
+        story.reached("Credential/ci");
+        let old = saw(Verdict::Denied, "5f0c", 20).sign(&prober()).unwrap();
+        story.tell("old.observed", Some("Credential/ci"), &json!({ "note": old }));
+        let note = control.sign(&key).unwrap();
+        story.tell("new.observed", Some("Credential/ci"), &json!({ "note": note }));
+        story.became("Credential/ci", &Outcome::Settled { proof: Proof::Refused, confirm: None });
+        let report = trusting(&story.closed().bundle());
+        assert!(report.ok, "{}", report.render());
+        assert_eq!(report.render().contains("the system itself refused"), counts, "{control:?}");
+    }
+}
+
+#[test]
 fn an_observation_under_a_probers_name_that_he_did_not_sign_is_broken() {
     let forger = SigningKey::from_seed("prober.example.org/far", Zeroizing::new([4; 32])).unwrap();
     let report = trusting(&told(&[(saw(Verdict::Denied, "5f0c", 20), forger)]));

@@ -1,5 +1,6 @@
 //! Proofs that stand alone, keys that follow each other, and years that are verified by themselves.
 
+use remint_evidence_format::bundle::{Bundle, Parts};
 use remint_evidence_format::checkpoint::Checkpoint;
 use remint_evidence_format::note::{SigningKey, VerifierKey};
 use remint_evidence_format::proof::Proof;
@@ -9,7 +10,7 @@ use remint_evidence_format::{Draft, FormatError, entry, shard};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::sample::verifier;
+use crate::sample::{complete, parts, verifier};
 use crate::tree::leaves;
 
 /// The key of a log in its generation.
@@ -153,4 +154,36 @@ fn a_year_is_verified_between_its_two_checkpoints_without_the_years_before() {
     assert!(verify(Some(4), 10, &swapped[4..]).is_err(), "two are exchanged");
     let wrong = shard::verify(Some(&at(4)), vec![leaf_hash(b"x")], &at(10), entries[4..].iter().map(Vec::as_slice));
     assert!(wrong.is_err(), "the left edge is another");
+}
+
+#[test]
+fn a_bundle_is_verified_with_any_key_that_leads_to_the_one_that_signed_it() {
+    let story = complete().closed();
+    let (entries, _) = story.placed();
+    let tree = story.tree();
+    let (size, root) = (tree.size() as u64, tree.root(tree.size()).unwrap());
+    let checkpoint = Checkpoint { origin: verifier().name().to_owned(), size, root }.sign(&generation(3)).unwrap();
+    let links = [link(1, 2), link(2, 3)];
+    let bundle = Bundle::build(&Parts { links: &links, ..parts(&entries, &checkpoint) }, &generation(3)).unwrap();
+    for from in 1..=3 {
+        let report = bundle.verify(Some(generation(from).verifier()));
+        assert!(report.ok, "from key {from}: {:?}", report.findings);
+        assert_eq!(bundle.follow(generation(from).verifier()).unwrap().key, *generation(3).verifier());
+    }
+    assert!(!bundle.verify(Some(generation(4).verifier())).ok);
+    // A link that is changed, taken out, in another's place, or of another chain.
+    let changed = |change: &dyn Fn(&mut std::collections::BTreeMap<String, Vec<u8>>)| {
+        let mut files = bundle.files().clone();
+        change(&mut files);
+        assert!(!Bundle::from_files(files).verify(Some(generation(1).verifier())).integrity);
+    };
+    changed(&|files| files.get_mut("key-2.tlog-proof").unwrap()[40] ^= 1);
+    changed(&|files| drop(files.remove("key-1.tlog-proof")));
+    changed(&|files| drop(files.remove("key-2.tlog-proof")));
+    changed(&|files| drop(files.insert("key-1.tlog-proof".to_owned(), links[1].clone().into_bytes())));
+    changed(&|files| drop(files.insert("key-3.tlog-proof".to_owned(), link(3, 4).into_bytes())));
+    changed(&|files| drop(files.insert("key-01.tlog-proof".to_owned(), links[0].clone().into_bytes())));
+    // Whoever has only an old key cannot sign as the one that it named.
+    let forged = Bundle::build(&Parts { links: &links, ..parts(&entries, &checkpoint) }, &generation(1));
+    assert!(forged.is_err());
 }

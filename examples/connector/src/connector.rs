@@ -38,10 +38,7 @@ impl ConnectorKind for NotesKind {
     }
 
     fn open(&self, settings: &serde_json::Value, _rules: &HostRules) -> Result<Arc<dyn Connector>, Error> {
-        let config = Config::read(settings).map_err(|problems| {
-            let words: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
-            Error::new(ErrorKind::Invalid, Verb::Check, words.join("; "))
-        })?;
+        let config = Config::read(settings).map_err(Error::settings)?;
         Ok(Arc::new(Notes { root: config.root }))
     }
 }

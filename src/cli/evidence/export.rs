@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 use remint_contract::{HostRules, ResetId};
+use remint_evidence_format::note::VerifierKey;
 use serde_json::json;
 
 use super::trust::checkpoint;
+use crate::app::App;
 use crate::cli::output::{json, next, say};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
 use crate::engine::reset::plan_bytes;
+use crate::evidence::rotation::Link;
 use crate::evidence::{export_seen, folder};
 
 #[derive(Debug, Args)]
@@ -28,13 +31,21 @@ pub(in crate::cli) struct Export {
     seen: Vec<PathBuf>,
 }
 
+/// The keys that signed this log, the newest first.
+async fn signed(app: &App) -> Result<Vec<VerifierKey>, Failure> {
+    let links = Link::all(&*app.engine.store).await.map_err(|error| Failure::new(Exit::Failed, error))?;
+    let before = links.iter().rev().filter_map(|link| VerifierKey::parse(&link.before).ok());
+    Ok(std::iter::once(app.key.verifier().clone()).chain(before).collect())
+}
+
 impl Export {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         let id = ResetId(self.reset);
         let mut seen = Vec::new();
+        let keys = signed(&app).await?;
         for path in &self.seen {
-            seen.push(checkpoint(path, Some(app.key.verifier()))?.size);
+            seen.push(checkpoint(path, &keys)?.size);
         }
         app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;
         let plan = plan_bytes(&app.engine.reset(&id).await?.plan);

@@ -44,7 +44,7 @@ impl Match {
         if text.len() > LARGEST {
             return Err(Failure::usage(format!("the text is larger than {LARGEST} bytes; cut it")));
         }
-        let by = session.environment.user();
+        let by = app.by(session.environment.user());
         let found = matching(&*engine.store, &engine.settings.fingerprints, &engine.context, &text, &by)
             .await
             .map_err(|error| Failure::new(Exit::Failed, error))?;
@@ -73,7 +73,7 @@ pub(super) async fn rotate(session: &Session) -> Result<Exit, Failure> {
     let app = session.open(HostRules::default(), EngineSettings::default()).await?;
     app.writable()?;
     let engine = &app.engine;
-    let by = session.environment.user();
+    let by = app.by(session.environment.user());
     let made = Fingerprints::rotate(&*engine.store, &engine.escrow, &engine.context, &by).await;
     let generation = made.map_err(|error| Failure::new(Exit::Failed, error))?;
     app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;

@@ -24,8 +24,7 @@ pub(in crate::cli) struct Report {
 impl Report {
     /// The page is written whatever the bundle is worth; the exit says what verifying it said.
     pub(super) fn run(self, session: &Session) -> Result<Exit, Failure> {
-        let trust = self.trusted.read()?;
-        let (bundle, report) = verified(&self.bundle, &trust)?;
+        let (bundle, report) = verified(&self.bundle, &self.trusted)?;
         let page = render(bundle.as_ref(), &report).map_err(|error| Failure::new(Exit::Failed, error))?;
         std::fs::write(&self.out, &page)
             .map_err(|error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", self.out.display())))?;

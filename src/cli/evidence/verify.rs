@@ -18,8 +18,7 @@ pub(in crate::cli) struct Verify {
 
 impl Verify {
     pub(super) fn run(self, session: &Session) -> Result<Exit, Failure> {
-        let trust = self.trusted.read()?;
-        let (_, report) = verified(&self.bundle, &trust)?;
+        let (_, report) = verified(&self.bundle, &self.trusted)?;
         if session.json() {
             json(&report.to_json())?;
         } else {

@@ -72,7 +72,7 @@ impl Conductor {
 
     /// A member of a wave that is not open begins only where somebody sent it forward in a reset that stands still.
     pub(super) fn may_start(&self, index: usize) -> bool {
-        (self.wave[index] <= self.open || self.stands_still()) && self.goes_on(index)
+        (self.wave[index] <= self.open || self.stands_still()) && self.goes_on(index) && self.is_turn(index)
     }
 
     pub(super) fn stands_still(&self) -> bool {

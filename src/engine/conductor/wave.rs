@@ -34,7 +34,7 @@ impl Conductor {
     }
 
     /// Starts these in one durable change: the highest tier first where nothing waits for anything.
-    async fn begin(&mut self, mut indexes: Vec<usize>) -> Result<(), EngineError> {
+    pub(super) async fn begin(&mut self, mut indexes: Vec<usize>) -> Result<(), EngineError> {
         indexes.sort_by_key(|&index| {
             let member = &self.run.members[index];
             (member.path != Path::Contain, self.run.tier(member) != Tier::Privileged, index)

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use super::HostSettings;
 use super::budget::{Part, Shared, Slice, Whole};
 use super::circuit::{Open, Way};
+use super::line::Place;
 use super::pace::{Held, Pace};
 use crate::context::Context;
 use crate::engine::Progress;
@@ -160,7 +161,7 @@ impl Bucket {
     }
 
     /// Slots for as long as they are held; more than the whole is the whole.
-    pub(super) async fn slots(&self, count: u32) -> Result<Held, StoreError> {
+    pub(super) async fn slots(&self, place: Place, count: u32) -> Result<Held, StoreError> {
         let count = count.min(self.lock().whole.slots).max(1);
         let _waiting = self.pace.waiting(count);
         // Whoever is counted as waiting is waited for by the keeper; so it is asked for after that.
@@ -169,7 +170,7 @@ impl Bucket {
             if !self.lasts() {
                 self.look(News::Nothing).await?;
             }
-            let held = self.pace.take(count).await;
+            let held = self.pace.take(place, count).await;
             if self.lasts() {
                 return Ok(held);
             }
@@ -177,16 +178,21 @@ impl Bucket {
     }
 
     /// Waits until this call may begin.
-    pub(super) async fn turn(&self) -> Result<Turn, NoTurn> {
+    pub(super) async fn turn(&self, place: Place) -> Result<Turn, NoTurn> {
         if self.lock().circuit.is_some() {
             // What others tried before this call asked is no news to it.
             self.look(News::Again).await?;
         }
         let known = self.lock().circuit.as_ref().map_or(0, |open| open.times);
         loop {
+            // In line first: what waits for an open circuit is as many as may call at a time, and not ten thousand that
+            // each word of it would wake.
+            let held = self.slots(place, 1).await?;
             let mut trying = self.pass(known).await?;
-            let held = self.slots(1).await?;
             self.spaced().await;
+            while !self.lasts() {
+                self.look(News::Nothing).await?;
+            }
             trying &= self.lock().circuit.is_some();
             if trying || self.lock().circuit.is_none() {
                 return Ok(Turn { _held: held, trying });

@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 use super::HostSettings;
 use super::bucket::{Bucket, Keepers};
 use super::budget::Whole;
+use super::line::Place;
 use super::pace::Held;
 use crate::context::Context;
 use crate::engine::Progress;
@@ -45,10 +46,16 @@ impl Buckets {
     }
 
     /// Leave to restart this many workloads of a system, for as long as it is held.
-    pub(crate) async fn restarts(&self, system: &Ref, budget: Budget, count: u32) -> Result<Held, StoreError> {
+    pub(crate) async fn restarts(
+        &self,
+        system: &Ref,
+        budget: Budget,
+        place: Place,
+        count: u32,
+    ) -> Result<Held, StoreError> {
         let whole = Whole { slots: budget.restarts().max(1), per_second: None };
         let bucket = self.bucket(format!("{system} restarts"), system, whole);
-        bucket.slots(count).await
+        bucket.slots(place, count).await
     }
 
     fn bucket(&self, name: String, system: &Ref, whole: Whole) -> Arc<Bucket> {

@@ -4,20 +4,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::budget::Part;
+use super::line::{Line, Place, Ticket};
 
 /// This process's part of a budget, and who uses it.
 pub(super) struct Pace {
-    slots: Arc<Semaphore>,
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug)]
 struct Inner {
     part: Part,
+    line: Line,
     /// Slots given back that are still in use: they go when their calls end.
     debt: u32,
     busy: u32,
@@ -33,8 +33,15 @@ struct Inner {
 /// Slots in use. Dropping it lets them go.
 pub struct Held {
     pace: Arc<Pace>,
-    permit: Option<OwnedSemaphorePermit>,
     count: u32,
+}
+
+/// Somebody stands in line. Dropping it before it is served leaves the line.
+struct InLine<'p> {
+    pace: &'p Arc<Pace>,
+    ticket: Ticket,
+    count: u32,
+    held: bool,
 }
 
 /// Somebody waits for slots.
@@ -44,6 +51,7 @@ impl Pace {
     pub(super) fn new() -> Self {
         let inner = Inner {
             part: Part::default(),
+            line: Line::default(),
             debt: 0,
             busy: 0,
             waiting: 0,
@@ -52,7 +60,7 @@ impl Pace {
             next: Instant::now(),
             quiet: Timestamp::UNIX_EPOCH,
         };
-        Self { slots: Arc::new(Semaphore::new(0)), inner: Mutex::new(inner) }
+        Self { inner: Mutex::new(inner) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -68,12 +76,24 @@ impl Pace {
         Waiting(self, count)
     }
 
-    /// Waits for slots, first come first served.
-    pub(super) async fn take(self: &Arc<Self>, count: u32) -> Held {
-        // Never closed, so never refused.
-        let permit = Arc::clone(&self.slots).acquire_many_owned(count).await.ok();
+    /// Waits for slots, in line.
+    pub(super) async fn take(self: &Arc<Self>, place: Place, count: u32) -> Held {
+        let (ticket, told) = self.lock().line.join(place, count);
+        let mut in_line = InLine { pace: self, ticket, count, held: false };
+        self.serve();
+        if told.await.is_err() {
+            // Only what is served leaves the line while somebody stands in it.
+            std::future::pending::<()>().await;
+        }
+        in_line.held = true;
         self.lock().busy += count;
-        Held { pace: Arc::clone(self), permit, count }
+        Held { pace: Arc::clone(self), count }
+    }
+
+    /// Tells who is next, without the lock.
+    fn serve(&self) {
+        let next = self.lock().line.serve();
+        next.tell();
     }
 
     /// How many this process would use, and the least that is of use, since it was last asked.
@@ -101,8 +121,9 @@ impl Pace {
     pub(super) fn shrink(&self, part: Part) {
         let mut inner = self.lock();
         let less = inner.part.slots.saturating_sub(part.slots);
-        let free = self.slots.forget_permits(less as usize);
-        inner.debt += less - u32::try_from(free).unwrap_or(less);
+        let free = inner.line.free.min(less);
+        inner.line.free -= free;
+        inner.debt += less - free;
         inner.part.slots -= less;
         // What still has a slot keeps its distance.
         if part.slots > 0 {
@@ -119,11 +140,13 @@ impl Pace {
         }
         let paid = more.min(inner.debt);
         inner.debt -= paid;
-        self.slots.add_permits((more - paid) as usize);
+        inner.line.free += more - paid;
         inner.part.slots += more;
         if part.slots > 0 {
             inner.part.rate = part.rate;
         }
+        drop(inner);
+        self.serve();
     }
 
     /// Begins a call now, or says how long to wait before asking again. Nobody has a turn ahead of its time: the rate may
@@ -178,16 +201,39 @@ impl Drop for Waiting<'_> {
     }
 }
 
+impl Inner {
+    /// Slots that are not in use any more; what was given back while they were goes first.
+    fn free(&mut self, count: u32) {
+        let gone = self.debt.min(count);
+        self.debt -= gone;
+        self.line.free += count - gone;
+    }
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        if self.held {
+            return;
+        }
+        {
+            let mut inner = self.pace.lock();
+            if !inner.line.leave(&self.ticket) {
+                // It was served, and gave up before it knew.
+                inner.free(self.count);
+            }
+        }
+        self.pace.serve();
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut inner = self.pace.lock();
-        inner.busy -= self.count;
-        let Some(mut permit) = self.permit.take() else { return };
-        let gone = inner.debt.min(self.count);
-        inner.debt -= gone;
-        if let Some(gone) = permit.split(gone as usize) {
-            gone.forget();
+        {
+            let mut inner = self.pace.lock();
+            inner.busy -= self.count;
+            inner.free(self.count);
         }
+        self.pace.serve();
     }
 }
 
@@ -203,16 +249,17 @@ mod tests {
     async fn what_is_given_back_while_in_use_goes_when_its_call_ends() {
         let pace = Arc::new(Pace::new());
         pace.grow(part(3));
-        let (one, two) = (pace.take(1).await, pace.take(1).await);
+        let (one, two) = (pace.take(Place::default(), 1).await, pace.take(Place::default(), 1).await);
         pace.shrink(part(1));
         assert_eq!(pace.used(), part(2), "two still run");
         drop(one);
         assert_eq!(pace.used(), part(1));
-        assert_eq!(pace.slots.available_permits(), 0);
+        assert_eq!(pace.lock().line.free, 0);
         drop(two);
-        assert_eq!(pace.slots.available_permits(), 1);
+        assert_eq!(pace.lock().line.free, 1);
         pace.grow(part(4));
-        assert_eq!((pace.used(), pace.slots.available_permits()), (part(4), 4));
+        assert_eq!(pace.used(), part(4));
+        assert_eq!(pace.lock().line.free, 4);
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use remint_contract::Verb;
 use remint_core::machine::Done;
-use remint_core::step::Step;
+use remint_core::step::{Course, Path, Step};
 
 use crate::engine::effect::{Effect, Stop, Task};
-use crate::engine::step::mint::park;
+use crate::engine::step::mint::{park, still_good};
 
 /// Makes the new version the issuer's own first one. An issuer that has no such word uses a version when it is delivered,
 /// or as soon as it is made; there this step does nothing.
@@ -17,6 +17,10 @@ pub(super) async fn activate(task: &mut Task) -> Result<Done, Stop> {
     let system = &document.issued_by.system;
     if !run.host.connector(system)?.describe().verbs.contains(&Verb::Promote) {
         return Ok(Done::Plain { step: Step::Activate });
+    }
+    if task.member().path == Path::Cut && task.member().course() == Course::Trust {
+        // Nobody has it yet, and somebody may have stopped it while the old values of its unit died.
+        still_good(task).await?;
     }
     let id = task.facts.new.as_ref().and_then(|new| new.id.clone());
     let id = id.ok_or_else(|| park("there is no new version to activate"))?;

@@ -10,9 +10,22 @@ use remint_contract::{Material, Ref};
 use remint_core::machine::{Done, Version};
 
 use crate::engine::effect::{Stop, Task};
+use crate::engine::run::Run;
 use crate::engine::step::confirm::{restart, seen_on, shown};
 use crate::engine::step::deliver::show_all;
 use crate::engine::step::mint::{kill_new, park, rendered};
+
+/// The values of these versions; `None` unless all of them are in escrow.
+async fn known(run: &Run, versions: &[Version]) -> Result<Option<Vec<Material>>, Stop> {
+    let mut all = Vec::with_capacity(versions.len());
+    for version in versions {
+        match run.material(version).await? {
+            Some(material) => all.push(material),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(all))
+}
 
 /// Brings everything back to `old`, and kills what was given up unless it was sent somewhere. May be done again from
 /// anywhere.
@@ -20,10 +33,19 @@ pub(crate) async fn back(task: &mut Task, old: &Version, given_up: &[Version], s
     let run = Arc::clone(&task.run);
     let member = task.member().clone();
     let material = run.material(old).await?;
+    let untouched = match &material {
+        Some(_) => None,
+        None => known(&run, given_up).await?,
+    };
     let mut others = Vec::new();
     for place in run.places(&member) {
         let lies = run.host.read(&place).await;
-        let same = |lies: &Material| material.as_ref().is_some_and(|old| lies.secret == old.secret);
+        let same = |lies: &Material| match (&material, &untouched) {
+            (Some(old), _) => lies.secret == old.secret,
+            // The old value could not be read when it was to be kept: what is none of those given up was never replaced.
+            (None, Some(given_up)) => given_up.iter().all(|other| lies.secret != other.secret),
+            (None, None) => false,
+        };
         if !lies.as_ref().is_ok_and(same) {
             others.push(place);
         }
@@ -40,11 +62,14 @@ pub(crate) async fn back(task: &mut Task, old: &Version, given_up: &[Version], s
         shown(&run, others.iter().map(|place| &place.at)).await?;
         restart(task, consumers.clone()).await?;
     }
-    let Done::Confirmed { consumers: seen } = seen_on(task, old, Duration::ZERO).await? else { return Ok(()) };
-    let missing: BTreeSet<Ref> = consumers.into_iter().filter(|consumer| !seen.contains_key(consumer)).collect();
-    if !missing.is_empty() {
-        let missing = crate::engine::names(&missing);
-        return Err(park(&format!("not seen on the old version again: {missing}; the new one lives, too")));
+    // Nobody can be seen on a value that nobody here knows, and nobody was taken off it.
+    if delivered || untouched.is_none() {
+        let Done::Confirmed { consumers: seen } = seen_on(task, old, Duration::ZERO).await? else { return Ok(()) };
+        let missing: BTreeSet<Ref> = consumers.into_iter().filter(|consumer| !seen.contains_key(consumer)).collect();
+        if !missing.is_empty() {
+            let missing = crate::engine::names(&missing);
+            return Err(park(&format!("not seen on the old version again: {missing}; the new one lives, too")));
+        }
     }
     for version in given_up.iter().filter(|_| !sent) {
         kill_new(task, version).await?;

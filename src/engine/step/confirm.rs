@@ -62,7 +62,8 @@ pub async fn restart(task: &mut Task, consumers: Vec<Ref>) -> Result<(), Stop> {
             actor: None,
             seal: None,
         };
-        let host = as_host(workload, &runs_on.reference);
+        let mut host = as_host(workload, &runs_on.reference);
+        host.settings["delivered"] = json!(paths(run.document(&task.credential())?, &runs_on.system));
         task.effect(effect, |connector, call| {
             let host = host.clone();
             async move { connector.reload(&call, &host).await }
@@ -70,6 +71,13 @@ pub async fn restart(task: &mut Task, consumers: Vec<Ref>) -> Result<(), Stop> {
         .await?;
     }
     Ok(())
+}
+
+/// Where on a system a credential was put: a host that knows what a workload reads there may see that it did already.
+fn paths<'a>(document: &'a Credential, system: &Ref) -> Vec<&'a str> {
+    let delivered = document.delivered_to.iter().map(|place| &place.at);
+    let here = delivered.chain(&document.trusted_by).filter(|at| at.system == *system);
+    here.map(|at| at.path.as_str()).collect()
 }
 
 /// Polls every consumer until it is seen on the new version, or its time is over.
@@ -185,18 +193,17 @@ async fn observed(
     grade: ConfirmGrade,
 ) -> Result<Option<ConfirmGrade>, Stop> {
     let run = &task.run;
-    let Some(runs_on) = &workload.runs_on else { return Ok(None) };
+    let Some((system, reference)) = asked(document, workload, grade) else { return Ok(None) };
     let Some(material) = run.material(new).await? else { return Ok(None) };
     let old = match &task.facts.old {
         Some(old) => run.material(old).await?.map(|old| old.fingerprint()),
         None => None,
     };
-    let path =
-        document.delivered_to.iter().find(|place| place.at.system == runs_on.system).map(|place| place.at.path.clone());
+    let path = document.delivered_to.iter().find(|place| place.at.system == *system).map(|place| place.at.path.clone());
     let expected = Expected { new: material.fingerprint(), old, path };
-    let host = as_host(workload, &runs_on.reference);
+    let host = as_host(workload, reference);
     let operation = OperationId("confirm".into());
-    let ask = Ask { system: &runs_on.system, verb: Verb::Observe, operation: &operation, actor: None };
+    let ask = Ask { system, verb: Verb::Observe, operation: &operation, actor: None };
     let answer = run
         .host
         .call(ask, |connector, call| {
@@ -205,6 +212,15 @@ async fn observed(
         })
         .await;
     Ok(answer.ok().filter(|seen| seen.seen == Seen::New).map(|seen| seen.grade.max(grade)))
+}
+
+/// Who is asked, and for what: the host of the workload, or whoever issued what an address of it serves.
+fn asked<'a>(document: &'a Credential, workload: &'a Workload, grade: ConfirmGrade) -> Option<(&'a Ref, &'a str)> {
+    let address = workload.confirm.settings.get("address").and_then(serde_json::Value::as_str);
+    if let Some(address) = address.filter(|_| grade == ConfirmGrade::Served) {
+        return Some((&document.issued_by.system, address));
+    }
+    workload.runs_on.as_ref().map(|runs_on| (&runs_on.system, runs_on.reference.as_str()))
 }
 
 /// A person says so: a task, made once.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use remint_contract::ResetId;
+use remint_core::estate::Credential;
 use remint_core::machine::{Reason, Version};
 use remint_core::step::Step;
 use serde_json::json;
@@ -35,6 +36,7 @@ pub(super) async fn made(task: &mut Task) -> Result<Version, Stop> {
         words.extend(["; write it to ", &places.join(" and ")]);
     }
     words.push_str("; leave the old one alive");
+    words.push_str(&instructions(document));
     attested(task, Step::Mint, words).await?;
     let mut version = Version { id: None, username: None, sealed: None, principal: None, accepted_at: BTreeSet::new() };
     let Some(source) = document.source() else { return Ok(version) };
@@ -57,15 +59,21 @@ pub(super) async fn made(task: &mut Task) -> Result<Version, Stop> {
 /// A person says that the old version is dead. Whether it is, the proof shows.
 pub(super) async fn killed(task: &mut Task, step: Step) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
-    let issued = run.document(&task.credential())?.issued_by.clone();
+    let document = run.document(&task.credential())?;
+    let issued = &document.issued_by;
     let which = task.facts.old.as_ref().and_then(|old| old.id.as_ref()).map_or_else(String::new, |id| format!(" {id}"));
     let words = format!(
         "kill the old version{which} of {} at {}, target {}, and end its sessions",
         task.credential(),
         issued.system,
         issued.target.name
-    );
+    ) + &instructions(document);
     attested(task, step, words).await
+}
+
+/// What the document tells the person, word for word.
+fn instructions(document: &Credential) -> String {
+    document.rotation.instructions.as_ref().map_or_else(String::new, |text| format!(". Instructions: {}", text.trim()))
 }
 
 /// Goes on once a person said so; until then it waits, with a task that is made once.

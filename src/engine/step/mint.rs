@@ -11,12 +11,13 @@ use remint_contract::{
 use remint_core::estate::{Credential, CredentialClass};
 use remint_core::machine::{Done, Reason, Version};
 use remint_core::plan::Member;
-use remint_core::step::{Course, Step};
+use remint_core::step::{Course, Path, Step};
+use serde_json::json;
 
 use crate::engine::EngineError;
 use crate::engine::effect::{Effect, Stop, Task, chain};
 use crate::engine::host::Ask;
-use crate::engine::record::{IntentOutcome, IntentRecord};
+use crate::engine::record::{IntentOutcome, IntentRecord, entry};
 use crate::engine::run::Run;
 use crate::engine::step::back::back;
 use crate::engine::step::{manual, quota, trust};
@@ -268,13 +269,23 @@ pub(super) async fn verify(task: &mut Task) -> Result<Done, Stop> {
     {
         let actor = run.manager(document).await?;
         let ask = Ask { system, verb: Verb::CompareRights, operation: &operation, actor };
-        change = run
+        let compared = run
             .host
             .call(ask, |connector, call| {
                 let (target, old, id) = (target.clone(), old.clone(), id.clone());
                 async move { connector.compare_rights(&call, &target, &old, &id).await }
             })
-            .await?;
+            .await;
+        change = match compared {
+            // The old one was killed before this one was made, and its issuer forgets what it killed.
+            Err(error) if error.kind == ErrorKind::Missing && member.path != Path::Rolling => {
+                let (now, body) = (run.context.clock.now(), json!({ "why": chain(&error) }));
+                let credential = task.credential();
+                task.pending.entries.push(entry("rights.not-compared", now, Some(&run.id), Some(&credential), &body));
+                RightsChange::Equal
+            }
+            compared => compared?,
+        };
     }
     match change {
         RightsChange::Equal => Ok(Done::Plain { step: Step::Verify }),

@@ -75,15 +75,22 @@ pub(super) async fn prove(task: &mut Task) -> Result<Done, Stop> {
         Some(new) => accepts_new(&run, &member, new, deadline).await?,
         None => Control::None,
     };
+    if let Some(new) = task.facts.new.clone().filter(|_| control == Control::Accepted)
+        && let Some(value) = run.material(&new).await?
+    {
+        observe::accepted(task, new.id.as_ref(), &value).await?;
+    }
     if control == Control::Denied && task.facts.ended.contains(&Step::Promote) {
         // Never settled: whoever has the new value has nothing. What nobody has yet is looked at before it is delivered.
         return Err(park("the old value is refused, and so is the new one; look at the system, then `remint retry`"));
     }
     let before = (0..endpoints).all(|endpoint| old.accepted_at.contains(&endpoint));
+    let connector = run.host.connector(system)?;
+    let turned_away = (0..endpoints).any(|at| connector.denial(member.strategy, at) == ProofGrade::Refused);
     let grade = match member.strategy {
-        // What was asked is a list, and no server.
+        _ if turned_away && control == Control::Accepted && before => ProofGrade::Refused,
+        // What was asked is a list, and no server; or a server without the whole control beside a list.
         Strategy::Reissue => ProofGrade::Published,
-        _ if control == Control::Accepted && before => ProofGrade::Refused,
         _ => ProofGrade::RefusedUncontrolled,
     };
     note(task, grade, &member.endpoints);

@@ -2,11 +2,14 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use remint_evidence_format::note::SigningKey;
+use remint_evidence_format::note::{SigningKey, VerifierKey};
 
 use super::{FILE, ID, KeyError, SCOPE, make, open, text, write};
 use crate::escrow::{Escrow, Randomness};
+use crate::evidence::signer::Signer;
+use crate::evidence::transit::{Transit, TransitSigner};
 use crate::store::{Change, Store, StoreError};
 
 /// Where the signing key lies.
@@ -16,26 +19,54 @@ pub enum Shelf<'a> {
     Folder(&'a Path),
     /// Sealed in the store, where replicas share it.
     Store(&'a dyn Store),
+    /// In a service that keeps it; the store says which version signs. A key that lay sealed in the state folder or the store
+    /// until then is removed.
+    Transit(&'a Arc<Transit>, &'a dyn Store, &'a Path),
+}
+
+/// The key that comes next, not yet in its place.
+pub enum Next {
+    /// It lies beside the one that is there.
+    Kept(Arc<SigningKey>),
+    Elsewhere(Arc<TransitSigner>),
+}
+
+impl Next {
+    /// What signs with it.
+    pub fn signer(&self) -> Arc<dyn Signer> {
+        match self {
+            Self::Kept(key) => Arc::clone(key) as Arc<dyn Signer>,
+            Self::Elsewhere(key) => Arc::clone(key) as Arc<dyn Signer>,
+        }
+    }
 }
 
 impl Shelf<'_> {
-    /// The next key: the one that a rotation left here which did not come to its end, else a new one called `name`.
+    /// The key after this one: the one that a rotation left here which did not come to its end, else a new one of the same
+    /// name.
     ///
     /// # Errors
     /// It cannot be kept, or read again.
-    pub async fn next(self, name: &str, escrow: &Escrow, randomness: &dyn Randomness) -> Result<SigningKey, KeyError> {
-        match self {
+    pub async fn next(
+        self,
+        before: &VerifierKey,
+        escrow: &Escrow,
+        randomness: &dyn Randomness,
+    ) -> Result<Next, KeyError> {
+        let name = before.name();
+        let kept = match self {
+            Self::Transit(transit, ..) => return Ok(Next::Elsewhere(Arc::new(transit.after(before).await?))),
             Self::Folder(folder) => {
                 let path = folder.join(NEXT_FILE);
                 match std::fs::read_to_string(&path) {
-                    Ok(text) => open(&path, &text, escrow),
+                    Ok(text) => open(&path, &text, escrow)?,
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         let (key, sealed) = make(name, escrow, randomness)?;
                         let kept = write(folder, &path, &text(&sealed));
                         kept.map_err(|source| KeyError::Io { verb: "write", path, source })?;
-                        Ok(key)
+                        key
                     }
-                    Err(source) => Err(KeyError::Io { verb: "read", path, source }),
+                    Err(source) => return Err(KeyError::Io { verb: "read", path, source }),
                 }
             }
             Self::Store(store) => {
@@ -50,17 +81,25 @@ impl Shelf<'_> {
                 }
                 let sealed = store.sealed(NEXT_ID).await?.ok_or(KeyError::Garbled)?;
                 let opened = escrow.open(&sealed).map_err(KeyError::Stored)?;
-                opened.expose_str().and_then(|text| SigningKey::parse(text).ok()).ok_or(KeyError::Garbled)
+                opened.expose_str().and_then(|text| SigningKey::parse(text).ok()).ok_or(KeyError::Garbled)?
             }
-        }
+        };
+        Ok(Next::Kept(Arc::new(kept)))
     }
 
     /// Puts the next key in the place of the one that is there, which is gone then: nobody needs to sign with it again.
     ///
     /// # Errors
     /// It cannot be written; the one that is there stays.
-    pub async fn install(self, next: &SigningKey, escrow: &Escrow) -> Result<(), KeyError> {
+    pub async fn install(self, next: &Next, escrow: &Escrow) -> Result<(), KeyError> {
+        let next = match (self, next) {
+            (Self::Transit(_, store, folder), Next::Elsewhere(key)) => return elsewhere(store, folder, key).await,
+            (_, Next::Kept(key)) => key,
+            (_, Next::Elsewhere(_)) => return Err(KeyError::Garbled),
+        };
         match self {
+            // A key that lies here does not go there.
+            Self::Transit(..) => Err(KeyError::Garbled),
             Self::Folder(folder) => {
                 let (from, path) = (folder.join(NEXT_FILE), folder.join(FILE));
                 let moved = std::fs::rename(from, &path).and_then(|()| std::fs::File::open(folder)?.sync_all());
@@ -74,6 +113,18 @@ impl Shelf<'_> {
                 Ok(())
             }
         }
+    }
+}
+
+/// Has a key sign that is elsewhere, and then removes the one that is here.
+async fn elsewhere(store: &dyn Store, folder: &Path, key: &TransitSigner) -> Result<(), KeyError> {
+    key.keep(store).await?;
+    store.commit(Change { unseals: vec![ID.to_owned()], ..Change::default() }).await?;
+    let path = folder.join(FILE);
+    match std::fs::remove_file(&path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(KeyError::Io { verb: "remove", path, source }),
     }
 }
 

@@ -10,6 +10,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 
 use super::WitnessingError;
+use crate::answer::{self, Unread};
 use crate::evidence::tiles::{TileError, Tiles};
 
 /// The longest that a witness may take.
@@ -107,17 +108,13 @@ impl Asking {
     async fn post(&self, url: &str, body: String) -> Result<Answer, Refusal> {
         let lost = |source: reqwest::Error| Refusal::Unreachable { url: url.to_owned(), source: source.without_url() };
         let address = format!("{}/add-checkpoint", url.trim_end_matches('/'));
-        let mut answer = self.http.post(address).body(body).send().await.map_err(lost)?;
+        let answer = self.http.post(address).body(body).send().await.map_err(lost)?;
         let status = answer.status().as_u16();
         let is_size = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == SIZE_TYPE.as_bytes());
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(lost)? {
-            if body.len() + chunk.len() > LARGEST {
-                return Err(Refusal::Garbled);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let body = String::from_utf8(body).map_err(|_| Refusal::Garbled)?;
+        let body = answer::text(answer, LARGEST).await.map_err(|unread| match unread {
+            Unread::Lost(error) => lost(error),
+            Unread::Large | Unread::NoText => Refusal::Garbled,
+        })?;
         Ok(Answer { status, is_size, body })
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use remint_core::digest::Digest;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::govern::Passed;
 use crate::serve::api::Api;
 use crate::serve::api::body::Body;
 use crate::serve::api::problem::Problem;
@@ -36,7 +37,15 @@ pub(super) struct Activate {
     digest: Digest,
 }
 
-pub(super) async fn activate(State(api): State<Arc<Api>>, Body(asked): Body<Activate>) -> Result<Json<Value>, Problem> {
-    let active = api.folder.activate(asked.digest, &api.by).await?;
+pub(super) async fn activate(
+    State(api): State<Arc<Api>>,
+    Extension(passed): Extension<Passed>,
+    Body(asked): Body<Activate>,
+) -> Result<Json<Value>, Problem> {
+    let active = if api.app.gate.governed() {
+        api.folder.activate_by(asked.digest, &passed).await?
+    } else {
+        api.folder.activate(asked.digest, &passed.by).await?
+    };
     Ok(Json(json!({ "active": active })))
 }

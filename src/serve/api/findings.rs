@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 use serde::Deserialize;
 
 use crate::engine::EngineError;
 use crate::engine::record::{DecisionWord, Finding, kind};
+use crate::govern::Passed;
 use crate::serve::api::Api;
 use crate::serve::api::body::{Body, reason};
 use crate::serve::api::problem::Problem;
@@ -26,6 +27,7 @@ pub(super) struct Decide {
 /// Decides, and lets what was parked for it go on.
 pub(super) async fn decide(
     State(api): State<Arc<Api>>,
+    Extension(passed): Extension<Passed>,
     Path(id): Path<String>,
     Body(asked): Body<Decide>,
 ) -> Result<Json<Finding>, Problem> {
@@ -33,7 +35,7 @@ pub(super) async fn decide(
     let reset = engine.findings(None).await?.into_iter().find(|finding| finding.id == id).map(|finding| finding.reset);
     let reset = reset.ok_or_else(|| EngineError::NoRecord { kind: kind::FINDING, id: id.clone() })?;
     let decide = || async {
-        let finding = engine.decide(&id, asked.decision, &api.by, why).await?;
+        let finding = engine.decide(&id, asked.decision, &passed.by, why).await?;
         // A stranger that belongs to no credential holds up the reset, not one of its rotations.
         if let Some(credential) = &finding.credential {
             engine.retry(&finding.reset, Some(credential)).await?;
@@ -41,6 +43,6 @@ pub(super) async fn decide(
         Ok(finding)
     };
     let finding = api.desk.act(&reset, decide).await?;
-    tracing::info!(reset = %finding.reset, finding = id, decision = ?asked.decision, by = api.by, "a finding was decided");
+    tracing::info!(reset = %finding.reset, finding = id, decision = ?asked.decision, by = passed.by, "a finding was decided");
     Ok(Json(finding))
 }

@@ -11,7 +11,11 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::serve::api::Api;
 use crate::serve::api::problem::{PROBLEM, Problem};
+use crate::serve::connection::Source;
 use crate::serve::token::Token;
+
+/// Whoever comes through a door that does not say who.
+const UNKNOWN: &str = "unknown";
 
 /// The longest request.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -26,12 +30,11 @@ pub(in crate::serve) enum Guard {
 }
 
 impl Guard {
-    fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
         let Self::Loopback(token) = self else { return Ok(()) };
         // A page of another site can have its name point here; its requests then carry that name.
         if !here(uri, headers) {
-            let detail = "the Host header must name this loopback address";
-            return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "host", detail));
+            return Err(Refused::Host);
         }
         if matches!(uri.path(), "/livez" | "/readyz") {
             return Ok(());
@@ -39,8 +42,34 @@ impl Guard {
         if headers.get(header::AUTHORIZATION).is_some_and(|sent| token.opens(sent.as_bytes())) {
             return Ok(());
         }
-        let detail = "send the daemon's token: Authorization: Bearer …, as the file named by --token-file holds it";
-        Err(Problem::new(StatusCode::UNAUTHORIZED, "token", detail))
+        Err(Refused::Token)
+    }
+}
+
+/// Why somebody is not let in.
+#[derive(Debug, Clone, Copy)]
+enum Refused {
+    Host,
+    Token,
+}
+
+impl Refused {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Token => "token",
+        }
+    }
+
+    fn problem(self) -> Problem {
+        let (status, detail) = match self {
+            Self::Host => (StatusCode::MISDIRECTED_REQUEST, "the Host header must name this loopback address"),
+            Self::Token => (
+                StatusCode::UNAUTHORIZED,
+                "send the daemon's token: Authorization: Bearer …, as the file named by --token-file holds it",
+            ),
+        };
+        Problem::new(status, self.word(), detail)
     }
 }
 
@@ -65,15 +94,30 @@ fn loopback(host: &str) -> bool {
 }
 
 /// Every request passes here, those that lead nowhere too.
-pub(super) async fn pass(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+pub(super) async fn pass(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = match api.guard.admit(request.uri(), request.headers()) {
-        Err(refused) => refused.into_response(),
+        Err(refused) => {
+            let source = request.extensions().get::<Source>().map_or_else(|| UNKNOWN.to_owned(), ToString::to_string);
+            api.refusals.note(&source, refused.word(), api.app.engine.context.clock.now());
+            refused.problem().into_response()
+        }
         Ok(()) => {
-            if let Some(what) = read(&method, &path) {
-                api.reads.note(&api.by, what);
-            }
-            tokio::time::timeout(LONGEST, next.run(request)).await.unwrap_or_else(|_| {
+            let answered = async {
+                let source = request.extensions().get::<Source>();
+                let passed = match api.may(source, &method, &path).await {
+                    Ok(passed) => passed,
+                    Err(problem) => return problem.into_response(),
+                };
+                if let Some(passed) = passed {
+                    if let Some(what) = read(&method, &path) {
+                        api.reads.note(&passed.by, what);
+                    }
+                    request.extensions_mut().insert(passed);
+                }
+                next.run(request).await
+            };
+            tokio::time::timeout(LONGEST, answered).await.unwrap_or_else(|_| {
                 let detail = "no answer in 30 s; what was begun may have been done: look before you ask again";
                 Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail).into_response()
             })

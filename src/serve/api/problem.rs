@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::app::AppError;
 use crate::engine::EngineError;
 use crate::evidence::tiles::TileError;
+use crate::govern::GateError;
 use crate::serve::causes;
 use crate::serve::folder::NotActivated;
 use crate::serve::plan::NoPlan;
@@ -110,10 +111,22 @@ impl From<EngineError> for Problem {
     }
 }
 
+impl From<GateError> for Problem {
+    fn from(error: GateError) -> Self {
+        match error {
+            GateError::Denied { .. } => Self::new(StatusCode::FORBIDDEN, "denied", error.to_string()),
+            GateError::Refused(_) => Self::new(StatusCode::CONFLICT, "refused", error.to_string()),
+            GateError::Program(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "no-decision", error.to_string()),
+            GateError::Store(error) => EngineError::Store(error).into(),
+        }
+    }
+}
+
 impl From<AppError> for Problem {
     fn from(error: AppError) -> Self {
         match error {
             AppError::Engine(error) => error.into(),
+            AppError::Gate(error) => error.into(),
             error => Self::ours(&error),
         }
     }
@@ -135,6 +148,7 @@ impl From<NotActivated> for Problem {
         match error {
             NotActivated::App(error) => error.into(),
             NotActivated::NothingStaged => Self::new(StatusCode::CONFLICT, "nothing-staged", error.to_string()),
+            NotActivated::Proposed(_) => Self::new(StatusCode::CONFLICT, "proposed", error.to_string()),
             NotActivated::Other(_) => Self::new(StatusCode::CONFLICT, "other-estate", error.to_string()),
         }
     }

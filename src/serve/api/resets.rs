@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use jiff::Timestamp;
 use remint_contract::{Ref, ResetId};
 use remint_core::digest::Digest;
+use remint_core::gate::{Action, Resource, Scope as Subject};
 use remint_core::plan::{Selector, SelectorError};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ use crate::engine::record::{Reset, ResetStatus, Urgency};
 use crate::engine::reset::Request;
 use crate::engine::{EngineError, names};
 use crate::evidence::acts::{self, Act};
+use crate::govern::Passed;
 use crate::serve::api::Api;
 use crate::serve::api::body::{Body, reason};
 use crate::serve::api::problem::Problem;
@@ -55,7 +57,11 @@ pub(super) struct Ask {
 }
 
 /// Plans from the active estate, records the request, and starts it when it is approved.
-pub(super) async fn ask(State(api): State<Arc<Api>>, Body(asked): Body<Ask>) -> Result<Response, Problem> {
+pub(super) async fn ask(
+    State(api): State<Arc<Api>>,
+    Extension(passed): Extension<Passed>,
+    Body(asked): Body<Ask>,
+) -> Result<Response, Problem> {
     let engine = &api.app.engine;
     let id = request_id(asked.request_id)?;
     let why = reason(&asked.reason)?.to_owned();
@@ -76,35 +82,43 @@ pub(super) async fn ask(State(api): State<Arc<Api>>, Body(asked): Body<Ask>) -> 
     let plan = match scope.plan(engine, &estate).await {
         Ok(plan) => plan,
         Err(error) => {
-            refused(&api, &error.to_string()).await?;
+            refused(&api, &passed.by, &error.to_string()).await?;
             return Err(error.into());
         }
     };
-    let high = privileged(&plan, &estate);
-    if !high.is_empty() && !asked.privileged {
+    let (governed, high) = (api.app.gate.governed(), privileged(&plan, &estate));
+    if governed {
+        let resource = Resource::Reset(Subject::of_plan(&id.0, &plan, &estate, None));
+        if !plan.exceptions.is_empty() {
+            api.app.gate.pass(passed.caller(), &api.by, Action::Skip, &resource).await?;
+        }
+        api.app.gate.pass(passed.caller(), &api.by, Action::Request, &resource).await?;
+    }
+    if !governed && !high.is_empty() && !asked.privileged {
         let detail = format!(
             "the plan replaces privileged credentials ({}) and no governance watches over this state; say \"privileged\": true to mean it",
             names(&high)
         );
-        refused(&api, &detail).await?;
+        refused(&api, &passed.by, &detail).await?;
         return Err(Problem::new(StatusCode::FORBIDDEN, "privileged", detail));
     }
     let at = engine.context.clock.now();
     let request =
-        Request { id: id.clone(), plan, estate: Arc::unwrap_or_clone(estate), reason: why, by: api.by.clone(), at };
+        Request { id: id.clone(), plan, estate: Arc::unwrap_or_clone(estate), reason: why, by: passed.by.clone(), at };
     let urgency = if asked.drill { Urgency::Scheduled } else { Urgency::of(&request.plan) };
-    let mut reset = engine.request_as(request, urgency, asked.exposed_at).await?;
-    if asked.approve {
-        reset = api.desk.act(&id, || engine.approve(&id, &api.by)).await?;
+    let mut reset = engine.request_of(request, urgency, asked.exposed_at, passed.party().cloned()).await?;
+    // Where persons sign, nobody signs in the breath that he asks in.
+    if asked.approve && !governed {
+        reset = api.desk.act(&id, || engine.approve(&id, &passed.by)).await?;
     }
-    tracing::info!(reset = %id, by = api.by, plan = %reset.plan.digest, approved = asked.approve, "a reset was asked for");
+    tracing::info!(reset = %id, by = passed.by, plan = %reset.plan.digest, approved = asked.approve, "a reset was asked for");
     let place = format!("/v1/resets/{id}");
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], brief(&reset)).into_response())
 }
 
 /// Records that a reset was asked for and not begun.
-async fn refused(api: &Api, why: &str) -> Result<(), Problem> {
-    let (engine, act) = (&api.app.engine, Act::Refused { what: "reset", by: &api.by, why });
+async fn refused(api: &Api, by: &str, why: &str) -> Result<(), Problem> {
+    let (engine, act) = (&api.app.engine, Act::Refused { what: "reset", by, why });
     Ok(acts::record(&*engine.store, &engine.context, act).await.map_err(EngineError::from)?)
 }
 
@@ -145,6 +159,7 @@ pub(super) struct Approve {
 
 pub(super) async fn approve(
     State(api): State<Arc<Api>>,
+    Extension(passed): Extension<Passed>,
     Path(id): Path<String>,
     Body(asked): Body<Approve>,
 ) -> Result<Json<Value>, Problem> {
@@ -155,8 +170,19 @@ pub(super) async fn approve(
         let (approved, plan) = (approved.to_string(), plan.to_string());
         return Err(EngineError::OtherPlan { id, approved, plan }.into());
     }
-    let reset = api.desk.act(&id, || engine.approve(&id, &api.by)).await?;
-    tracing::info!(reset = %id, by = api.by, %plan, "a reset was approved");
+    if let Some(signature) = passed.signature(engine.context.clock.now()) {
+        // What was not looked at is not signed.
+        let Some(digest) = asked.plan else {
+            return Err(Problem::invalid("plan: name the digest that you looked at; GET /v1/resets/{id} shows it"));
+        };
+        let signed = api.desk.act(&id, || engine.sign(&id, digest, signature.clone())).await?;
+        tracing::info!(reset = %id, by = passed.by, %plan, "a plan was signed");
+        let Json(mut shown) = brief(&signed.reset);
+        shown["lacks"] = json!(signed.lacks);
+        return Ok(Json(shown));
+    }
+    let reset = api.desk.act(&id, || engine.approve(&id, &passed.by)).await?;
+    tracing::info!(reset = %id, by = passed.by, %plan, "a reset was approved");
     Ok(brief(&reset))
 }
 
@@ -168,11 +194,32 @@ pub(super) struct Reject {
 
 pub(super) async fn reject(
     State(api): State<Arc<Api>>,
+    Extension(passed): Extension<Passed>,
     Path(id): Path<String>,
     Body(asked): Body<Reject>,
 ) -> Result<Json<Value>, Problem> {
     let (engine, id, why) = (&api.app.engine, ResetId(id), reason(&asked.reason)?);
-    let reset = api.desk.act(&id, || engine.reject(&id, &api.by, why)).await?;
+    let reset = api.desk.act(&id, || engine.reject(&id, &passed.by, why)).await?;
+    Ok(brief(&reset))
+}
+
+/// Takes back what somebody signed.
+pub(super) async fn withdraw(
+    State(api): State<Arc<Api>>,
+    Extension(passed): Extension<Passed>,
+    Path(id): Path<String>,
+    Body(asked): Body<Reject>,
+) -> Result<Json<Value>, Problem> {
+    let (engine, id, why) = (&api.app.engine, ResetId(id), reason(&asked.reason)?);
+    let party = passed.party().ok_or_else(|| Problem::invalid("this state has one operator, who signs nothing"))?;
+    let reset = api.desk.act(&id, || engine.withdraw(&id, party, why)).await?;
+    Ok(brief(&reset))
+}
+
+/// Starts what has all it takes: one that waited for a cool-down.
+pub(super) async fn execute(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let (engine, id) = (&api.app.engine, ResetId(id));
+    let reset = api.desk.act(&id, || engine.begin(&id)).await?;
     Ok(brief(&reset))
 }
 
@@ -207,12 +254,13 @@ pub(super) struct Rollback {
 /// Goes back to the old value with what is parked before that was stopped.
 pub(super) async fn rollback(
     State(api): State<Arc<Api>>,
+    Extension(passed): Extension<Passed>,
     Path(id): Path<String>,
     Body(asked): Body<Rollback>,
 ) -> Result<Json<Value>, Problem> {
     let (engine, id, why) = (&api.app.engine, ResetId(id), reason(&asked.reason)?);
-    let back = api.desk.act(&id, || engine.rollback(&id, asked.only.as_ref(), &api.by, why)).await?;
-    tracing::info!(reset = %id, by = api.by, credentials = back.len(), "a rollback was asked for");
+    let back = api.desk.act(&id, || engine.rollback(&id, asked.only.as_ref(), &passed.by, why)).await?;
+    tracing::info!(reset = %id, by = passed.by, credentials = back.len(), "a rollback was asked for");
     Ok(Json(json!({ "reset": id, "back": back })))
 }
 
@@ -231,6 +279,7 @@ pub(super) struct Escalate {
 /// Asks for a revision of the plan, which waits for approval; the plan goes on until then.
 pub(super) async fn escalate(
     State(api): State<Arc<Api>>,
+    Extension(passed): Extension<Passed>,
     Path(id): Path<String>,
     Body(asked): Body<Escalate>,
 ) -> Result<Json<Value>, Problem> {
@@ -245,7 +294,7 @@ pub(super) async fn escalate(
         contain: selector(asked.contain)?,
         roll: selector(asked.roll)?,
         reason: reason(&asked.reason)?.to_owned(),
-        by: api.by.clone(),
+        by: passed.by.clone(),
     };
     let (reset, delta) = api.desk.act(&id, || engine.escalate(&id, escalation.clone())).await?;
     let revision = reset.revision.as_ref().map(|revision| revision.plan.digest);
@@ -264,32 +313,35 @@ pub(super) struct Stand {
 /// Begins no further step of it until it is resumed.
 pub(super) async fn pause(
     State(api): State<Arc<Api>>,
+    Extension(passed): Extension<Passed>,
     Path(id): Path<String>,
     Body(asked): Body<Stand>,
 ) -> Result<Json<Value>, Problem> {
     let (engine, id, why) = (&api.app.engine, ResetId(id), reason(&asked.reason)?);
-    let reset = api.desk.act(&id, || engine.pause(&id, asked.all, &api.by, why)).await?;
+    let reset = api.desk.act(&id, || engine.pause(&id, asked.all, &passed.by, why)).await?;
     Ok(brief(&reset))
 }
 
 pub(super) async fn resume(
     State(api): State<Arc<Api>>,
+    Extension(passed): Extension<Passed>,
     Path(id): Path<String>,
     Body(asked): Body<Reject>,
 ) -> Result<Json<Value>, Problem> {
     let (engine, id, why) = (&api.app.engine, ResetId(id), reason(&asked.reason)?);
-    let reset = api.desk.act(&id, || engine.resume(&id, &api.by, why)).await?;
+    let reset = api.desk.act(&id, || engine.resume(&id, &passed.by, why)).await?;
     Ok(brief(&reset))
 }
 
 /// Stops it for good, where that is safe.
 pub(super) async fn abort(
     State(api): State<Arc<Api>>,
+    Extension(passed): Extension<Passed>,
     Path(id): Path<String>,
     Body(asked): Body<Reject>,
 ) -> Result<Json<Value>, Problem> {
     let (engine, id, why) = (&api.app.engine, ResetId(id), reason(&asked.reason)?);
-    let reset = api.desk.act(&id, || engine.abort(&id, &api.by, why)).await?;
+    let reset = api.desk.act(&id, || engine.abort(&id, &passed.by, why)).await?;
     Ok(brief(&reset))
 }
 
@@ -309,11 +361,15 @@ pub(super) struct Clean {
 }
 
 /// A dirty node was rebuilt, isolated or cut off.
-pub(super) async fn clean(State(api): State<Arc<Api>>, Body(asked): Body<Clean>) -> Result<Json<Value>, Problem> {
+pub(super) async fn clean(
+    State(api): State<Arc<Api>>,
+    Extension(passed): Extension<Passed>,
+    Body(asked): Body<Clean>,
+) -> Result<Json<Value>, Problem> {
     let (engine, why) = (&api.app.engine, reason(&asked.reason)?);
-    let act = || engine.clean(&asked.reset, &asked.node, &api.by, why);
+    let act = || engine.clean(&asked.reset, &asked.node, &passed.by, why);
     let reset = api.desk.act(&asked.reset, act).await?;
-    tracing::info!(reset = %asked.reset, node = %asked.node, by = api.by, "a node is clean");
+    tracing::info!(reset = %asked.reset, node = %asked.node, by = passed.by, "a node is clean");
     Ok(brief(&reset))
 }
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 use serde::Deserialize;
 
 use crate::engine::EngineError;
 use crate::engine::record::{TaskRecord, kind};
+use crate::govern::Passed;
 use crate::serve::api::Api;
 use crate::serve::api::body::{Body, reason};
 use crate::serve::api::problem::Problem;
@@ -25,13 +26,14 @@ pub(super) struct Attest {
 
 pub(super) async fn attest(
     State(api): State<Arc<Api>>,
+    Extension(passed): Extension<Passed>,
     Path(id): Path<String>,
     Body(asked): Body<Attest>,
 ) -> Result<Json<TaskRecord>, Problem> {
     let (engine, words) = (&api.app.engine, reason(&asked.words)?);
     let reset = engine.tasks(None).await?.into_iter().find(|task| task.id == id).map(|task| task.reset);
     let reset = reset.ok_or_else(|| EngineError::NoRecord { kind: kind::TASK, id: id.clone() })?;
-    let task = api.desk.act(&reset, || engine.attest(&id, &api.by, words)).await?;
-    tracing::info!(reset = %task.reset, task = id, by = api.by, "a task was attested");
+    let task = api.desk.act(&reset, || engine.attest(&id, &passed.by, words)).await?;
+    tracing::info!(reset = %task.reset, task = id, by = passed.by, "a task was attested");
     Ok(Json(task))
 }

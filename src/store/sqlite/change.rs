@@ -50,8 +50,7 @@ impl Work for Prepared {
         for sealed in &self.change.seals {
             keep(connection, sealed)?;
         }
-        let entries = self.change.entries.into_iter().map(|draft| record(writing, draft)).collect::<Result<_, _>>()?;
-        Ok(Committed { entries })
+        Ok(Committed { entries: record(writing, self.change.entries)? })
     }
 }
 
@@ -125,20 +124,28 @@ fn keep(connection: &Connection, sealed: &Sealed) -> Result<(), StoreError> {
     }
 }
 
-/// Numbers an entry, chains it to the one before, and writes it.
-fn record(writing: &mut Writing<'_>, draft: Draft) -> Result<Stored, StoreError> {
-    let reset = draft.reset.as_deref().unwrap_or_default();
-    let before = writing.heads.of(writing.connection, reset)?;
-    let id = writing.heads.last(writing.connection)? + 1;
-    let (number, previous) = before.map_or((1, entry::FIRST), |head| (head.number + 1, head.hash));
-    let bytes = entry::seal(&draft, number, previous)
-        .map_err(|source| StoreError::Unrecordable { kind: draft.kind.clone(), source })?;
-    let sql = "INSERT INTO entry (id, reset, number, bytes) VALUES (?1, ?2, ?3, ?4)";
-    writing
-        .connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| statement.execute(params![to_row(id), reset, to_row(number), bytes]))
-        .map_err(broken("could not write an entry"))?;
-    writing.heads.advance(reset, id, Head { number, hash: entry::hash(&bytes) });
-    Ok(Stored { id, index: None, reset: draft.reset, number, bytes })
+/// Numbers entries, chains each to the one before, and writes them.
+fn record(writing: &mut Writing<'_>, drafts: Vec<Draft>) -> Result<Vec<Stored>, StoreError> {
+    let Writing { connection, heads } = writing;
+    if drafts.is_empty() {
+        return Ok(Vec::new());
+    }
+    // One row: to fail is to abort, and needs no journal of the statement.
+    let sql = "INSERT OR FAIL INTO entry (id, reset, number, bytes) VALUES (?1, ?2, ?3, ?4)";
+    let mut insert = connection.prepare_cached(sql).map_err(broken("could not write an entry"))?;
+    let mut written = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        let reset = draft.reset.as_deref().unwrap_or_default();
+        let before = heads.of(connection, reset)?;
+        let id = heads.last(connection)? + 1;
+        let (number, previous) = before.map_or((1, entry::FIRST), |head| (head.number + 1, head.hash));
+        let bytes = entry::seal(&draft, number, previous)
+            .map_err(|source| StoreError::Unrecordable { kind: draft.kind.clone(), source })?;
+        insert
+            .execute(params![to_row(id), reset, to_row(number), bytes])
+            .map_err(broken("could not write an entry"))?;
+        heads.advance(reset, id, Head { number, hash: entry::hash(&bytes) }, &bytes);
+        written.push(Stored { id, index: None, reset: draft.reset, number, bytes });
+    }
+    Ok(written)
 }

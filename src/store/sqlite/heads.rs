@@ -9,8 +9,9 @@ use remint_evidence_format::entry;
 use remint_evidence_format::tree::Hash;
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::leaves::Leaves;
 use super::{broken, from_row};
-use crate::store::StoreError;
+use crate::store::{Leaf, StoreError};
 
 /// Chains kept at most; beyond it all are dropped and read again when needed.
 const KEPT: usize = 4096;
@@ -30,12 +31,15 @@ pub(super) struct Heads {
     /// What the current work replaced, for undoing it.
     before: Vec<(String, Option<Head>)>,
     last_before: Option<u64>,
+    /// What has no place in the tree yet.
+    pub(super) leaves: Leaves,
 }
 
 impl Heads {
     pub(super) fn load(connection: &Connection) -> Result<Self, StoreError> {
         let last = Some(last_id(connection)?);
-        Ok(Self { last, chains: HashMap::new(), before: Vec::new(), last_before: last })
+        let leaves = Leaves::default();
+        Ok(Self { last, chains: HashMap::new(), before: Vec::new(), last_before: last, leaves })
     }
 
     /// The newest id given.
@@ -67,11 +71,16 @@ impl Heads {
         Ok(head)
     }
 
-    /// Notes that an entry was written.
-    pub(super) fn advance(&mut self, reset: &str, id: u64, head: Head) {
+    /// Notes that an entry was written; its bytes are told when it is of no reset.
+    pub(super) fn advance(&mut self, reset: &str, id: u64, head: Head, bytes: &[u8]) {
         self.last = Some(id);
+        self.leaves.push(Leaf { id, hash: head.hash, bytes: reset.is_empty().then(|| bytes.to_vec()) });
         if let Some(held) = self.chains.get_mut(reset) {
-            self.before.push((reset.to_owned(), held.replace(head)));
+            let replaced = held.replace(head);
+            // What stood before the first of several is all that undoing them needs.
+            if self.before.last().is_none_or(|(last, _)| last != reset) {
+                self.before.push((reset.to_owned(), replaced));
+            }
         }
     }
 
@@ -93,11 +102,16 @@ impl Heads {
             self.chains.insert(reset, head);
         }
         self.last = self.last_before;
+        match self.last {
+            Some(last) => self.leaves.undo(last),
+            None => self.leaves.forget(),
+        }
     }
 
     pub(super) fn forget(&mut self) {
         self.chains.clear();
         self.before.clear();
+        self.leaves.forget();
         self.last = None;
     }
 }

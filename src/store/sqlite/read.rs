@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use remint_contract::ResetId;
-use remint_evidence_format::Stored;
+use remint_evidence_format::tree::Hash;
+use remint_evidence_format::{Stored, entry};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
@@ -49,6 +50,14 @@ pub(super) fn sequenced(connection: &Connection, from: u64, limit: usize) -> Res
     let sql = "SELECT id, reset, number, bytes FROM entry WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
     let values = params![to_row(from), to_row(size), rows(limit)];
     all(connection, sql, values, |row| as_entry(row, size), "could not read the entries of the tree")
+}
+
+/// Hashed as they lie there: no entry is copied.
+pub(super) fn hashes(connection: &Connection, from: u64, limit: usize) -> Result<Vec<Hash>, StoreError> {
+    let sql = "SELECT bytes FROM entry WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
+    let values = params![to_row(from), to_row(size(connection)?), rows(limit)];
+    let hash = |row: &Row<'_>| Ok(entry::hash(row.get_ref(0)?.as_blob()?));
+    all(connection, sql, values, hash, "could not read the entries of the tree")
 }
 
 pub(super) fn entries_of(connection: &Connection, reset: &ResetId) -> Result<Vec<Stored>, StoreError> {

@@ -80,7 +80,8 @@ PRAGMA trusted_schema = OFF;
 
 /// Ids of entries are given by the writer without a gap and entries are never deleted, so the place of an entry in the
 /// tree is its id less one, as soon as a checkpoint covers it: nothing of an entry ever changes.
-/// `INSERT OR REPLACE` fires no trigger of a delete, so a third one refuses what is there already.
+/// `INSERT OR REPLACE` fires no trigger of a delete, so a third one refuses what is there already. It fails before the row
+/// and does not abort: for a statement that may abort half-way SQLite keeps a journal of its own, for every single row.
 /// `reset` is empty for an entry of no reset, so that one index holds numbers unique in every chain.
 const TABLES: &str = "
 BEGIN IMMEDIATE;
@@ -123,7 +124,7 @@ CREATE TRIGGER IF NOT EXISTS entry_remains BEFORE DELETE ON entry
 CREATE TRIGGER IF NOT EXISTS entry_is_new BEFORE INSERT ON entry
     WHEN EXISTS (SELECT 1 FROM entry WHERE id = NEW.id)
         OR EXISTS (SELECT 1 FROM entry WHERE reset = NEW.reset AND number = NEW.number)
-    BEGIN SELECT RAISE(ABORT, 'an entry is never replaced'); END;
+    BEGIN SELECT RAISE(FAIL, 'an entry is never replaced'); END;
 CREATE TRIGGER IF NOT EXISTS checkpoint_stays BEFORE UPDATE ON checkpoint
     BEGIN SELECT RAISE(ABORT, 'a checkpoint never changes'); END;
 CREATE TRIGGER IF NOT EXISTS checkpoint_remains BEFORE DELETE ON checkpoint

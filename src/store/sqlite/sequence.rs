@@ -33,7 +33,8 @@ impl Work for Sequence {
             return Err(StoreError::Broken { what, source: None });
         }
         let sql = "INSERT INTO checkpoint (size, note) VALUES (?1, ?2)";
-        execute(writing.connection, sql, params![to_row(self.size), self.note], "could not write a checkpoint")
-            .map(drop)
+        execute(writing.connection, sql, params![to_row(self.size), self.note], "could not write a checkpoint")?;
+        writing.heads.leaves.placed(self.size);
+        Ok(())
     }
 }

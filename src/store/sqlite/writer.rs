@@ -1,4 +1,5 @@
-//! The writer thread: takes all that waits, applies each piece in a savepoint, commits once, then answers.
+//! The writer thread: takes all that waits, applies each piece in a savepoint where there are several, commits once, then
+//! answers.
 
 use std::thread::{Builder, JoinHandle};
 
@@ -163,16 +164,26 @@ fn write(connection: &Connection, heads: &mut Heads, group: &mut [Box<dyn Job>])
     let again =
         |source: rusqlite::Error| Failure::Again(format!("could not write, and nothing was recorded: {source}"));
     run("BEGIN IMMEDIATE").map_err(again)?;
-    for job in group {
-        run("SAVEPOINT work").map_err(again)?;
+    if let [job] = group {
+        // Alone, the transaction is all there is to undo.
         heads.begin();
-        if job.apply(&mut Writing { connection, heads }) {
-            heads.keep();
-        } else {
+        if !job.apply(&mut Writing { connection, heads }) {
             heads.undo();
-            run("ROLLBACK TO work").map_err(again)?;
+            return run("ROLLBACK").map(drop).map_err(again);
         }
-        run("RELEASE work").map_err(again)?;
+        heads.keep();
+    } else {
+        for job in group {
+            run("SAVEPOINT work").map_err(again)?;
+            heads.begin();
+            if job.apply(&mut Writing { connection, heads }) {
+                heads.keep();
+            } else {
+                heads.undo();
+                run("ROLLBACK TO work").map_err(again)?;
+            }
+            run("RELEASE work").map_err(again)?;
+        }
     }
     run("COMMIT").map(drop).map_err(|source| match source.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => again(source),

@@ -1,8 +1,8 @@
 //! Command lines that a person types one after the other, and all that is said to them.
 
-use super::{User, exit};
+use super::{User, exit, object};
 
-const COMMANDS: [&str; 50] = [
+const COMMANDS: [&str; 55] = [
     "",
     "demo",
     "validate",
@@ -31,10 +31,15 @@ const COMMANDS: [&str; 50] = [
     "reprove",
     "get",
     "get parked",
+    "windows",
+    "windows next",
     "evidence",
     "evidence list",
     "evidence export",
     "evidence verify",
+    "stream",
+    "stream status",
+    "stream retry",
     "keys",
     "keys list",
     "keys rotate",
@@ -171,6 +176,24 @@ fn keys_rotate_and_are_destroyed_only_when_that_is_meant() {
 }
 
 #[test]
+fn streams_say_how_they_stand() {
+    let mut user = User::new();
+    user.run("init --single-operator");
+    user.does("stream status");
+    let state = std::path::PathBuf::from(user.path(".local/state/remint"));
+    let secret = user.path("secret");
+    std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    let events = user.path("events.jsonl");
+    let streams = format!("streams:\n- {{name: siem, file: {events}, secret_file: {secret}}}\n");
+    std::fs::write(state.join("remint.yaml"), streams).unwrap();
+    user.does("stream status");
+    user.does("stream status -o json");
+    user.does("stream retry siem");
+    user.does("stream retry nobody");
+    user.check("stream");
+}
+
+#[test]
 fn a_backup_is_restored_looked_at_and_recovered() {
     let mut user = User::new();
     user.does("init --single-operator --anchor ~/anchor");
@@ -217,6 +240,22 @@ fn a_system_that_cannot_be_reached_says_so_and_exits_4() {
 }
 
 #[test]
+fn windows_say_when_they_open_next_and_what_is_due() {
+    let mut user = User::new();
+    user.run("init --single-operator");
+    user.does("windows next");
+    std::fs::write(user.path("estate.yaml"), format!("{UNREACHABLE}{WINDOWS}")).unwrap();
+    user.run("estate activate ~/estate.yaml");
+    user.does("windows next");
+    let output = user.run("windows next -o json");
+    let shown = object(&output);
+    let one = shown.as_array().unwrap().iter().find(|one| one["window"] == "RotationWindow/sunday").unwrap();
+    assert_eq!((&one["due"], &one["unknown"], &one["missed"]), (&1.into(), &1.into(), &0.into()));
+    assert!(one["opensThere"].as_str().unwrap().contains("T02:00:00"), "{one}");
+    user.check("windows");
+}
+
+#[test]
 fn a_reset_is_escalated_and_others_join_or_wait() {
     let mut user = User::new();
     std::fs::write(user.path("estate.yaml"), UNREACHABLE).unwrap();
@@ -232,6 +271,19 @@ fn a_reset_is_escalated_and_others_join_or_wait() {
     user.does("get rotations");
     user.check("escalate");
 }
+
+/// One that comes in the middle of a leap year's last February, so that it is far away on the day of the test.
+const WINDOWS: &str = r#"---
+apiVersion: remint.dev/v1alpha1
+kind: RotationWindow
+metadata: {name: sunday}
+spec: {cron: "0 2 29 2 *", timeZone: Europe/Berlin, duration: 4h, select: {identity: app}, missed: catch-up}
+---
+apiVersion: remint.dev/v1alpha1
+kind: RotationWindow
+metadata: {name: by-hand}
+spec: {cron: "30 3 1 1 *", timeZone: Asia/Kolkata, duration: 90m, manualOnly: true}
+"#;
 
 /// Nothing listens at port 1.
 const UNREACHABLE: &str = r#"apiVersion: remint.dev/v1alpha1

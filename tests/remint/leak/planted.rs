@@ -99,15 +99,19 @@ async fn plant(text: &str) -> Seen {
         Arc::clone(&engine.context.clock),
         "test",
     );
+    let gate = remint::govern::Gate::open(Arc::clone(&engine.store), engine.context.clone()).await.unwrap();
     let app = App {
+        gate,
+        passed: None,
         store: Arc::clone(&engine.store),
         engine,
         key,
+        transit: None,
         sequencer: Arc::new(sequencer),
         folder: rig.folder.path().to_owned(),
         standing: remint::evidence::anchor::Standing::Sound,
         anchor: None,
-        witnesses: None,
+        configuration: remint::config::Configuration::default(),
     };
     seen.add("documents", text.as_bytes());
     seen.plan(&reset);

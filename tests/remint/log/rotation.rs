@@ -112,7 +112,7 @@ async fn a_rotation_that_was_interrupted_leaves_the_old_key_working_and_is_gone_
     state.grow().await;
     let old = state.key();
     // It made the next key, and no more.
-    let next = Shelf::Folder(state.path()).next("remint", &state.escrow, &state.random).await.unwrap();
+    let next = Shelf::Folder(state.path()).next(old.verifier(), &state.escrow, &state.random).await.unwrap().signer();
     state.grow().await;
     assert_eq!(state.key().verifier(), old.verifier());
     // It named the next key, and whoever opened the state next placed that under the old key alone.
@@ -136,7 +136,7 @@ async fn a_key_in_the_store_is_followed_in_the_store() {
     let open =
         async || Arc::new(key::open_or_create_in(&*state.store, "remint", &state.escrow, &state.random).await.unwrap());
     let old = open().await;
-    let rotation = Rotation { key: Arc::clone(&old), ..state.rotation(Shelf::Store(&*state.store)) };
+    let rotation = Rotation { key: old.clone(), ..state.rotation(Shelf::Store(&*state.store)) };
     let link = rotation.rotate("operator").await.unwrap();
     assert_eq!(open().await.verifier().to_string(), link.after);
     assert_ne!(open().await.verifier(), old.verifier());

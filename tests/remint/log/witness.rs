@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use remint::evidence::witnessing::{Policy, Refusal, Witnessing, checkpoint_over, unwitnessed};
+use remint::evidence::witnessing::{OVER, Policy, RAISED, Refusal, Witnessing, checkpoint_over, unwitnessed};
 use remint::serve::{Witness, WitnessError};
 use remint::store::sqlite::SqliteStore;
 use remint_contract::{Clock, TestClock};
@@ -213,5 +213,49 @@ async fn the_age_is_that_of_the_oldest_entry_that_no_quorum_saw() {
     // A quorum that nobody met: what one witness saw is not what two have to see.
     let stricter = Quorum::new(1, vec![Running::start(tempfile::tempdir().unwrap().path(), "x", Vec::new()).await.key]);
     assert_eq!(unwitnessed(&*log.store, &stricter.unwrap()).await.unwrap().witnessed, 0);
+    witness.stop().await;
+}
+
+/// Kinds of the entries of the log that tell of the alarm.
+async fn told(log: &Log) -> Vec<String> {
+    log.sequencer.flush().await.unwrap();
+    let all = log.store.sequenced(0, usize::MAX).await.unwrap();
+    let kinds = all.iter().map(|stored| remint_evidence_format::entry::parse(&stored.bytes).unwrap().kind.to_string());
+    kinds.filter(|kind| kind.starts_with("log.")).collect()
+}
+
+#[tokio::test]
+async fn an_alarm_is_told_once_when_it_begins_and_once_when_it_is_over() {
+    use remint::stream::{FileSink, Secret, Sender, Wanted};
+    let (log, folder) = (Log::new(), tempfile::tempdir().unwrap());
+    let witness = Running::start(&folder.path().join("witness"), "w.example", vec![log.verifier().clone()]).await;
+    let one = client(&log, 1, &[&witness]);
+    log.grow(1).await;
+    log.clock.advance(Duration::from_mins(10));
+    one.watch().await;
+    assert_eq!(told(&log).await, Vec::<String>::new());
+    log.clock.advance(Duration::from_secs(1));
+    one.watch().await;
+    one.watch().await;
+    // Another replica, or the same one after a restart.
+    client(&log, 1, &[&witness]).watch().await;
+    assert_eq!(told(&log).await, [RAISED]);
+    assert!(one.alarmed());
+    one.round().await.unwrap();
+    one.watch().await;
+    one.watch().await;
+    assert_eq!(told(&log).await, [RAISED, OVER]);
+    assert!(!one.alarmed());
+    log.clock.advance(Duration::from_mins(11));
+    one.watch().await;
+    assert_eq!(told(&log).await, [RAISED, OVER, RAISED]);
+
+    let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    let sink = Box::new(FileSink::new(folder.path().join("events"), secret));
+    let (wanted, store) = (Wanted(vec!["log.".to_owned()]), Arc::clone(&log.store));
+    let sender = Sender::new("duty", wanted, sink, store, log.clock(), "a", "log.example");
+    assert_eq!(sender.turn().await.unwrap(), 3);
+    let events = std::fs::read_to_string(folder.path().join("events")).unwrap();
+    assert!(events.lines().all(|line| line.contains("\"type\":\"dev.remint.log.")), "{events}");
     witness.stop().await;
 }

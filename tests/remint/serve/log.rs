@@ -3,6 +3,7 @@
 use remint_evidence_format::checkpoint::Checkpoint;
 use remint_evidence_format::note::Note;
 use remint_evidence_format::tile;
+use serde_json::json;
 
 use super::{Place, until};
 
@@ -49,4 +50,16 @@ async fn reads_are_counted_beside_the_tree() {
     assert_eq!((&counts["resets"], &counts["estate"]), (&serde_json::json!(2), &serde_json::json!(1)), "{days}");
     assert!(!counts.contains_key("nothing"), "{days}");
     daemon.stop().await;
+}
+
+/// What the loopback door refused is one entry, however often somebody knocked.
+pub(super) async fn seven_refusals_are_one_entry(place: &Place) {
+    let app = place.open().await;
+    let all = app.engine.store.sequenced(0, usize::MAX).await.unwrap();
+    let entries = all.iter().map(|stored| remint_evidence_format::entry::parse(&stored.bytes).unwrap());
+    let refused: Vec<_> =
+        entries.filter(|entry| entry.kind == "access.refused").map(|entry| entry.body().unwrap()).collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    let (source, count, why) = (&refused[0]["source"], &refused[0]["count"], &refused[0]["why"]);
+    assert_eq!((source, count, why), (&json!("127.0.0.1"), &json!(7), &json!({ "host": 1, "token": 6 })));
 }

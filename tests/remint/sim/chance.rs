@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use remint::engine::host::changes;
 use remint::store::Change;
 use remint_contract::{ErrorKind, Verb};
 
@@ -88,7 +87,7 @@ impl Fate for Chance {
         }
         let fate = if self.parks && verb == Verb::Write && self.dice.permille(200) {
             CallFate::Refuse(ErrorKind::Denied)
-        } else if changes(verb) && self.dice.permille(self.losses) {
+        } else if verb.changes() && self.dice.permille(self.losses) {
             *self.dice.pick(&[CallFate::LostBefore, CallFate::LostBefore, CallFate::LostAfter])
         } else if self.dice.permille(self.calls) {
             self.draw()

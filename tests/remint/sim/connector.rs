@@ -11,7 +11,6 @@ use super::world::issuer::Ask;
 use super::world::{Issuer, Life, No, Shelf, State, World};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use remint::engine::host::changes;
 use remint_contract::{
     Call, Capabilities, ConfirmGrade, Connector, ConnectorKind, Derived, DerivedOutcome, Ended, Error, ErrorKind,
     Expected, HostRules, Intent, Kinds, Live, MadeBy, Material, MintRequest, Minted, Observation, OperationId,
@@ -99,7 +98,7 @@ impl Sim {
             let now = world.time.now();
             let answer = world.land(|state| {
                 let late = state.refuses_late(&name) && now > deadline || state.has_hung_up(&name, sent.elapsed());
-                if late && changes(verb) {
+                if late && verb.changes() {
                     return Err((ErrorKind::Unreachable, "it came after its deadline; nothing was done"));
                 }
                 act(state)
@@ -123,7 +122,7 @@ impl Sim {
                 let lands = net.dice.permille(500);
                 let wait = net.dice.millis(1, 3000);
                 let mut under_way = UnderWay(None);
-                if lands && changes(verb) {
+                if lands && verb.changes() {
                     let land = Arc::clone(&land);
                     let runtime = tokio::runtime::Handle::current();
                     under_way.0 = Some(Box::new(move || {

@@ -45,8 +45,11 @@ async fn a_store_that_is_opened_again_has_everything() {
     drop(store);
     let store = SqliteStore::open(folder.path()).unwrap();
     assert_eq!(store.get(&key("task", "a")).await.unwrap().unwrap().revision, 1);
+    assert_eq!(store.leaves(9).await.unwrap().len(), 1, "read again");
     let committed = store.commit(Change { entries: vec![draft(Some("r1"), 2)], ..Change::default() }).await.unwrap();
     assert_eq!((committed.entries[0].id, committed.entries[0].number), (2, 2));
+    let leaves = store.leaves(9).await.unwrap();
+    assert_eq!(leaves.iter().map(|leaf| leaf.id).collect::<Vec<_>>(), [1, 2], "with what is kept since");
 }
 
 #[tokio::test]

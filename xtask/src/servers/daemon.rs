@@ -17,6 +17,8 @@ use crate::Outcome;
 const PATIENCE: Duration = Duration::from_mins(3);
 /// How long it may take to end after it was asked to.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// So many ports are tried.
+const PORTS: usize = 5;
 const GLANCE: Duration = Duration::from_millis(30);
 
 /// A running program and its folder. Dropping it ends the one and removes the other, unless it was told to stay.
@@ -31,6 +33,18 @@ pub(super) fn folder(name: &str) -> Outcome<TempDir> {
         .prefix(&format!("remint-{}-", name.to_lowercase()))
         .tempdir()
         .map_err(|failure| format!("no temporary folder for {name}: {failure}"))
+}
+
+/// Begins a server again where it did not come up: somebody else may take a port between its choice and its use.
+pub(super) fn on_some_port<T>(begin: impl Fn() -> Outcome<T>) -> Outcome<T> {
+    let mut begun = begin();
+    for _ in 1..PORTS {
+        if begun.is_ok() {
+            break;
+        }
+        begun = begin();
+    }
+    begun
 }
 
 impl Daemon {

@@ -15,9 +15,6 @@ pub(super) struct JupyterHub;
 
 const PACKAGES: Packages = Packages { folder: "jupyterhub" };
 
-/// Ports that somebody else took between choosing and using them.
-const PORTS: usize = 5;
-
 struct Started {
     daemon: Daemon,
     version: String,
@@ -35,14 +32,7 @@ impl Server for JupyterHub {
     }
 
     fn start(&self) -> Outcome<Box<dyn Running>> {
-        let mut last = String::new();
-        for _ in 0..PORTS {
-            match begin(self.name()) {
-                Ok(started) => return Ok(Box::new(started)),
-                Err(sentence) => last = sentence,
-            }
-        }
-        Err(last)
+        Ok(Box::new(daemon::on_some_port(|| begin(self.name()))?))
     }
 
     fn stop(&self, folder: &Path) -> Outcome<()> {

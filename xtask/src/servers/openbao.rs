@@ -17,9 +17,6 @@ pub(super) struct OpenBao;
 const MODULE: Module =
     Module { folder: "openbao", tags: "", link: "-s -w -X github.com/openbao/openbao/version.fullVersion=2.4.0" };
 
-/// Ports that somebody else took between choosing and using them.
-const PORTS: usize = 5;
-
 struct Started {
     daemon: Daemon,
     version: String,
@@ -39,14 +36,7 @@ impl Server for OpenBao {
 
     fn start(&self) -> Outcome<Box<dyn Running>> {
         let program = MODULE.program()?;
-        let mut last = String::new();
-        for _ in 0..PORTS {
-            match begin(self.name(), &program) {
-                Ok(started) => return Ok(Box::new(started)),
-                Err(sentence) => last = sentence,
-            }
-        }
-        Err(last)
+        Ok(Box::new(daemon::on_some_port(|| begin(self.name(), &program))?))
     }
 
     fn stop(&self, folder: &Path) -> Outcome<()> {

@@ -42,6 +42,12 @@ impl Packages {
         Ok(place)
     }
 
+    /// The version that is pinned of one of them.
+    pub(super) fn pinned(&self, name: &str) -> Option<String> {
+        let text = fs::read_to_string(kept::source(self.folder).join("requirements.txt")).ok()?;
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("==")).map(str::to_owned)
+    }
+
     /// A module of the packages as a program, with nothing of the user's own environment.
     pub(super) fn run(&self, module: &str) -> Outcome<Command> {
         let mut command = Command::new(PYTHON);

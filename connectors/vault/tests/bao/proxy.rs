@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use remint_conformance::proxy::{Asked, Way, answer, throttled};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 /// What happens to the next request whose path ends so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,25 +34,17 @@ struct State {
 pub(crate) struct Proxy {
     pub(crate) address: String,
     state: Arc<State>,
-    serving: tokio::task::JoinHandle<()>,
+    _way: Way,
 }
 
 impl Proxy {
     /// A way to `http://host:port`.
     pub(crate) async fn to(upstream: &str) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
         let upstream = upstream.trim_start_matches("http://").to_owned();
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
-        let serving = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let (state, upstream) = (Arc::clone(&shared), upstream.clone());
-                // A broken connection is what some of these are for.
-                tokio::spawn(async move { drop(serve(client, &upstream, &state).await) });
-            }
-        });
-        Self { address, state, serving }
+        let way = Way::open(move |client| serve(client, upstream.clone(), Arc::clone(&shared))).await;
+        Self { address: format!("http://{}", way.address), state, _way: way }
     }
 
     pub(crate) fn requests(&self) -> u64 {
@@ -68,18 +61,11 @@ impl Proxy {
     }
 }
 
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
-}
-
-/// One request per connection.
-async fn serve(mut client: TcpStream, upstream: &str, state: &State) -> std::io::Result<()> {
-    let Some((head, body)) = read(&mut client).await? else { return Ok(()) };
+async fn serve(mut client: TcpStream, upstream: String, state: Arc<State>) -> std::io::Result<()> {
+    let Some(asked) = Asked::read(&mut client).await? else { return Ok(()) };
     state.requests.fetch_add(1, Ordering::SeqCst);
-    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-    state.paths.lock().unwrap().push(path.clone());
+    let path = asked.path();
+    state.paths.lock().unwrap().push(path.to_owned());
     let trouble = {
         let mut armed = state.trouble.lock().unwrap();
         let meant = armed.as_ref().is_some_and(|trouble| match trouble {
@@ -91,45 +77,12 @@ async fn serve(mut client: TcpStream, upstream: &str, state: &State) -> std::io:
     };
     match &trouble {
         Some(Trouble::Cut(_)) => return Ok(()),
-        Some(Trouble::Throttled) => {
-            return client
-                .write_all(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-                .await;
-        }
+        Some(Trouble::Throttled) => return client.write_all(&throttled()).await,
         Some(Trouble::Lie(_) | Trouble::LieBelow(_)) => {
-            return client.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
+            return client.write_all(&answer("204 No Content", "", "")).await;
         }
         Some(Trouble::Lost(_) | Trouble::LostBelow(_)) | None => {}
     }
-    let mut server = TcpStream::connect(upstream).await?;
-    let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
-    server.write_all(head.as_bytes()).await?;
-    server.write_all(&body).await?;
-    let mut answer = Vec::new();
-    server.read_to_end(&mut answer).await?;
-    if trouble.is_none() { client.write_all(&answer).await } else { Ok(()) }
-}
-
-async fn read(client: &mut TcpStream) -> std::io::Result<Option<(String, Vec<u8>)>> {
-    let mut read = Vec::new();
-    let end = loop {
-        if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
-            break end + 4;
-        }
-        if client.read_buf(&mut read).await? == 0 {
-            return Ok(None);
-        }
-    };
-    let mut body = read.split_off(end);
-    let head = String::from_utf8_lossy(&read).into_owned();
-    let length = head
-        .lines()
-        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok())
-        .unwrap_or(0);
-    while body.len() < length {
-        if client.read_buf(&mut body).await? == 0 {
-            return Ok(None);
-        }
-    }
-    Ok(Some((head, body)))
+    let said = asked.forward(TcpStream::connect(upstream).await?).await?;
+    if trouble.is_none() { client.write_all(&said).await } else { Ok(()) }
 }

@@ -1,12 +1,12 @@
-//! `Identity`, `RotationWindow` and `Grant`.
+//! `Identity` and `Grant`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use remint_contract::{Kind, Ref};
 
 use super::system::flatten;
 use crate::estate::fields::Decoder;
-use crate::estate::model::{ClassOfIdentity, Grant, Identity, Meta, Owners, RotationWindow, Tier};
+use crate::estate::model::{ClassOfIdentity, Grant, Identity, Meta, Owners, Tier};
 use crate::estate::node::Node;
 
 impl Decoder<'_, '_> {
@@ -41,46 +41,6 @@ impl Decoder<'_, '_> {
         let business = fields.take("business").map(|node| self.text(node, "business").map(ToOwned::to_owned));
         self.finish(fields);
         Some(Owners { policy: flatten(policy)?, execution: flatten(execution)?, business: flatten(business)? })
-    }
-
-    pub(super) fn window(&mut self, meta: Meta, spec: &Node) -> Option<RotationWindow> {
-        let mut fields = self.fields(spec, "spec")?;
-        let cron = self.require(&mut fields, "cron").and_then(|node| {
-            let text = self.text(node, "cron")?;
-            if text.split_whitespace().count() == 5 {
-                return Some(text);
-            }
-            self.error(
-                node.span,
-                "`cron` does not have five fields",
-                "write minute, hour, day, month and week day: \"0 2 * * 0\"",
-            );
-            None
-        });
-        let time_zone = self.require(&mut fields, "timeZone").and_then(|node| self.text(node, "timeZone"));
-        let duration = self.require(&mut fields, "duration").and_then(|node| self.duration(node, "duration"));
-        let select = fields.take("select").map_or_else(|| Some(BTreeMap::new()), |node| self.select(node));
-        let blackout = self.each(fields.take("blackout"), "blackout", |decoder, node| {
-            decoder.text(node, "blackout").map(ToOwned::to_owned)
-        });
-        self.finish(fields);
-        Some(RotationWindow {
-            meta,
-            cron: cron?.to_owned(),
-            time_zone: time_zone?.to_owned(),
-            duration: duration?,
-            select: select?,
-            blackout: blackout?,
-        })
-    }
-
-    fn select(&mut self, node: &Node) -> Option<BTreeMap<String, String>> {
-        let fields = self.fields(node, "select")?;
-        let pairs: Vec<Option<(String, String)>> = fields
-            .rest()
-            .map(|(key, value)| self.text(value, "select").map(|text| (key.text.clone(), text.to_owned())))
-            .collect();
-        pairs.into_iter().collect()
     }
 
     /// `{from: namespace, to: [Kind/name]}`: what documents of `from` may refer to in this Grant's namespace.

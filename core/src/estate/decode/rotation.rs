@@ -32,19 +32,37 @@ impl Decoder<'_, '_> {
         let hold = fields.take("overlap").map(|node| self.duration(node, "overlap"));
         let quiet = fields.take("quiet").map(|node| self.duration(node, "quiet"));
         let max_age = fields.take("maxAge").map(|node| self.duration(node, "maxAge"));
+        let early = fields.take("earlyStart");
+        let early_start = early.map(|node| self.duration(node, "earlyStart"));
         let group = fields.take("group").map(|node| self.text(node, "group").map(ToOwned::to_owned));
+        let pair = fields.take("pair").map(|node| self.text(node, "pair").map(ToOwned::to_owned));
         let offset = fields.take("offset").map(|node| self.duration(node, "offset"));
         let outage = fields.take("outage").map(|node| self.duration(node, "outage"));
+        let written = fields.take("instructions");
+        let instructions = written.map(|node| self.text(node, "instructions").map(ToOwned::to_owned));
         self.finish(fields);
         let rotation = Rotation {
             strategy: strategy?,
             hold: flatten(hold)?,
             quiet: flatten(quiet)?,
             max_age: flatten(max_age)?,
+            early_start: flatten(early_start)?,
             group: flatten(group)?,
+            pair: flatten(pair)?,
             offset: flatten(offset)?,
             outage: flatten(outage)?,
+            instructions: flatten(instructions)?,
         };
+        if let Some(early) = early.filter(|_| rotation.early_start >= rotation.max_age) {
+            let hint = "write how much sooner than `maxAge` it may be replaced: `maxAge: 90d, earlyStart: 7d`";
+            self.error(early.span, "`earlyStart` is not shorter than `maxAge`", hint);
+            return None;
+        }
+        if let Some(written) = written.filter(|_| rotation.strategy != Strategy::Manual) {
+            let hint = "take them out, or write `strategy: manual`";
+            self.error(written.span, "`instructions` are for a person, and nobody is asked here", hint);
+            return None;
+        }
         if rotation.strategy == Strategy::InPlace && rotation.outage.is_none() {
             self.error(
                 node.span,

@@ -113,8 +113,10 @@ fn a_new_encryption_key_that_is_in_use_is_neither_rolled_back_nor_given_up_as_sp
     assert!(parked(Step::Verify, &[Step::Mint]).on(&member, &Event::RolledBack).is_ok());
     assert!(parked(Step::Activate, &[Step::Mint]).on(&member, &Event::RolledBack).is_err());
     assert!(parked(Step::Rewrap, &[Step::Mint, Step::Activate]).on(&member, &Event::RolledBack).is_err());
-    let delivering = Rotation { state: State::Doing { step: Step::Deliver }, facts: Facts::default() };
-    assert!(delivering.on(&of(Course::Rewrap, Path::Cut), &Event::Spoiled).is_err());
+    for step in [Step::Activate, Step::Deliver] {
+        let doing = Rotation { state: State::Doing { step }, facts: Facts::default() };
+        assert!(doing.on(&of(Course::Rewrap, Path::Cut), &Event::Spoiled).is_err());
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::estate::Estate;
 use crate::step::Path;
 
-use super::super::{Member, Node, Plan, Row as Rule};
+use super::super::{Member, Node, Occasion, Plan, Row as Rule};
 use super::columns::{Row, clean, columns, hang};
 use super::names::{count, node, place, short, some, spoken};
 
@@ -20,6 +20,7 @@ pub fn render_plan(plan: &Plan, _estate: &Estate) -> String {
     let mut text = format!("Plan of a reset from {}\n", clean(&some(from, SHOWN)));
     // Writing to a string cannot fail, here and below.
     let _ = writeln!(text, "{}\n", tally(plan));
+    text.extend(plan.occasion.iter().map(Occasion::spoken));
     news(plan, &mut text);
     outages(plan, &mut text);
     alive(plan, &mut text);

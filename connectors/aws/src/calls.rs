@@ -1,0 +1,4 @@
+//! Calls of one rotation per strategy, for the estimate of how long a reset takes. A test counts them on the way to the
+//! server, and the catalogue's page names them.
+
+pub(crate) const IAM_OVERLAP: u32 = 14;

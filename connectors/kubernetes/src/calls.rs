@@ -1,0 +1,5 @@
+//! Requests of one rotation per strategy, for the estimate of how long a reset takes. A test counts them on the way to the
+//! server, and the catalogue's page names them.
+
+pub(crate) const BOUND_OVERLAP: u32 = 11;
+pub(crate) const LEGACY_OVERLAP: u32 = 12;

@@ -1,0 +1,110 @@
+//! One person's yes to one plan, and what it reaches.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use remint_contract::Ref;
+use serde::{Deserialize, Serialize};
+
+use crate::approval::Party;
+use crate::digest::{Digest, is_default};
+use crate::estate::Tier;
+use crate::plan::Plan;
+
+/// A yes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    pub by: Party,
+    /// The groups that he was in when he signed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub roles: BTreeSet<String>,
+    pub at: Timestamp,
+    pub strength: Strength,
+    /// The plan that he signed, by its place in the case: 0 is the first, 1 its first revision.
+    pub plan: usize,
+    /// It was given while that revision waited: it is of what the revision changes, and of nothing else.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub delta: bool,
+    /// What may be added later without asking him again.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub additions: Option<Additions>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub withdrawn: Option<Timestamp>,
+}
+
+/// How strongly the signer was known.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Strength {
+    /// When he last proved who he is; `None`: nobody can say.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub auth_time: Option<Timestamp>,
+    /// `recorded`: a word that nobody outside can check. `signed`, `id-token`: anybody can.
+    pub grade: String,
+}
+
+/// Additions that were allowed in advance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Additions {
+    pub most: usize,
+    /// Of these tiers only.
+    pub tiers: BTreeSet<Tier>,
+}
+
+/// What a revision changes: an approval of it signs this.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Delta {
+    /// Credentials whose leaf is another one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub changed: BTreeSet<Ref>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub added: BTreeSet<Ref>,
+    /// Something that is no leaf is different, the limits: nothing that was signed before counts.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: bool,
+}
+
+impl Delta {
+    /// Between a plan and the one that it revises.
+    #[must_use]
+    pub fn between(parent: &Plan, plan: &Plan) -> Self {
+        let leaves = |plan: &Plan| -> std::collections::BTreeMap<Ref, Digest> {
+            let leaf = |(index, member): (usize, &crate::plan::Member)| (member.credential.clone(), plan.leaf(index));
+            plan.members.iter().enumerate().map(leaf).collect()
+        };
+        let (before, after) = (leaves(parent), leaves(plan));
+        let mut delta = Self { limits: parent.limits != plan.limits, ..Self::default() };
+        for (credential, leaf) in after {
+            match before.get(&credential) {
+                None => drop(delta.added.insert(credential)),
+                Some(old) if *old != leaf => drop(delta.changed.insert(credential)),
+                Some(_) => {}
+            }
+        }
+        delta
+    }
+
+    /// True when what was signed before does not speak of this credential as it is now.
+    #[must_use]
+    pub fn touches(&self, credential: &Ref) -> bool {
+        self.limits || self.changed.contains(credential) || self.added.contains(credential)
+    }
+}
+
+impl Signature {
+    /// True while it counts at `now`.
+    #[must_use]
+    pub fn counts(&self, now: Timestamp, expires: Duration) -> bool {
+        let until = self.at.checked_add(expires).unwrap_or(self.at);
+        self.withdrawn.is_none() && self.at <= now && now < until
+    }
+
+    /// True when the signer had proven who he is at most so long before.
+    #[must_use]
+    pub fn fresh(&self, step_up: Option<Duration>) -> bool {
+        let Some(step_up) = step_up else { return true };
+        let Some(proven) = self.strength.auth_time else { return false };
+        let earliest = self.at.checked_sub(step_up).unwrap_or(self.at);
+        earliest <= proven && proven <= self.at
+    }
+}

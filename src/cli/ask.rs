@@ -1,0 +1,101 @@
+//! What a command wants of a state, in the gate's words: one table, looked at before any command sees the state.
+
+use remint_contract::ResetId;
+use remint_core::gate::{Action, Caller, Entrance, Resource};
+
+use crate::app::{App, AppError};
+use crate::cli::evidence::Evidence;
+use crate::cli::{Command, acts, estate, keys, log, store};
+use crate::engine::EngineError;
+use crate::govern::reset;
+
+/// One question to the gate.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    /// It has no business with a state, or asks by itself.
+    Nothing,
+    On(Action, Resource),
+    OfReset(Action, String),
+    OfFinding(String),
+    OfTask(String),
+}
+
+/// Whoever runs the command line alone: the operating system's word, not the environment's.
+#[must_use]
+pub(crate) fn caller() -> Caller {
+    Caller::plain(format!("unix:{}", rustix::process::getuid().as_raw()), Entrance::Cli)
+}
+
+impl Ask {
+    /// The action, and the thing as the state knows it; `None` where there is nothing to ask, or nobody governs.
+    pub(super) async fn of(&self, app: &App) -> Result<Option<(Action, Resource)>, AppError> {
+        if !app.gate.governed() {
+            return Ok(None);
+        }
+        Ok(match self {
+            Self::Nothing => None,
+            Self::On(action, resource) => Some((*action, resource.clone())),
+            Self::OfReset(action, id) => Some((*action, reset(&app.engine, &ResetId(id.clone())).await?)),
+            Self::OfFinding(id) => {
+                let found = app.engine.findings(None).await?.into_iter().find(|finding| finding.id == *id);
+                let found = found.ok_or_else(|| EngineError::NoRecord { kind: "finding", id: id.clone() })?;
+                Some((Action::SweepDecide, reset(&app.engine, &found.reset).await?))
+            }
+            Self::OfTask(id) => {
+                let found = app.engine.tasks(None).await?.into_iter().find(|task| task.id == *id);
+                let found = found.ok_or_else(|| EngineError::NoRecord { kind: "task", id: id.clone() })?;
+                Some((Action::Attest, reset(&app.engine, &found.reset).await?))
+            }
+        })
+    }
+}
+
+impl Command {
+    /// What it wants.
+    pub(super) fn asks(&self) -> Ask {
+        let of = |action, id: &String| Ask::OfReset(action, id.clone());
+        match self {
+            Self::Demo(_)
+            | Self::Validate(_)
+            | Self::Init(_)
+            | Self::Policy(_)
+            | Self::Serve(_)
+            | Self::ReadFolder(_)
+            | Self::Prober(_)
+            | Self::Witness(_) => Ask::Nothing,
+            Self::Graph(_) | Self::Get(_) | Self::Windows(_) | Self::Estate(estate::Estate::Diff(_)) => {
+                Ask::On(Action::Read, Resource::Estate)
+            }
+            Self::Reach(_) => Ask::On(Action::Reach, Resource::Estate),
+            // A request is decided when its plan is known.
+            Self::Plan(_) | Self::Reset(_) => Ask::On(Action::Plan, Resource::Estate),
+            Self::Estate(estate::Estate::Activate(_)) => Ask::On(Action::ChangeEstate, Resource::Estate),
+            Self::Approve(acts::Approve { reset, .. })
+            | Self::Withdraw(acts::Withdraw { reset, .. })
+            | Self::Reject(acts::Reject { reset, .. }) => of(Action::Approve, reset),
+            Self::Clean(clean) => Ask::On(Action::Clean, Resource::Node(clean.node.clone())),
+            Self::Decide(decide) => Ask::OfFinding(decide.finding.clone()),
+            Self::Escalate(escalate) => of(Action::Escalate, &escalate.reset),
+            Self::Execute(acts::Execute { reset, .. })
+            | Self::Retry(acts::Retry { reset, .. })
+            | Self::Reprove(acts::Reprove { reset, .. }) => of(Action::Execute, reset),
+            Self::Pause(pause) => of(Action::Execute, &pause.reset),
+            Self::Resume(resume) => of(Action::Execute, &resume.reset),
+            Self::Abort(abort) => of(Action::Execute, &abort.reset),
+            Self::Rollback(acts::Rollback { reset, .. }) => of(Action::Rollback, reset),
+            Self::Destroy(acts::Destroy { reset, .. }) => of(Action::Destroy, reset),
+            Self::Task(acts::Task::List) => Ask::On(Action::Read, Resource::Estate),
+            Self::Task(acts::Task::Attest { task, .. }) => Ask::OfTask(task.clone()),
+            Self::Evidence(Evidence::Export(_)) | Self::Log(log::Log::Publish { .. }) => {
+                Ask::On(Action::Export, Resource::Log)
+            }
+            Self::Evidence(Evidence::Erase(_)) => Ask::On(Action::Restore, Resource::Store),
+            Self::Log(log::Log::RotateKey) => Ask::On(Action::RotateKeys, Resource::Keys),
+            Self::Evidence(_) | Self::Log(_) | Self::Stream(_) => Ask::On(Action::Read, Resource::Log),
+            Self::Keys(keys::Keys::List) => Ask::On(Action::Read, Resource::Keys),
+            Self::Keys(_) => Ask::On(Action::RotateKeys, Resource::Keys),
+            Self::Store(store::Store::Check) => Ask::On(Action::Read, Resource::Store),
+            Self::Store(_) => Ask::On(Action::Restore, Resource::Store),
+        }
+    }
+}

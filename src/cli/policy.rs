@@ -1,0 +1,186 @@
+//! `policy check|stage|explain`: who may do what.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use remint_contract::{HostRules, Ref, ResetId};
+use remint_core::approval::Party;
+use remint_core::gate::{Action, Caller, Decision, Entrance, Question, Resource, Scope};
+use serde_json::json;
+
+use crate::app::AppError;
+use crate::cli::output::{data, json, next, say, table};
+use crate::cli::{Exit, Failure, Session, caller};
+use crate::engine::EngineSettings;
+use crate::govern::{Charter, GateError, Program, reset};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Policy {
+    /// Read a folder of policies and its table of persons; needs no state
+    Check {
+        /// The folder: *.cedar and persons.yaml
+        folder: PathBuf,
+    },
+    /// Propose a folder as what governs this state, or consent to it as the second person
+    Stage { folder: PathBuf },
+    /// What would be decided for a principal, and by which policies; nothing is recorded
+    Explain(Explain),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// Who: unix:1000, token:NAME, oidc:ISSUER|SUBJECT. Default: you
+    #[arg(long, value_name = "KIND:NAME")]
+    principal: Option<String>,
+    /// What: request, approve, execute, change-estate, …
+    #[arg(long)]
+    action: Action,
+    /// To which thing: a reset's id, Credential/NAME, or estate, store, policy, keys, log
+    #[arg(long, value_name = "THING", default_value = "estate")]
+    on: String,
+    /// Through which entrance: cli, socket, loopback, api, window
+    #[arg(long, default_value = "cli")]
+    entrance: Entrance,
+    /// By the policies of this folder, without a state
+    #[arg(long, value_name = "FOLDER")]
+    charter: Option<PathBuf>,
+}
+
+impl Policy {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        match self {
+            Self::Check { folder } => check(session, &folder).await,
+            Self::Stage { folder } => stage(session, &folder).await,
+            Self::Explain(explain) => explain.run(session).await,
+        }
+    }
+}
+
+async fn check(session: &Session, folder: &std::path::Path) -> Result<Exit, Failure> {
+    let charter = Charter::read(folder).map_err(AppError::from)?;
+    let persons = charter.table().map_err(|error| Failure::usage(error.to_string()))?.persons().count();
+    if let Err(error) = Program::new(Program::beside(), &charter).check().await {
+        return Err(Failure::new(Exit::Usage, error));
+    }
+    let digest = charter.digest();
+    if session.json() {
+        json(&json!({ "valid": true, "digest": digest, "files": charter.policies.len(), "persons": persons }))?;
+        return Ok(Exit::Done);
+    }
+    say(&format!("Valid: {} files of policies, {persons} persons. Charter {digest}", charter.policies.len()));
+    next("remint policy stage FOLDER, then the same by a second person");
+    Ok(Exit::Done)
+}
+
+async fn stage(session: &Session, folder: &std::path::Path) -> Result<Exit, Failure> {
+    let charter = Charter::read(folder).map_err(AppError::from)?;
+    let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+    if !app.gate.governed() {
+        let why = "this state has one operator and no policies; a new state is governed: remint init --charter FOLDER";
+        return Err(Failure::new(Exit::Refused, why));
+    }
+    let user = session.environment.user();
+    let passed = app.gate.pass(&caller(), &user, Action::ChangePolicy, &Resource::Policy).await?;
+    let active = app.gate.change_charter(&passed, &charter).await?;
+    app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;
+    let digest = charter.digest();
+    if session.json() {
+        json(&json!({ "charter": digest, "active": active }))?;
+    }
+    if active {
+        say(&format!("Active: charter {digest}"));
+        return Ok(Exit::Done);
+    }
+    say(&format!(
+        "Staged: charter {digest}, by {}. It becomes active when a second person stages the same.",
+        passed.by
+    ));
+    next("somebody else: remint policy stage FOLDER");
+    Ok(Exit::Refused)
+}
+
+impl Explain {
+    async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let principal = self.principal.clone().unwrap_or_else(|| caller().principal);
+        let asker = Caller::plain(principal, self.entrance);
+        let (party, groups, resource, decision) = match &self.charter {
+            Some(folder) => {
+                let charter = Charter::read(folder).map_err(AppError::from)?;
+                let people = charter.table().map_err(|error| Failure::usage(error.to_string()))?;
+                let program = Program::new(Program::beside(), &charter);
+                program.check().await.map_err(GateError::from)?;
+                let party = people.party(&asker.principal);
+                let groups = people.groups(&party);
+                let resource = thing(&self.on)
+                    .unwrap_or_else(|| Resource::Reset(Scope { id: self.on.clone(), ..Scope::default() }));
+                let now = session.context.clock.now();
+                let (action, caller) = (self.action, asker);
+                let question = Question {
+                    caller,
+                    party: party.clone(),
+                    groups: groups.clone(),
+                    action,
+                    resource: resource.clone(),
+                    now,
+                };
+                let decision = program.decide(&question).await;
+                (party, groups, resource, decision)
+            }
+            None => {
+                let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+                if !app.gate.governed() {
+                    say("This state has one operator: whoever holds it may do everything.");
+                    return Ok(Exit::Done);
+                }
+                // To ask what others may is to read the policies.
+                app.gate.pass(&caller(), "", Action::Read, &Resource::Policy).await?;
+                let resource = match (thing(&self.on), self.on.parse::<Ref>()) {
+                    (Some(thing), _) => thing,
+                    (None, Ok(credential)) => {
+                        let estate = app.engine.active_estate().await?.unwrap_or_default();
+                        Resource::Credential(Scope::of_credential(&credential, &estate))
+                    }
+                    (None, Err(_)) => reset(&app.engine, &ResetId(self.on.clone())).await?,
+                };
+                let (party, groups, decision) = app.gate.explain(&asker, self.action, &resource).await?;
+                (party, groups, resource, decision)
+            }
+        };
+        show(session, self.action, &party, &groups.into_iter().collect::<Vec<_>>(), &resource, &decision)
+    }
+}
+
+fn thing(word: &str) -> Option<Resource> {
+    Some(match word {
+        "estate" => Resource::Estate,
+        "store" => Resource::Store,
+        "policy" => Resource::Policy,
+        "keys" => Resource::Keys,
+        "log" => Resource::Log,
+        _ => return None,
+    })
+}
+
+fn show(
+    session: &Session,
+    action: Action,
+    party: &Party,
+    groups: &[String],
+    resource: &Resource,
+    decision: &Decision,
+) -> Result<Exit, Failure> {
+    if session.json() {
+        json(&json!({
+            "principal": party.principal(), "person": party.person(), "groups": groups, "action": action.word(),
+            "resource": resource.to_string(), "allowed": decision.allowed, "why": decision.why,
+        }))?;
+    } else {
+        let yes = if decision.allowed { "allowed" } else { "DENIED" };
+        say(&format!("{party} {action} {resource}: {yes}"));
+        if !groups.is_empty() {
+            say(&format!("In the groups: {}", groups.join(", ")));
+        }
+        data(&table(["policy", "says"], decision.why.iter().map(|why| [why.policy.clone(), why.words.clone()])));
+    }
+    Ok(if decision.allowed { Exit::Done } else { Exit::Refused })
+}

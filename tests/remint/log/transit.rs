@@ -1,0 +1,215 @@
+//! A signing key that never leaves a real OpenBao.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use remint::app::{App, Places};
+use remint::context::Context;
+use remint::engine::EngineSettings;
+use remint::escrow::SystemRandomness;
+use remint::evidence::key::Shelf;
+use remint::evidence::rotation::{Link, Rotation};
+use remint::store::Change;
+use remint_contract::HostRules;
+use remint_evidence_format::checkpoint::Checkpoint;
+use remint_evidence_format::note::VerifierKey;
+use remint_evidence_format::succession::follow;
+use serde_json::{Value, json};
+
+use crate::rig::OnlyFake;
+use crate::store::draft;
+
+/// The server of `cargo xtask test`, with a transit mount of this test's own.
+struct Bao {
+    address: String,
+    token: String,
+    mount: String,
+}
+
+impl Bao {
+    #[expect(clippy::disallowed_methods, reason = "where the test server is comes from the environment")]
+    async fn find() -> Self {
+        let (Ok(address), Ok(token)) =
+            (std::env::var("REMINT_TEST_OPENBAO"), std::env::var("REMINT_TEST_OPENBAO_TOKEN"))
+        else {
+            panic!("no OpenBao: export what `cargo xtask servers up openbao` prints")
+        };
+        writeln!(std::io::stderr(), "SERVER OpenBao").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mount = format!("log-{}", folder.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.'));
+        let bao = Self { address, token, mount };
+        bao.post(&format!("sys/mounts/{}", bao.mount), json!({ "type": "transit" })).await;
+        bao
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = http.post(format!("{}/v1/{path}", self.address)).header("x-vault-token", &self.token).json(&body);
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null)
+    }
+
+    async fn key(&self, name: &str, kind: &str) {
+        self.post(&format!("{}/keys/{name}", self.mount), json!({ "type": kind })).await;
+    }
+
+    /// A token that may use the key and nothing else.
+    async fn confined(&self, key: &str, rotates: bool) -> String {
+        let mount = &self.mount;
+        let rotate = if rotates {
+            format!("path \"{mount}/keys/{key}/rotate\" {{ capabilities = [\"update\"] }}")
+        } else {
+            String::new()
+        };
+        let rules = format!(
+            "path \"{mount}/keys/{key}\" {{ capabilities = [\"read\"] }}\npath \"{mount}/sign/{key}\" {{ capabilities = [\"update\"] }}\n{rotate}"
+        );
+        self.post(&format!("sys/policies/acl/{mount}-{key}"), json!({ "policy": rules })).await;
+        let made =
+            self.post("auth/token/create", json!({ "policies": [format!("{mount}-{key}")], "no_parent": true })).await;
+        made["auth"]["client_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Has a state's configuration name the key.
+    fn configure(&self, home: &Path, key: &str, token: &str) {
+        let secret = home.join("token");
+        std::fs::write(&secret, format!("{token}\n")).unwrap();
+        let (address, mount) = (&self.address, &self.mount);
+        let text = format!(
+            "log: {{transit: {{address: '{address}', mount: {mount}, key: {key}, secret_file: {}}}}}\n",
+            secret.display()
+        );
+        std::fs::create_dir_all(home.join("state")).unwrap();
+        std::fs::write(home.join("state/remint.yaml"), text).unwrap();
+    }
+}
+
+fn places(home: &Path) -> Places {
+    Places { state: home.join("state"), kek: home.join("kek"), same_folder: false, store: None }
+}
+
+async fn init(home: &Path) -> App {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::create_dir_all(home.join("state")).unwrap();
+    std::fs::set_permissions(home.join("state"), std::fs::Permissions::from_mode(0o700)).unwrap();
+    App::init(&places(home), &Context::system(), Arc::new(OnlyFake::default())).await.unwrap().0
+}
+
+async fn open(home: &Path) -> App {
+    let (kinds, rules) = (Arc::new(OnlyFake::default()), HostRules::default());
+    App::open(&places(home), &Context::system(), kinds, rules, EngineSettings::default()).await.unwrap()
+}
+
+async fn grow(app: &App) -> Checkpoint {
+    app.engine.store.commit(Change { entries: vec![draft(Some("r1"), 1)], ..Change::default() }).await.unwrap();
+    app.sequencer.flush().await.unwrap();
+    let (_, note) = app.engine.store.checkpoint().await.unwrap().unwrap();
+    Checkpoint::open(note.as_bytes(), app.key.verifier()).unwrap()
+}
+
+async fn rotate(app: &App) -> Link {
+    let shelf = Shelf::Transit(app.transit.as_ref().unwrap(), &*app.engine.store, &app.folder);
+    let rotation = Rotation {
+        store: app.engine.store.clone(),
+        shelf,
+        key: app.key.clone(),
+        escrow: &app.engine.escrow,
+        randomness: &SystemRandomness,
+        clock: app.engine.context.clock.clone(),
+        holder: &app.engine.settings.holder,
+        anchor: None,
+    };
+    rotation.rotate("operator").await.unwrap()
+}
+
+async fn links(app: &App, from: &VerifierKey) -> VerifierKey {
+    let links = Link::all(&*app.engine.store).await.unwrap();
+    follow(from, links.iter().map(|link| link.proof.as_bytes())).unwrap().key
+}
+
+#[tokio::test]
+async fn a_log_is_signed_by_a_key_that_is_nowhere_here_and_goes_on_under_its_next_version() {
+    let (bao, home) = (Bao::find().await, tempfile::tempdir().unwrap());
+    bao.key("log", "ed25519").await;
+    bao.configure(home.path(), "log", &bao.confined("log", true).await);
+    let app = init(home.path()).await;
+    assert!(!home.path().join("state/evidence.key").exists(), "no key was made here");
+    assert_eq!(grow(&app).await.origin, "remint");
+    let first = app.key.verifier().clone();
+    drop(app);
+
+    // Somebody rotates the key there: the version that the log named signs on.
+    bao.post(&format!("{}/keys/log/rotate", bao.mount), json!({})).await;
+    let app = open(home.path()).await;
+    assert_eq!(*app.key.verifier(), first);
+    grow(&app).await;
+    // The log names the next one, which is there already.
+    let link = rotate(&app).await;
+    assert_eq!(link.before, first.to_string());
+    drop(app);
+    let app = open(home.path()).await;
+    let second = app.key.verifier().clone();
+    assert_eq!(link.after, second.to_string());
+    grow(&app).await;
+    // And once more, where none is there: one is made.
+    rotate(&app).await;
+    drop(app);
+    let app = open(home.path()).await;
+    let third = app.key.verifier().clone();
+    assert!(third != second && third != first);
+    grow(&app).await;
+    assert_eq!(links(&app, &first).await, third);
+}
+
+#[tokio::test]
+async fn a_log_under_a_key_of_its_own_moves_to_one_that_is_kept_elsewhere() {
+    let (bao, home) = (Bao::find().await, tempfile::tempdir().unwrap());
+    bao.key("log", "ed25519").await;
+    let app = init(home.path()).await;
+    let own = app.key.verifier().clone();
+    grow(&app).await;
+    drop(app);
+    bao.configure(home.path(), "log", &bao.confined("log", false).await);
+    let app = open(home.path()).await;
+    assert_eq!(*app.key.verifier(), own, "nothing changes before the log says so");
+    rotate(&app).await;
+    drop(app);
+    let app = open(home.path()).await;
+    assert_ne!(*app.key.verifier(), own);
+    assert!(!home.path().join("state/evidence.key").exists(), "the sealed key is gone");
+    grow(&app).await;
+    assert_eq!(links(&app, &own).await, *app.key.verifier());
+    drop(app);
+    // Without the word of where it is, nothing else signs.
+    std::fs::remove_file(home.path().join("state/remint.yaml")).unwrap();
+    let (kinds, rules) = (Arc::new(OnlyFake::default()), HostRules::default());
+    let refused = App::open(&places(home.path()), &Context::system(), kinds, rules, EngineSettings::default()).await;
+    assert!(refused.err().unwrap().to_string().contains("remint.yaml"));
+}
+
+#[tokio::test]
+async fn what_cannot_sign_stops_the_log_and_loses_nothing() {
+    let (bao, home) = (Bao::find().await, tempfile::tempdir().unwrap());
+    bao.key("log", "ed25519").await;
+    bao.key("other", "rsa-2048").await;
+    bao.configure(home.path(), "other", &bao.confined("other", false).await);
+    let failed = App::init(&places(home.path()), &Context::system(), Arc::new(OnlyFake::default())).await;
+    let text = format!("{:?}", failed.err().unwrap());
+    assert!(text.contains("ed25519"), "{text}");
+
+    let token = bao.confined("log", false).await;
+    bao.configure(home.path(), "log", &token);
+    let app = init(home.path()).await;
+    grow(&app).await;
+    bao.configure(home.path(), "log", "a-token-of-nobody");
+    app.engine.store.commit(Change { entries: vec![draft(None, 1)], ..Change::default() }).await.unwrap();
+    let error = app.sequencer.flush().await.unwrap_err();
+    assert!(!format!("{error:?}").contains("a-token-of-nobody"), "{error:?}");
+    assert_eq!(app.engine.store.unsequenced(9).await.unwrap().len(), 1, "it waits");
+    bao.configure(home.path(), "log", &token);
+    app.sequencer.flush().await.unwrap();
+    assert!(app.engine.store.unsequenced(9).await.unwrap().is_empty());
+}
