@@ -65,7 +65,8 @@ fn serves(folder: &Path, relies: bool) -> Arc<ServerConfig> {
     Arc::new(builder.with_single_cert(chain, key).unwrap())
 }
 
-async fn serve(folder: PathBuf, relies: bool) -> String {
+/// A server of TLS, at an address: of the leaf that lies in the folder, or one that relies on what the folder says.
+pub(crate) async fn serve(folder: PathBuf, relies: bool) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {

@@ -33,6 +33,11 @@ struct Auth<T> {
 }
 
 #[derive(Deserialize)]
+struct Wrapped<T> {
+    wrap_info: T,
+}
+
+#[derive(Deserialize)]
 struct Refusal {
     errors: Vec<String>,
 }
@@ -62,6 +67,12 @@ impl Answer {
     pub(crate) fn auth<T: DeserializeOwned>(&self, what: &str) -> Result<T, Error> {
         self.done(what)?;
         self.read::<Auth<T>>(what).map(|answer| answer.auth)
+    }
+
+    /// `wrap_info` of a success: the token that stands for what was wrapped.
+    pub(crate) fn wrapped<T: DeserializeOwned>(&self, what: &str) -> Result<T, Error> {
+        self.done(what)?;
+        self.read::<Wrapped<T>>(what).map(|answer| answer.wrap_info)
     }
 
     /// The body, also of a refusal.

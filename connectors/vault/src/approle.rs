@@ -21,6 +21,7 @@ use vaultrs::api::auth::approle::requests::DeleteSecretIDAccessorRequest;
 use crate::answer::unproven;
 use crate::client::Client;
 use crate::config::Settings;
+use crate::discover::{self, Role};
 use crate::mark::{self, MARK, accessor, named};
 use crate::mount;
 use crate::request::{Effect, Request};
@@ -44,6 +45,7 @@ pub(crate) fn capabilities(settings: &Settings) -> Capabilities {
             Verb::Probe,
             Verb::Enumerate,
             Verb::Recover,
+            Verb::Discover,
         ]
         .into(),
         issuer: Some(IssuerCapabilities {
@@ -294,6 +296,16 @@ impl Connector for AppRole {
             // Ending again what came from it does no harm.
             _ => Ok(Recovered::NotDone),
         }
+    }
+
+    async fn discover(&self, call: &Call) -> Result<Vec<serde_json::Value>, Error> {
+        let verb = Verb::Discover;
+        let mut roles = Vec::new();
+        for name in self.roles(call, verb).await? {
+            let policies = self.role(call, verb, &name).await?.policies();
+            roles.push(Role { name, policies });
+        }
+        discover::documents(&self.0, call, "vault-approle", &roles).await
     }
 }
 

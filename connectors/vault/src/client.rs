@@ -103,6 +103,9 @@ impl Client {
             url = format!("{url}?{query}");
         }
         let mut sent = http.request(request.method.clone(), url).headers(self.headers(token, request.verb)?);
+        if let Some(life) = request.wrap {
+            sent = sent.header("x-vault-wrap-ttl", life.as_secs());
+        }
         if let Some(body) = &request.body {
             sent = sent.header("content-type", "application/json").body(body.to_vec());
         }

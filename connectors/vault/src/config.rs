@@ -2,6 +2,7 @@
 //! no call.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use remint_contract::SettingProblem;
 use serde::Deserialize;
@@ -20,6 +21,7 @@ struct Written {
     ca: Option<Authority>,
     #[serde(rename = "databaseCa")]
     database_ca: Option<Authority>,
+    wrap: Option<String>,
 }
 
 /// What is asked of the mount.
@@ -83,6 +85,8 @@ pub(crate) struct Settings {
     pub(crate) ca: Option<PathBuf>,
     pub(crate) databases: Vec<Endpoint>,
     pub(crate) database_ca: Option<PathBuf>,
+    /// What is written lies wrapped, for so long.
+    pub(crate) wrap: Option<Duration>,
 }
 
 /// One address of a database.
@@ -140,6 +144,14 @@ impl Settings {
         if let Some(mount) = written.login.mount() {
             check(&["login", "mount"], read_path(mount).map(str::to_owned));
         }
+        let wrap = written.wrap.as_deref().map(|text| (text, span(text)));
+        match wrap {
+            Some((_, None)) => drop(check(&["wrap"], Err("write how long a wrapped value can be fetched: 10m, 2h"))),
+            Some(_) if written.engine != Engine::Kv2 => {
+                drop(check(&["wrap"], Err("only what lies in kv2 is wrapped; take `wrap` out")));
+            }
+            _ => {}
+        }
         if endpoints.is_empty() && written.engine != Engine::Database {
             endpoints.push(address.clone());
         }
@@ -156,6 +168,7 @@ impl Settings {
             ca: written.ca.map(|ca| ca.file),
             databases,
             database_ca: written.database_ca.map(|ca| ca.file),
+            wrap: wrap.and_then(|(_, span)| span),
         })
     }
 
@@ -272,6 +285,18 @@ pub(crate) fn read_path(text: &str) -> Result<&str, &'static str> {
     }
 }
 
+/// `30s`, `10m`, `2h`.
+fn span(text: &str) -> Option<Duration> {
+    let unit = match text.chars().last()? {
+        'h' => 3600,
+        'm' => 60,
+        's' => 1,
+        _ => return None,
+    };
+    let count: u64 = text[..text.len() - 1].parse().ok().filter(|count| *count > 0)?;
+    count.checked_mul(unit).map(Duration::from_secs)
+}
+
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
@@ -327,6 +352,15 @@ mod tests {
             assert!(!found[0].1.contains("marker"), "{found:?}");
         }
         assert!(problems(&json!({"address": "http://[::1]:8200", "engine": "kv2"})).is_empty());
+    }
+
+    #[test]
+    fn values_are_wrapped_for_a_time_and_in_kv2_only() {
+        let wrap = |engine: &str, wrap: &str| json!({"address": "https://vault", "engine": engine, "wrap": wrap});
+        assert_eq!(Settings::read(&wrap("kv2", "10m")).unwrap().wrap, Some(Duration::from_mins(10)));
+        for (engine, text) in [("kv2", "ten"), ("kv2", "0m"), ("approle", "10m")] {
+            assert_eq!(problems(&wrap(engine, text)).len(), 1, "{engine} {text}");
+        }
     }
 
     #[test]

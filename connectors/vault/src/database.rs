@@ -4,16 +4,20 @@
 //! server keeps no other name for it, and its own schedule makes versions, too.
 //! A value is tried where it is used, by a login at the database (PostgreSQL), never by asking the server what it thinks.
 //! What the other roles gave out is listed as foreign, lease by lease, and can be revoked by that name.
+//! What the server itself logs in with is delivered to it: see [`connection`].
 
+mod connection;
 mod login;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use remint_contract::{
     Call, Capabilities, Connector, Error, ErrorKind, Intent, IssuerCapabilities, Live, MadeBy, Material, MintRequest,
-    Minted, ProbeCost, Recovered, SecretValue, Slots, Strategy, Target, Verb, Verdict, Verified, VersionId,
+    Minted, ProbeCost, Recovered, SecretValue, Slots, StoreCapabilities, Strategy, Target, Verb, Verdict, Verified,
+    VersionId, WriteRequest, Written,
 };
 use serde::Deserialize;
 use vaultrs::api::database::requests::{
@@ -32,8 +36,17 @@ pub(crate) struct Database(pub(crate) Client);
 
 pub(crate) fn capabilities(settings: &Settings) -> Capabilities {
     Capabilities {
-        verbs: [Verb::Check, Verb::Mint, Verb::Verify, Verb::Revoke, Verb::Probe, Verb::Enumerate, Verb::Recover]
-            .into(),
+        verbs: [
+            Verb::Check,
+            Verb::Mint,
+            Verb::Verify,
+            Verb::Write,
+            Verb::Revoke,
+            Verb::Probe,
+            Verb::Enumerate,
+            Verb::Recover,
+        ]
+        .into(),
         issuer: Some(IssuerCapabilities {
             slots: Slots::One,
             made_by: MadeBy::Issuer,
@@ -46,7 +59,7 @@ pub(crate) fn capabilities(settings: &Settings) -> Capabilities {
             dies_with_issuer: false,
             calls: vec![(Strategy::InPlace, crate::calls::DATABASE_IN_PLACE)],
         }),
-        store: None,
+        store: Some(StoreCapabilities { compare_and_set: false, staged: false, versioned: false }),
         consumer: None,
     }
 }
@@ -78,8 +91,20 @@ impl Connector for Database {
         capabilities(&self.0.settings)
     }
 
-    async fn check(&self, call: &Call, _path: Option<&str>) -> Result<(), Error> {
-        mount::check(&self.0, call).await
+    async fn check(&self, call: &Call, path: Option<&str>) -> Result<(), Error> {
+        mount::check(&self.0, call).await?;
+        match path {
+            Some(path) => connection::check(&self.0, call, path).await,
+            None => Ok(()),
+        }
+    }
+
+    fn fits(&self, path: &str, fields: &BTreeMap<String, SecretValue>) -> Result<(), Error> {
+        connection::fits(path, fields)
+    }
+
+    async fn write(&self, call: &Call, request: &WriteRequest) -> Result<Written, Error> {
+        connection::write(&self.0, call, request).await
     }
 
     async fn mint(&self, call: &Call, request: &MintRequest) -> Result<Minted, Error> {

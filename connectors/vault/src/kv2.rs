@@ -4,6 +4,8 @@
 //! wins, and the write is a Conflict. What is there already is not written again, so a repeat makes no version.
 //! A version that was deleted softly can be brought back by anybody who may, so it is listed until it is destroyed.
 
+pub(crate) mod wrapped;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;

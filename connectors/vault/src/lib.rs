@@ -11,6 +11,7 @@ mod calls;
 mod client;
 mod config;
 mod database;
+mod discover;
 mod fields;
 mod kv1;
 mod kv2;
@@ -73,6 +74,7 @@ impl ConnectorKind for Kind {
         let engine = settings.engine;
         let client = Client::open(settings, rules)?;
         Ok(match engine {
+            Engine::Kv2 if client.settings.wrap.is_some() => Arc::new(kv2::wrapped::Wrapped(kv2::Kv2(client))),
             Engine::Kv2 => Arc::new(kv2::Kv2(client)),
             Engine::AppRole => Arc::new(approle::AppRole(client)),
             Engine::Token => Arc::new(token::Tokens(client)),
@@ -87,6 +89,7 @@ impl ConnectorKind for Kind {
 fn capabilities(settings: &Settings) -> Capabilities {
     match settings.engine {
         Engine::Kv1 => kv1::capabilities(),
+        Engine::Kv2 if settings.wrap.is_some() => kv2::wrapped::capabilities(),
         Engine::Kv2 => kv2::capabilities(),
         Engine::AppRole => approle::capabilities(settings),
         Engine::Token => token::capabilities(settings),

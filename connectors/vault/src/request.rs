@@ -4,6 +4,8 @@
 //! errors carry whole answers, it follows redirects with the token, takes settings from the environment, and reads answers
 //! of any size. What carries a secret is written here without it, so that no copy stays behind.
 
+use std::time::Duration;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use remint_contract::{Error, ErrorKind, Verb};
 use reqwest::Method;
@@ -39,6 +41,8 @@ pub(crate) struct Request {
     pub(crate) path: String,
     /// Never anything secret.
     pub(crate) query: Option<&'static str>,
+    /// The answer is to be wrapped for so long.
+    pub(crate) wrap: Option<Duration>,
     pub(crate) body: Option<Zeroizing<Vec<u8>>>,
 }
 
@@ -89,6 +93,6 @@ impl Request {
         let path = crate::config::read_path(path)
             .map_err(|message| Error::new(ErrorKind::Invalid, verb, message).with("path", path))?;
         let path = path.split('/').map(|segment| utf8_percent_encode(segment, SEGMENT).to_string());
-        Ok(Self { verb, effect, method, path: path.collect::<Vec<_>>().join("/"), query: None, body })
+        Ok(Self { verb, effect, method, path: path.collect::<Vec<_>>().join("/"), query: None, wrap: None, body })
     }
 }

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use crate::answer::unproven;
 use crate::client::Client;
 use crate::config::Settings;
+use crate::discover;
 use crate::mark::{MARK, accessor, named};
 use crate::mount;
 use crate::request::{Effect, Request};
@@ -37,6 +38,7 @@ pub(crate) fn capabilities(settings: &Settings) -> Capabilities {
             Verb::Probe,
             Verb::Enumerate,
             Verb::Recover,
+            Verb::Discover,
         ]
         .into(),
         issuer: Some(IssuerCapabilities {
@@ -64,6 +66,17 @@ struct Role {
     token_type: String,
     #[serde(default)]
     token_num_uses: u64,
+    #[serde(default)]
+    allowed_policies: Option<Vec<String>>,
+    #[serde(default)]
+    allowed_policies_glob: Option<Vec<String>>,
+    #[serde(default)]
+    token_no_default_policy: bool,
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    keys: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -218,9 +231,44 @@ impl Connector for Tokens {
             _ => Ok(Recovered::NotDone),
         }
     }
+
+    async fn discover(&self, call: &Call) -> Result<Vec<serde_json::Value>, Error> {
+        let verb = Verb::Discover;
+        let every = self.names(call, "sys/policies/acl").await?;
+        let mut roles = Vec::new();
+        for name in self.names(call, "auth/token/roles").await? {
+            let answer = self.0.act(call, &Request::get(verb, &format!("auth/token/roles/{name}"))?).await?;
+            let Some(role) = answer.found::<Role>("the role").map_err(|failure| failure.with("role", &name))? else {
+                continue;
+            };
+            roles.push(discover::Role { policies: role.policies(&every), name });
+        }
+        discover::documents(&self.0, call, "vault-token", &roles).await
+    }
+}
+
+impl Role {
+    /// Of its tokens. Where it names none they have those of whoever asks for them, which may be any.
+    fn policies(&self, every: &[String]) -> BTreeSet<String> {
+        let named: Vec<_> = self.allowed_policies.iter().flatten().cloned().collect();
+        let globs: Vec<_> = self.allowed_policies_glob.iter().flatten().collect();
+        if named.is_empty() && globs.is_empty() {
+            return [discover::ROOT.to_owned()].into();
+        }
+        // Never narrower: what follows the first star may be anything.
+        let start = |glob: &String| glob.split('*').next().unwrap_or_default().to_owned();
+        let globbed = every.iter().filter(|policy| globs.iter().any(|glob| policy.starts_with(&start(glob))));
+        let usual = (!self.token_no_default_policy).then(|| "default".to_owned());
+        named.into_iter().chain(globbed.cloned()).chain(usual).collect()
+    }
 }
 
 impl Tokens {
+    async fn names(&self, call: &Call, path: &str) -> Result<Vec<String>, Error> {
+        let answer = self.0.act(call, &Request::list(Verb::Discover, path)?).await?;
+        Ok(answer.found::<Keys>("the names")?.map_or_else(Vec::new, |found| found.keys))
+    }
+
     /// Can tokens of this role be versions?
     async fn fit(&self, call: &Call, role: &str) -> Result<(), Error> {
         let verb = Verb::Mint;

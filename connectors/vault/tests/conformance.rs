@@ -3,10 +3,13 @@
 
 mod bao;
 mod calls;
+mod connection;
+mod discover;
 mod engines;
 mod login;
 mod openbao;
 mod pki;
+mod wrapped;
 
 use std::collections::HashMap;
 use std::sync::Arc;

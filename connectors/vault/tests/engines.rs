@@ -20,12 +20,12 @@ fn not_shown(report: &Report) -> Vec<&str> {
 
 /// A PostgreSQL in whose name the server gives out logins.
 pub(crate) struct Logins {
-    bao: Bao,
+    pub(crate) bao: Bao,
     proxy: Proxy,
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) settings: Value,
-    mount: String,
-    nobody: Arc<Material>,
+    pub(crate) mount: String,
+    pub(crate) nobody: Arc<Material>,
     boss: Mutex<PgConnection>,
 }
 
@@ -56,7 +56,7 @@ impl Logins {
         Self { bao, proxy, connector, settings, mount, nobody, boss: Mutex::new(boss) }
     }
 
-    async fn sql(&self, sql: String) {
+    pub(crate) async fn sql(&self, sql: String) {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self.boss.lock().await).await.unwrap();
     }
 
@@ -70,7 +70,7 @@ impl Logins {
     }
 }
 
-fn in_place(target: &Target, old: Option<VersionId>) -> MintRequest {
+pub(crate) fn in_place(target: &Target, old: Option<VersionId>) -> MintRequest {
     let target = target.clone();
     MintRequest { target, strategy: Strategy::InPlace, old, old_username: None, proposed: None }
 }

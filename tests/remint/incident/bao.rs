@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use remint_contract::Material;
 use serde_json::{Value, json};
 
-use super::part::{Counted, Part, Seat, ask, fresh, told};
+use super::part::{Counted, Part, Seat, ask, by_status, fresh, told, try_ask};
+
+/// What Remint acts with at all systems of this server.
+pub(crate) const ADMIN: &str = "bao-admin";
 
 pub(crate) struct Bao {
     address: String,
@@ -17,7 +20,7 @@ pub(crate) struct Bao {
 }
 
 impl Bao {
-    pub(crate) async fn with(count: usize, kv: Option<String>, keep: &std::path::Path) -> Self {
+    pub(crate) async fn with(count: usize, kv: Option<String>) -> Self {
         let (address, token) = (told("REMINT_TEST_OPENBAO"), told("REMINT_TEST_OPENBAO_TOKEN"));
         let way = Counted::to(&address).await;
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -31,15 +34,29 @@ impl Bao {
         for index in 0..count {
             let role = format!("auth/{mount}/role/r{index:02}");
             let policy = if index == 1 && bao.kv.is_some() { mount.as_str() } else { "default" };
-            bao.done(&token, &role, json!({"token_policies": policy, "token_ttl": "10m"})).await;
-            let (_, id) = bao.ask(&token, "GET", &format!("{role}/role-id"), Value::Null).await;
-            let id = id["data"]["role_id"].as_str().unwrap().to_owned();
+            let id = bao.role(&token, &role, policy).await;
             let first = bao.secret(&token, &role, &id).await;
             let planted = if index == 0 { Some(bao.secret(&token, &role, &id).await) } else { None };
-            bao.seats.push(Seat { name: format!("bao-{index:02}"), first, planted });
+            bao.seats.push(Seat::of(format!("bao-{index:02}"), first).planted(planted));
         }
-        std::fs::write(keep.join("bao-admin.json"), json!({"secret": token}).to_string()).unwrap();
+        let all = "path \"*\" { capabilities = [\"create\", \"read\", \"update\", \"delete\", \"list\", \"sudo\"] }";
+        bao.done(&token, &format!("sys/policies/acl/{mount}-all"), json!({ "policy": all })).await;
+        let role = format!("auth/{mount}/role/remint");
+        let id = bao.role(&token, &role, &format!("{mount}-all")).await;
+        let own = bao.secret(&token, &role, &id).await;
+        bao.seats.push(Seat::own(ADMIN, own));
         bao
+    }
+
+    /// How Remint logs in.
+    pub(crate) fn login(&self) -> Value {
+        json!({"approle": {"mount": self.mount}})
+    }
+
+    async fn role(&self, token: &str, role: &str, policy: &str) -> String {
+        self.done(token, role, json!({"token_policies": policy, "token_ttl": "30m"})).await;
+        let (_, id) = self.ask(token, "GET", &format!("{role}/role-id"), Value::Null).await;
+        id["data"]["role_id"].as_str().unwrap().to_owned()
     }
 
     async fn secret(&self, token: &str, role: &str, id: &str) -> Material {
@@ -65,10 +82,11 @@ impl Part for Bao {
     }
 
     fn documents(&self) -> String {
-        let settings = json!({"address": self.way.address, "engine": "approle", "mount": self.mount});
+        let settings = json!({
+            "address": self.way.address, "engine": "approle", "mount": self.mount, "login": self.login(),
+        });
         format!(
-            "---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: bao}}\nspec: {{vault: {settings}, auth: {{credential: bao-admin}}}}\n\
-             ---\napiVersion: remint.dev/v1alpha1\nkind: Credential\nmetadata: {{name: bao-admin}}\nspec:\n  type: token\n  identity: remint\n  issuedBy: {{system: keep, target: bao-admin}}\n  deliveredTo: [{{at: \"keep:bao-admin.json\", fields: {{secret: \"{{secret}}\"}}}}]\n  rotation: {{strategy: manual}}\n"
+            "---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: bao}}\nspec: {{vault: {settings}, auth: {{credential: {ADMIN}}}}}\n"
         )
     }
 
@@ -77,7 +95,11 @@ impl Part for Bao {
     }
 
     fn issued(&self, seat: &str) -> (String, &'static str) {
-        (format!("system: bao, target: r{}", seat.rsplit_once('-').unwrap().1), "overlap")
+        let role = match seat {
+            ADMIN => "remint".to_owned(),
+            seat => format!("r{}", seat.rsplit_once('-').unwrap().1),
+        };
+        (format!("system: bao, target: {role}"), "overlap")
     }
 
     fn unlocks(&self, seat: &str) -> String {
@@ -91,15 +113,20 @@ impl Part for Bao {
 
     async fn accepts(&self, _seat: &str, material: &Material) -> bool {
         let shown = json!({"role_id": material.username, "secret_id": material.secret.expose_str().unwrap()});
-        let (status, answer) = self.ask("", "POST", &format!("auth/{}/login", self.mount), shown).await;
-        if let Some(token) = answer["auth"]["client_token"].as_str() {
-            // Nobody needs what it got.
-            self.ask(token, "POST", "auth/token/revoke-self", json!({})).await;
-        }
-        status == 200
+        let url = format!("{}/v1/auth/{}/login", self.address, self.mount);
+        let header = ("x-vault-request", "true");
+        by_status(200, &[400], || async {
+            let (status, answer) = try_ask(&self.http, "POST", &url, header, shown.clone()).await?;
+            if let Some(token) = answer["auth"]["client_token"].as_str() {
+                // Nobody needs what it got.
+                self.ask(token, "POST", "auth/token/revoke-self", json!({})).await;
+            }
+            Ok((status, answer))
+        })
+        .await
     }
 
-    fn calls(&self) -> u64 {
-        self.way.calls()
+    fn calls(&self) -> Option<u64> {
+        Some(self.way.calls())
     }
 }

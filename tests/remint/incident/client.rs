@@ -50,18 +50,22 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    pub(crate) fn start(parts: &[Arc<dyn Part>], words: &Words, apps: &Path) -> Self {
+    pub(crate) fn start(parts: &[Arc<dyn Part>], words: &Words, root: &Path) -> Self {
         let mut clients =
             Self { stop: Arc::default(), uses: Arc::default(), failures: Arc::default(), tasks: Vec::new() };
         for part in parts {
-            for seat in part.seats() {
-                let (part, name, apps) = (Arc::clone(part), seat.name.clone(), apps.to_owned());
+            for (index, seat) in part.seats().iter().enumerate() {
+                // What nobody is told to read nobody uses.
+                if part.workload(seat, &words.address).is_none() {
+                    continue;
+                }
+                let (part, name, root) = (Arc::clone(part), seat.name.clone(), root.to_owned());
                 let (stop, uses) = (Arc::clone(&clients.stop), Arc::clone(&clients.uses));
                 let (failures, said) = (Arc::clone(&clients.failures), Arc::clone(&words.said));
                 clients.tasks.push(tokio::spawn(async move {
                     let mut refused = None;
                     while !stop.load(Ordering::Relaxed) {
-                        let lies = part.lies(&name, &apps).await;
+                        let lies = part.lies(&part.seats()[index], &root).await;
                         said.lock().unwrap().insert(name.clone(), lies.fingerprint());
                         // Who was refused waits for another value: some issuers shut out whoever tries on.
                         if refused.as_ref() != Some(&lies) {

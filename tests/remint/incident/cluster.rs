@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use remint_contract::{HostRules, Material, Strategy};
 use serde_json::{Value, json};
 
-use super::part::{Counted, Part, Seat, ask, fresh, mint, open, told};
+use super::part::{Counted, Part, Seat, ask, by_status, fresh, mint, open, told, try_ask};
+
+/// What Remint acts with at the cluster.
+const ADMIN: &str = "kube-admin";
 
 pub(crate) struct Cluster {
     address: String,
@@ -15,7 +18,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) async fn with(count: usize, keep: &std::path::Path) -> Self {
+    pub(crate) async fn with(count: usize) -> Self {
         let (address, token) = (told("REMINT_TEST_KUBERNETES"), told("REMINT_TEST_KUBERNETES_TOKEN"));
         let ca = std::fs::read(told("REMINT_TEST_KUBERNETES_CA")).unwrap();
         let authorities = reqwest::Certificate::from_pem_bundle(&ca).unwrap();
@@ -36,13 +39,24 @@ impl Cluster {
             let make = || mint(&connector, Some(&admin), (&target, Value::Null, Strategy::Overlap));
             let first = make().await;
             let planted = if index == 0 { Some(make().await) } else { None };
-            let seat = Seat { name: format!("kube-{index:02}"), first, planted };
+            cluster.seats.push(Seat::of(format!("kube-{index:02}"), first).planted(planted));
+        }
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+        cluster.made(&bearer, &path, json!({"metadata": {"name": "remint"}})).await;
+        let bound = json!({
+            "metadata": {"name": format!("{namespace}-remint")},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": "remint", "namespace": namespace}],
+        });
+        cluster.made(&bearer, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", bound).await;
+        let target = format!("{namespace}/remint");
+        let own = mint(&connector, Some(&admin), (&target, Value::Null, Strategy::Overlap)).await;
+        cluster.seats.push(Seat::own(ADMIN, own));
+        for seat in &cluster.seats {
             while !cluster.accepts(&seat.name, &seat.first).await {
                 tokio::task::yield_now().await;
             }
-            cluster.seats.push(seat);
         }
-        std::fs::write(keep.join("kube-admin.json"), json!({"secret": token}).to_string()).unwrap();
         cluster
     }
 
@@ -65,8 +79,7 @@ impl Part for Cluster {
 
     fn documents(&self) -> String {
         format!(
-            "---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: kube}}\nspec: {{kubernetes: {}, auth: {{credential: kube-admin}}}}\n\
-             ---\napiVersion: remint.dev/v1alpha1\nkind: Credential\nmetadata: {{name: kube-admin}}\nspec:\n  type: token\n  identity: remint\n  issuedBy: {{system: kube, target: kube-system/remint}}\n  deliveredTo: [{{at: \"keep:kube-admin.json\", fields: {{secret: \"{{secret}}\"}}}}]\n  rotation: {{strategy: overlap}}\n",
+            "---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: kube}}\nspec: {{kubernetes: {}, auth: {{credential: {ADMIN}}}}}\n",
             self.settings()
         )
     }
@@ -76,17 +89,20 @@ impl Part for Cluster {
     }
 
     fn issued(&self, seat: &str) -> (String, &'static str) {
-        let number = seat.rsplit_once('-').unwrap().1;
-        (format!("system: kube, target: {}/sa-{number}", self.namespace), "overlap")
+        let account = match seat {
+            ADMIN => "remint".to_owned(),
+            seat => format!("sa-{}", seat.rsplit_once('-').unwrap().1),
+        };
+        (format!("system: kube, target: {}/{account}", self.namespace), "overlap")
     }
 
     async fn accepts(&self, _seat: &str, material: &Material) -> bool {
         let bearer = format!("Bearer {}", material.secret.expose_str().unwrap());
         let url = format!("{}/apis/authentication.k8s.io/v1/selfsubjectreviews", self.address);
-        ask(&self.http, "POST", &url, ("authorization", &bearer), json!({})).await.0 == 201
+        by_status(201, &[401], || try_ask(&self.http, "POST", &url, ("authorization", &bearer), json!({}))).await
     }
 
-    fn calls(&self) -> u64 {
-        self.way.calls()
+    fn calls(&self) -> Option<u64> {
+        Some(self.way.calls())
     }
 }

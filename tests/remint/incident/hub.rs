@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use remint_contract::{HostRules, Material, Strategy};
 use serde_json::{Value, json};
 
-use super::part::{Counted, Part, Seat, ask, fresh, mint, open, told};
+use super::part::{Counted, Part, Seat, ask, by_status, fresh, mint, open, told, try_ask};
+
+/// What Remint acts with at the hub.
+const ADMIN: &str = "hub-admin";
 
 pub(crate) struct Hub {
     address: String,
@@ -15,7 +18,7 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) async fn with(count: usize, keep: &std::path::Path) -> Self {
+    pub(crate) async fn with(count: usize) -> Self {
         let (address, token) = (told("REMINT_TEST_JUPYTERHUB"), told("REMINT_TEST_JUPYTERHUB_TOKEN"));
         let way = Counted::to(&address).await;
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -24,35 +27,52 @@ impl Hub {
         for index in 0..count {
             let number = format!("{index:02}");
             let first = hub.token(&number).await;
-            let mut planted = None;
-            if index == 0 {
-                let url = format!("http://{}/hub/api/users/{}{number}", hub.address, hub.prefix);
-                let asked = json!({"note": "backup"});
-                let (_, made) =
-                    ask(&hub.http, "POST", &format!("{url}/tokens"), ("authorization", &bearer), asked).await;
-                planted = Some(Material::of(made["token"].as_str().unwrap().into()));
-            }
-            hub.seats.push(Seat { name: format!("hub-{index:02}"), first, planted });
+            let planted = if index == 0 { Some(hub.stolen(&number).await) } else { None };
+            hub.seats.push(Seat::of(format!("hub-{index:02}"), first).planted(planted));
         }
-        std::fs::write(keep.join("hub-admin.json"), json!({"secret": token}).to_string()).unwrap();
+        let made = json!({"usernames": [hub.user(ADMIN)], "admin": true});
+        let url = format!("http://{}/hub/api/users", hub.address);
+        let (status, answer) = ask(&hub.http, "POST", &url, ("authorization", &bearer), made).await;
+        assert_eq!(status, 201, "{answer}");
+        let own = hub.minted(ADMIN).await;
+        hub.seats.push(Seat::own(ADMIN, own));
         hub
+    }
+
+    fn user(&self, number: &str) -> String {
+        let number = if number == ADMIN { "remint" } else { number };
+        format!("{}{number}", self.prefix)
+    }
+
+    /// A token that nobody of ours asked for.
+    pub(crate) async fn stolen(&self, number: &str) -> Material {
+        let url = format!("http://{}/hub/api/users/{}/tokens", self.address, self.user(number));
+        let bearer = format!("token {}", told("REMINT_TEST_JUPYTERHUB_TOKEN"));
+        let (status, made) = ask(&self.http, "POST", &url, ("authorization", &bearer), json!({"note": "backup"})).await;
+        assert_eq!(status, 201, "{made}");
+        Material::of(made["token"].as_str().unwrap().into())
     }
 
     /// A token of a user of this incident's own, who is new.
     pub(crate) async fn token(&self, number: &str) -> Material {
-        let (user, admin) = (format!("{}{number}", self.prefix), told("REMINT_TEST_JUPYTERHUB_TOKEN"));
-        let url = format!("http://{}/hub/api/users/{user}", self.address);
-        let bearer = format!("token {admin}");
+        let bearer = format!("token {}", told("REMINT_TEST_JUPYTERHUB_TOKEN"));
+        let url = format!("http://{}/hub/api/users/{}", self.address, self.user(number));
         let (status, _) = ask(&self.http, "POST", &url, ("authorization", &bearer), json!({})).await;
         assert_eq!(status, 201);
+        self.minted(number).await
+    }
+
+    async fn minted(&self, number: &str) -> Material {
         let connector = open("http", &self.settings(), &self.rules());
-        let target = json!({"user": user, "scopes": ["self"], "lifetimeDays": 30});
-        mint(&connector, Some(&Material::of(admin.as_str().into())), (&user, target, Strategy::Overlap)).await
+        let admin = Material::of(told("REMINT_TEST_JUPYTERHUB_TOKEN").as_str().into());
+        let user = self.user(number);
+        let target = json!({"user": user, "scopes": [scope(number)], "lifetimeDays": 30});
+        mint(&connector, Some(&admin), (&user, target, Strategy::Overlap)).await
     }
 
     pub(crate) fn issued_to(&self, number: &str) -> String {
-        let user = format!("{}{number}", self.prefix);
-        format!("system: hub, target: {user}, user: {user}, scopes: [self], lifetimeDays: 30")
+        let user = self.user(number);
+        format!("system: hub, target: {user}, user: {user}, scopes: [{}], lifetimeDays: 30", scope(number))
     }
 
     /// Its address is private, and allowed by name.
@@ -66,6 +86,11 @@ impl Hub {
     }
 }
 
+/// Remint's own may do what its user may.
+fn scope(number: &str) -> &'static str {
+    if number == ADMIN { "inherit" } else { "self" }
+}
+
 #[async_trait]
 impl Part for Hub {
     fn name(&self) -> &'static str {
@@ -74,8 +99,7 @@ impl Part for Hub {
 
     fn documents(&self) -> String {
         format!(
-            "---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: hub}}\nspec: {{http: {}, auth: {{credential: hub-admin}}}}\n\
-             ---\napiVersion: remint.dev/v1alpha1\nkind: Credential\nmetadata: {{name: hub-admin}}\nspec:\n  type: token\n  identity: remint\n  issuedBy: {{system: keep, target: hub-admin}}\n  deliveredTo: [{{at: \"keep:hub-admin.json\", fields: {{secret: \"{{secret}}\"}}}}]\n  rotation: {{strategy: manual}}\n",
+            "---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: hub}}\nspec: {{http: {}, auth: {{credential: {ADMIN}}}}}\n",
             self.settings()
         )
     }
@@ -85,16 +109,17 @@ impl Part for Hub {
     }
 
     fn issued(&self, seat: &str) -> (String, &'static str) {
-        (self.issued_to(seat.rsplit_once('-').unwrap().1), "overlap")
+        let number = if seat == ADMIN { seat } else { seat.rsplit_once('-').unwrap().1 };
+        (self.issued_to(number), "overlap")
     }
 
     async fn accepts(&self, _seat: &str, material: &Material) -> bool {
         let bearer = format!("token {}", material.secret.expose_str().unwrap());
         let url = format!("http://{}/hub/api/user", self.address);
-        ask(&self.http, "GET", &url, ("authorization", &bearer), Value::Null).await.0 == 200
+        by_status(200, &[403], || try_ask(&self.http, "GET", &url, ("authorization", &bearer), Value::Null)).await
     }
 
-    fn calls(&self) -> u64 {
-        self.way.calls()
+    fn calls(&self) -> Option<u64> {
+        Some(self.way.calls())
     }
 }

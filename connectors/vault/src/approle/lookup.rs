@@ -17,6 +17,18 @@ use crate::request::{Effect, Request};
 pub(super) struct Role {
     #[serde(default)]
     pub(super) secret_id_num_uses: u64,
+    #[serde(default)]
+    token_policies: Option<Vec<String>>,
+    #[serde(default)]
+    token_no_default_policy: bool,
+}
+
+impl Role {
+    /// Of the tokens that its logins give.
+    pub(super) fn policies(self) -> BTreeSet<String> {
+        let usual = (!self.token_no_default_policy).then(|| "default".to_owned());
+        self.token_policies.into_iter().flatten().chain(usual).collect()
+    }
 }
 
 #[derive(Deserialize)]

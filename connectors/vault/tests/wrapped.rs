@@ -1,0 +1,124 @@
+//! Values that lie wrapped: fetched once, by whoever is first, and noticed by whoever is second.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use remint_conformance::{Harness, StoreCase, assert_passes, run};
+use remint_contract::{Call, Connector, Material, SecretValue, WriteRequest};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::bao::{Bao, Proxy, nowhere, open};
+
+struct Wrapped {
+    bao: Bao,
+    proxy: Proxy,
+    settings: Value,
+    connector: Arc<dyn Connector>,
+    nobody: Arc<Material>,
+    /// What was fetched, by the token that gave it.
+    fetched: Mutex<HashMap<String, Value>>,
+}
+
+impl Wrapped {
+    async fn new() -> Self {
+        let bao = Bao::find();
+        let mount = bao.mount("sys/mounts", "kv", json!({"version": "2"})).await;
+        let proxy = Proxy::to(&bao.address).await;
+        let settings = json!({"engine": "kv2", "mount": mount, "wrap": "10m"});
+        let connector = open(&proxy.address, &settings);
+        let nobody = bao.token(&["default"]).await;
+        Self { bao, proxy, settings, connector, nobody, fetched: Mutex::default() }
+    }
+
+    /// What lies at a path, as its reader finds it.
+    async fn lies(&self, path: &str) -> Option<Value> {
+        let place = format!("{}/data/{path}", self.settings["mount"].as_str().unwrap());
+        let root = self.bao.root.secret.expose_str().unwrap();
+        let (status, answer) = self.bao.try_as(root, "GET", &place, Value::Null).await;
+        (status == 200).then(|| answer["data"]["data"].clone())
+    }
+
+    /// What a token gives: the token is all that it takes.
+    async fn unwrap(&self, token: &str) -> (u16, Value) {
+        let (status, answer) = self.bao.try_as(token, "POST", "sys/wrapping/unwrap", json!({})).await;
+        (status, answer["data"].clone())
+    }
+}
+
+#[async_trait]
+impl Harness for Wrapped {
+    fn connector(&self) -> Arc<dyn Connector> {
+        Arc::clone(&self.connector)
+    }
+
+    async fn call(&self) -> Call {
+        self.bao.call()
+    }
+
+    async fn store_case(&self) -> Option<StoreCase> {
+        let path = format!("team/{}", self.bao.name());
+        let missing = format!("nowhere/{}", self.bao.name());
+        Some(StoreCase { path, field: "password".to_owned(), kept: None, missing })
+    }
+
+    async fn stored(&self, path: &str, field: &str) -> Option<SecretValue> {
+        let token = self.lies(path).await?["wrapping_token"].as_str()?.to_owned();
+        let mut fetched = self.fetched.lock().await;
+        if !fetched.contains_key(&token) {
+            let (_, value) = self.unwrap(&token).await;
+            fetched.insert(token.clone(), value);
+        }
+        fetched[&token][field].as_str().map(SecretValue::from)
+    }
+
+    async fn wrong_actor(&self) -> Option<Call> {
+        Some(self.bao.acting(&self.nobody))
+    }
+
+    async fn unreachable(&self) -> Option<Arc<dyn Connector>> {
+        Some(open(&nowhere(), &self.settings))
+    }
+
+    async fn requests(&self) -> Option<u64> {
+        Some(self.proxy.requests())
+    }
+}
+
+#[tokio::test]
+async fn what_lies_wrapped_behaves_as_the_contract_says() {
+    let report = run(&Wrapped::new().await).await;
+    assert_passes(&report);
+    let not_shown: Vec<_> = report.not_shown.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        not_shown,
+        [
+            "store: readers see a staged value only after promote, which may be repeated",
+            "store: a write that expects another version is a Conflict",
+            "store: a late promote of an older version leaves the newer value alone"
+        ],
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn a_wrapped_value_is_fetched_once_and_what_nobody_fetched_ends_with_the_next() {
+    let wrapped = Wrapped::new().await;
+    let write = async |value: &str| {
+        let fields = [("secret_id".to_owned(), SecretValue::from(value))].into();
+        let request = WriteRequest { path: "team/app".to_owned(), fields, expect: None };
+        wrapped.connector.write(&wrapped.bao.call(), &request).await.unwrap();
+        let lies = wrapped.lies("team/app").await.unwrap();
+        assert!(!lies.to_string().contains("marker"), "{lies}");
+        lies["wrapping_token"].as_str().unwrap().to_owned()
+    };
+    let first = write("first-marker").await;
+    assert_eq!(wrapped.unwrap(&first).await, (200, json!({"secret_id": "first-marker"})));
+    // Whoever comes second is told.
+    assert_ne!(wrapped.unwrap(&first).await.0, 200);
+    let second = write("second-marker").await;
+    let third = write("third-marker").await;
+    assert_ne!(wrapped.unwrap(&second).await.0, 200);
+    assert_eq!(wrapped.unwrap(&third).await, (200, json!({"secret_id": "third-marker"})));
+}
