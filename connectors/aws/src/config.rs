@@ -25,6 +25,8 @@ pub(crate) enum Service {
     Iam,
     SecretsManager,
     Ssm,
+    /// Secrets Manager's secrets with a function that changes them.
+    Rotation,
 }
 
 /// How one text carries fields.
@@ -148,6 +150,12 @@ impl Settings {
     /// Where Parameter Store is.
     pub(crate) fn ssm(&self) -> String {
         let usual = || format!("https://ssm.{}.{}", self.region, domain(&self.region));
+        self.endpoint.clone().unwrap_or_else(usual)
+    }
+
+    /// Where Secrets Manager is.
+    pub(crate) fn secrets_manager(&self) -> String {
+        let usual = || format!("https://secretsmanager.{}.{}", self.region, domain(&self.region));
         self.endpoint.clone().unwrap_or_else(usual)
     }
 

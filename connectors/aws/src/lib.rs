@@ -17,6 +17,7 @@ mod object;
 mod parameters;
 mod query;
 mod role;
+mod rotation;
 mod secrets;
 mod sessions;
 mod signed;
@@ -49,7 +50,13 @@ impl ConnectorKind for Kind {
         Settings::read(settings).map(|settings| capabilities(&settings))
     }
 
-    fn check_target(&self, _settings: &serde_json::Value, target: &Target, _: Strategy) -> Vec<SettingProblem> {
+    fn check_target(&self, settings: &serde_json::Value, target: &Target, _: Strategy) -> Vec<SettingProblem> {
+        if Settings::read(settings).is_ok_and(|settings| settings.service == Service::Rotation) {
+            let message = "write the secret's name or ARN";
+            let named = !target.name.is_empty() && target.name.len() <= 2048;
+            let problem = SettingProblem { path: vec!["target".to_owned()], message: message.to_owned() };
+            return if named { Vec::new() } else { vec![problem] };
+        }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
         if !target.name.is_empty() && target.name.len() <= 64 && target.name.bytes().all(plain) {
             return sessions::problems(target);
@@ -66,6 +73,7 @@ impl ConnectorKind for Kind {
             Service::Iam => Arc::new(keys::Keys(client)),
             Service::SecretsManager => Arc::new(secrets::Secrets(client)),
             Service::Ssm => Arc::new(parameters::Parameters(client)),
+            Service::Rotation => Arc::new(rotation::Rotation(client)),
         })
     }
 }
@@ -75,5 +83,6 @@ fn capabilities(settings: &Settings) -> Capabilities {
         Service::Iam => keys::capabilities(settings),
         Service::SecretsManager => secrets::capabilities(),
         Service::Ssm => parameters::capabilities(),
+        Service::Rotation => rotation::capabilities(settings),
     }
 }

@@ -23,8 +23,8 @@ use crate::fields::{self, Fields};
 
 pub(crate) struct Secrets(pub(crate) Client);
 
-const CURRENT: &str = "AWSCURRENT";
-const PENDING: &str = "AWSPENDING";
+pub(crate) const CURRENT: &str = "AWSCURRENT";
+pub(crate) const PENDING: &str = "AWSPENDING";
 const PREVIOUS: &str = "AWSPREVIOUS";
 /// Bytes, by AWS's own limit.
 const LARGEST: usize = 65_536;
@@ -41,18 +41,18 @@ pub(crate) fn capabilities() -> Capabilities {
 }
 
 /// The labels of every version that has one.
-struct Labels(BTreeMap<String, Vec<String>>);
+pub(crate) struct Labels(pub(crate) BTreeMap<String, Vec<String>>);
 
 impl Labels {
-    fn bearer(&self, label: &str) -> Option<&str> {
+    pub(crate) fn bearer(&self, label: &str) -> Option<&str> {
         self.0.iter().find(|(_, labels)| labels.iter().any(|known| known == label)).map(|(id, _)| id.as_str())
     }
 }
 
 /// One version's text.
-struct Found {
-    id: String,
-    text: Zeroizing<String>,
+pub(crate) struct Found {
+    pub(crate) id: String,
+    pub(crate) text: Zeroizing<String>,
 }
 
 #[async_trait]
@@ -207,12 +207,17 @@ impl Secrets {
     }
 }
 
-enum Which<'a> {
+pub(crate) enum Which<'a> {
     Label(&'a str),
     Id(&'a str),
 }
 
-async fn get(secrets: &SecretsManager, verb: Verb, path: &str, which: Which<'_>) -> Result<Option<Found>, Error> {
+pub(crate) async fn get(
+    secrets: &SecretsManager,
+    verb: Verb,
+    path: &str,
+    which: Which<'_>,
+) -> Result<Option<Found>, Error> {
     let asked = secrets.get_secret_value().secret_id(path);
     let asked = match which {
         Which::Label(label) => asked.version_stage(label),
@@ -236,7 +241,7 @@ async fn get(secrets: &SecretsManager, verb: Verb, path: &str, which: Which<'_>)
 }
 
 /// Which version bears which label. Missing where there is no such secret, or it is about to be deleted.
-async fn labels(secrets: &SecretsManager, verb: Verb, path: &str) -> Result<Labels, Error> {
+pub(crate) async fn labels(secrets: &SecretsManager, verb: Verb, path: &str) -> Result<Labels, Error> {
     let answer = secrets.describe_secret().secret_id(path).send().await;
     let answer = answer.map_err(|failure| looked(verb, &Failure::of(&failure), "the secret", path))?;
     if answer.deleted_date.is_some() {
@@ -252,7 +257,7 @@ fn looked(verb: Verb, failure: &Failure, what: &str, path: &str) -> Error {
 }
 
 /// A version's id may be chosen: the same operation always chooses the same.
-fn version_id(operation: &OperationId) -> String {
+pub(crate) fn version_id(operation: &OperationId) -> String {
     use std::fmt::Write as _;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, operation.0.as_bytes());
     digest.as_ref().iter().take(16).fold(OURS.to_owned(), |mut id, byte| {
@@ -269,7 +274,7 @@ fn conflict(verb: Verb, path: &str) -> Error {
     Error::new(ErrorKind::Conflict, verb, "another version is current by now").with("path", path)
 }
 
-fn not_of_the_form(verb: Verb, path: &str) -> Error {
+pub(crate) fn not_of_the_form(verb: Verb, path: &str) -> Error {
     let message = "what lies there is no JSON object of fields; set `format: text` where it is one value";
     Error::new(ErrorKind::Invalid, verb, message).with("path", path)
 }

@@ -5,6 +5,7 @@ mod accounts;
 mod calls;
 mod keys;
 mod moto;
+mod rotation;
 mod sessions;
 mod stores;
 
