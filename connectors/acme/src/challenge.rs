@@ -32,6 +32,8 @@ pub(crate) async fn serve(how: &Challenge, answers: HashMap<String, String>) -> 
         Challenge::Listen(address) => {
             Ok(Served { files: Vec::new(), listener: Some(listen(*address, answers).await?) })
         }
+        // It has records, and no files.
+        Challenge::Dns { .. } => Ok(Served { files: Vec::new(), listener: None }),
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Settings {
     pub(crate) reason: Reason,
 }
 
-/// Where the answers to http-01 challenges are put.
+/// Where the answers to challenges are put.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) enum Challenge {
@@ -29,6 +29,8 @@ pub(crate) enum Challenge {
     Webroot(PathBuf),
     /// An address to listen at while a challenge is open: port 80 of the names leads to it.
     Listen(SocketAddr),
+    /// dns-01: a command of the daemon's configuration sets TXT records.
+    Dns { command: String },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -127,10 +129,7 @@ impl Wanted {
             .map_err(|problem| vec![wrong(&[], format!("{problem}; write names: [www.example.org]"))])?;
         let mut problems = Vec::new();
         for (index, name) in leaf.names.iter().enumerate() {
-            if name.starts_with("*.") {
-                let message = "a wildcard takes a challenge by DNS, which this connector does not answer";
-                problems.push(wrong(&["names", &index.to_string()], message));
-            } else if !plain(name) {
+            if !plain(name.strip_prefix("*.").unwrap_or(name)) {
                 problems
                     .push(wrong(&["names", &index.to_string()], "write a name in lower case, like www.example.org"));
             }
@@ -152,9 +151,15 @@ impl Wanted {
     }
 }
 
-/// Every problem of a target with this strategy.
-pub(crate) fn check(target: &Target, strategy: Strategy) -> Vec<SettingProblem> {
+/// Every problem of a target with this strategy, at these settings.
+pub(crate) fn check(settings: &serde_json::Value, target: &Target, strategy: Strategy) -> Vec<SettingProblem> {
+    let by_dns = Settings::read(settings).is_ok_and(|settings| matches!(settings.challenge, Challenge::Dns { .. }));
     match (Wanted::read(target), strategy) {
+        (Ok(Wanted::Leaf(names)), Strategy::Reissue) if !by_dns => {
+            let wildcards = names.iter().enumerate().filter(|(_, name)| name.starts_with("*."));
+            let message = "a wildcard takes a challenge by DNS: write `challenge: {dns: {command: …}}` on the System";
+            wildcards.map(|(index, _)| wrong(&["names", &index.to_string()], message)).collect()
+        }
         (Err(problems), _) => problems,
         (Ok(Wanted::Account), Strategy::Reissue) => vec![wrong(&[], "a certificate has `names`")],
         (Ok(Wanted::Leaf(_)), Strategy::InPlace) => {
@@ -204,7 +209,11 @@ mod tests {
     fn a_wildcard_and_a_name_that_is_none_are_refused() {
         let target = |names| Target { name: "web".to_owned(), settings: json!({ "names": names }) };
         assert!(Wanted::read(&target(json!(["www.example.org"]))).is_ok());
-        assert_eq!(Wanted::read(&target(json!(["*.example.org", "a/b", "A.org"]))).unwrap_err().len(), 3);
+        assert_eq!(Wanted::read(&target(json!(["*.*.org", "a/b", "A.org"]))).unwrap_err().len(), 3);
+        let settings = |challenge| json!({"directory": "https://ca/dir", "folder": "/acme", "challenge": challenge});
+        let wildcard = |challenge| check(&settings(challenge), &target(json!(["*.example.org"])), Strategy::Reissue);
+        assert_eq!(wildcard(json!({"webroot": "/srv"})).len(), 1);
+        assert!(wildcard(json!({"dns": {"command": "txt"}})).is_empty());
         assert_eq!(Wanted::read(&target(json!([]))).unwrap_err().len(), 1);
     }
 }

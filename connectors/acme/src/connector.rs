@@ -1,5 +1,6 @@
 //! The connector itself: certificates by their orders, and the account's own key.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub(crate) struct AcmeKind;
 /// One account at one server.
 struct Acme {
     settings: Settings,
+    commands: BTreeMap<String, Vec<String>>,
     http: Http,
     accounts: Accounts,
 }
@@ -69,8 +71,8 @@ impl ConnectorKind for AcmeKind {
         Settings::read(settings).map(|settings| capabilities(&settings))
     }
 
-    fn check_target(&self, _: &serde_json::Value, target: &Target, strategy: Strategy) -> Vec<SettingProblem> {
-        config::check(target, strategy)
+    fn check_target(&self, settings: &serde_json::Value, target: &Target, strategy: Strategy) -> Vec<SettingProblem> {
+        config::check(settings, target, strategy)
     }
 
     fn open(&self, settings: &serde_json::Value, rules: &HostRules) -> Result<Arc<dyn Connector>, Error> {
@@ -78,7 +80,7 @@ impl ConnectorKind for AcmeKind {
         let http = Http::new(settings.roots.as_deref(), rules.connect_timeout).map_err(|failure| {
             Error::new(ErrorKind::Invalid, Verb::Check, "no HTTP client can be made; look at `roots`").because(failure)
         })?;
-        Ok(Arc::new(Acme { settings, http, accounts: Accounts::default() }))
+        Ok(Arc::new(Acme { settings, commands: rules.commands.clone(), http, accounts: Accounts::default() }))
     }
 }
 
@@ -102,7 +104,8 @@ impl Connector for Acme {
         std::fs::create_dir_all(&self.settings.folder).map_err(|failure| file(verb, "making the folder", failure))?;
         match wanted {
             Wanted::Leaf(names) => {
-                let issued = order::issue(&self.settings, &account, call, &request.target.name, &names).await;
+                let ours = order::Ours { settings: &self.settings, commands: &self.commands };
+                let issued = order::issue(ours, &account, call, &request.target.name, &names).await;
                 match issued {
                     Err(failure) => Err(self.explained(call, failure).await),
                     issued => issued,

@@ -19,6 +19,7 @@ mod calls;
 mod challenge;
 mod config;
 mod connector;
+mod dns;
 mod error;
 mod http;
 mod order;

@@ -1,6 +1,6 @@
 //! One order: its challenges answered, its certificate fetched, and what it left when its answer was lost.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,18 @@ use remint_contract::{
 use serde::{Deserialize, Serialize};
 
 use crate::challenge;
-use crate::config::{Settings, identifiers};
+use crate::config::{Challenge, Settings, identifiers};
+use crate::dns;
 use crate::error::{class, file};
 
 const VERB: Verb = Verb::Mint;
+
+/// What is ours of an order: the settings, and the commands that the daemon's configuration allows.
+#[derive(Clone, Copy)]
+pub(crate) struct Ours<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) commands: &'a BTreeMap<String, Vec<String>>,
+}
 
 /// An order that is not known to be over.
 #[derive(Serialize, Deserialize)]
@@ -33,12 +41,13 @@ pub(crate) fn ledger(settings: &Settings) -> Ledger {
 
 /// Orders a certificate for these names.
 pub(crate) async fn issue(
-    settings: &Settings,
+    ours: Ours<'_>,
     account: &Account,
     call: &Call,
     target: &str,
     names: &[String],
 ) -> Result<Minted, Error> {
+    let settings = ours.settings;
     let failed = |what| move |failure| class(VERB, what, failure);
     let names_asked = identifiers(names);
     let mut order = account.new_order(&NewOrder::new(&names_asked)).await.map_err(failed("ordering"))?;
@@ -46,7 +55,7 @@ pub(crate) async fn issue(
     let note = place(settings, &call.operation.0);
     keep(&note, &open).map_err(|failure| file(VERB, "writing the order down", failure))?;
     let retries = patience(call);
-    authorize(settings, &mut order, &retries).await?;
+    authorize(ours, &mut order, &retries).await?;
     let unmade = |failure: rcgen::Error| {
         Error::new(ErrorKind::Invalid, VERB, "the request for the certificate cannot be made").because(failure)
     };
@@ -77,9 +86,13 @@ pub(crate) async fn issue(
 }
 
 /// Shows for every name that it is ours.
-async fn authorize(settings: &Settings, order: &mut Order, retries: &RetryPolicy) -> Result<(), Error> {
+async fn authorize(ours: Ours<'_>, order: &mut Order, retries: &RetryPolicy) -> Result<(), Error> {
     let failed = |what| move |failure| class(VERB, what, failure);
-    let mut answers = HashMap::new();
+    let kind = match &ours.settings.challenge {
+        Challenge::Dns { .. } => ChallengeType::Dns01,
+        Challenge::Webroot(_) | Challenge::Listen(_) => ChallengeType::Http01,
+    };
+    let (mut answers, mut records) = (HashMap::new(), Vec::new());
     let mut open = order.authorizations();
     while let Some(authorization) = open.next().await {
         let mut authorization = authorization.map_err(failed("reading what is to be shown"))?;
@@ -87,23 +100,39 @@ async fn authorize(settings: &Settings, order: &mut Order, retries: &RetryPolicy
             continue;
         }
         let name = authorization.identifier().to_string();
-        let challenge = authorization.challenge(ChallengeType::Http01).ok_or_else(|| {
-            Error::new(ErrorKind::Invalid, VERB, "the server offers no http-01 challenge").with("name", name)
+        let challenge = authorization.challenge(kind.clone()).ok_or_else(|| {
+            let message = "the server offers no challenge of the kind that `challenge` answers";
+            Error::new(ErrorKind::Invalid, VERB, message).with("name", &name)
         })?;
-        answers.insert(challenge.token.clone(), challenge.key_authorization().as_str().to_owned());
+        let shown = challenge.key_authorization();
+        // A wildcard is shown at the name below its star.
+        records.push((format!("_acme-challenge.{}", name.trim_start_matches("*.")), shown.dns_value()));
+        answers.insert(challenge.token.clone(), shown.as_str().to_owned());
     }
     if answers.is_empty() {
         return Ok(());
     }
-    let served = challenge::serve(&settings.challenge, answers).await;
+    if let Challenge::Dns { command } = &ours.settings.challenge {
+        let there = dns::present(ours.commands, command, records, VERB).await?;
+        let ready = ready(order, kind, retries).await;
+        there.remove(VERB).await;
+        return ready;
+    }
+    let served = challenge::serve(&ours.settings.challenge, answers).await;
     let _served = served.map_err(|failure| file(VERB, "putting the answers to the challenges in place", failure))?;
+    ready(order, kind, retries).await
+}
+
+/// Has the server look at the answers, which are in place.
+async fn ready(order: &mut Order, kind: ChallengeType, retries: &RetryPolicy) -> Result<(), Error> {
+    let failed = |what| move |failure| class(VERB, what, failure);
     let mut open = order.authorizations();
     while let Some(authorization) = open.next().await {
         let mut authorization = authorization.map_err(failed("reading what is to be shown"))?;
         if authorization.status == AuthorizationStatus::Valid {
             continue;
         }
-        if let Some(mut challenge) = authorization.challenge(ChallengeType::Http01) {
+        if let Some(mut challenge) = authorization.challenge(kind.clone()) {
             challenge.set_ready().await.map_err(failed("saying that the answers are there"))?;
         }
     }
@@ -112,7 +141,8 @@ async fn authorize(settings: &Settings, order: &mut Order, retries: &RetryPolicy
         _ => Err(Error::new(
             ErrorKind::Invalid,
             VERB,
-            "the server did not find the answers to its challenges; look where port 80 of the names leads",
+            "the server did not find the answers to its challenges; look where port 80 of the names leads, or what their \
+             name servers say",
         )),
     }
 }

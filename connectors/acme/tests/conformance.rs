@@ -1,9 +1,10 @@
 //! The conformance suite over a real Pebble (see `cargo xtask test`), and what only it shows.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what cannot be set up ends the test")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what cannot be set up ends the test")]
 
 mod account;
 mod calls;
 mod certificates;
+mod dns;
 mod pebble;
 
 use std::sync::Arc;

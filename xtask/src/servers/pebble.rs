@@ -26,6 +26,8 @@ struct Started {
     directory: SocketAddr,
     management: SocketAddr,
     challenges: u16,
+    /// Where the names' servers are told what to say.
+    talks: SocketAddr,
     certificate: PathBuf,
 }
 
@@ -115,7 +117,7 @@ fn begin(name: &str) -> Outcome<Started> {
     command.env("PEBBLE_WFE_NONCEREJECT", "2");
     let server = Daemon::start(command, folder, || answers(directory) && answers(management))?;
     let version = installed().unwrap_or_else(|| "unknown".to_owned());
-    Ok(Started { server, names: names_daemon, version, directory, management, challenges, certificate })
+    Ok(Started { server, names: names_daemon, version, directory, management, challenges, talks, certificate })
 }
 
 impl Running for Started {
@@ -128,6 +130,7 @@ impl Running for Started {
             ("REMINT_TEST_PEBBLE", format!("https://localhost:{}/dir", self.directory.port())),
             ("REMINT_TEST_PEBBLE_MANAGEMENT", format!("https://localhost:{}", self.management.port())),
             ("REMINT_TEST_PEBBLE_CHALLENGES", self.challenges.to_string()),
+            ("REMINT_TEST_PEBBLE_NAMES", self.talks.to_string()),
             ("REMINT_TEST_PEBBLE_ROOTS", self.certificate.display().to_string()),
         ]
     }
