@@ -21,6 +21,7 @@ use crate::registry::Registry;
 mod acts;
 mod ask;
 mod demo;
+mod discover;
 mod escalate;
 mod estate;
 mod evidence;

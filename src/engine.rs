@@ -59,6 +59,7 @@ mod quiet;
 pub mod reconcile;
 pub mod record;
 mod regain;
+pub mod remind;
 pub mod reproof;
 pub mod reset;
 pub mod rollback;

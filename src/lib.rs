@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod context;
 pub mod demo;
+pub mod discover;
 mod durable;
 pub mod engine;
 pub mod escrow;

@@ -38,6 +38,7 @@ mod folder;
 mod listen;
 mod plan;
 mod purge;
+mod remind;
 mod supervisor;
 mod token;
 mod window;
@@ -117,11 +118,12 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         let opening =
             window::run(&app.engine, &desk, options.every, stopping.clone()).instrument(info_span!("windows"));
         let forgetting = purge::run(&app.engine, stopping.clone()).instrument(info_span!("purge"));
+        let reminding = remind::run(&app.engine, stopping.clone()).instrument(info_span!("tasks"));
         let streaming = streams.iter().map(|stream| stream.run(stopping.clone().stopped()));
         let streaming = futures::future::join_all(streaming).instrument(info_span!("streams"));
         let witnessed = see(witnessing, stopping.clone()).instrument(info_span!("witnesses"));
         let counting = count(&app, &reads, &refusals, stopping.clone()).instrument(info_span!("reads"));
-        tokio::join!(answering, watching, carrying, opening, forgetting, streaming, witnessed, counting);
+        tokio::join!(answering, watching, carrying, opening, forgetting, reminding, streaming, witnessed, counting);
     };
     // The sequencer ends last: what the others record while they end gets its place too.
     let (last, worked) = watch::channel(false);

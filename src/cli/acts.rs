@@ -314,13 +314,10 @@ impl Task {
                 if session.json() {
                     json(&tasks)?;
                 } else {
-                    let rows = tasks.iter().map(|task| {
-                        let by = task
-                            .attested
-                            .as_ref()
-                            .map_or_else(|| "open".to_owned(), |attested| format!("by {}", attested.by));
-                        [task.id.clone(), task.about.to_string(), task.what.clone(), by]
-                    });
+                    let now = app.engine.context.clock.now();
+                    let rows = tasks
+                        .iter()
+                        .map(|task| [task.id.clone(), task.about.to_string(), task.what.clone(), task.standing(now)]);
                     data(&table(["task", "about", "what", "attested"], rows));
                 }
             }

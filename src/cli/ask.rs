@@ -69,7 +69,10 @@ impl Command {
             Self::Reach(_) => Ask::On(Action::Reach, Resource::Estate),
             // A request is decided when its plan is known.
             Self::Plan(_) | Self::Reset(_) => Ask::On(Action::Plan, Resource::Estate),
-            Self::Estate(estate::Estate::Activate(_)) => Ask::On(Action::ChangeEstate, Resource::Estate),
+            // It asks the system with Remint's own means, for what is to become of the estate.
+            Self::Estate(estate::Estate::Activate(_) | estate::Estate::Discover(_)) => {
+                Ask::On(Action::ChangeEstate, Resource::Estate)
+            }
             Self::Approve(acts::Approve { reset, .. })
             | Self::Withdraw(acts::Withdraw { reset, .. })
             | Self::Reject(acts::Reject { reset, .. }) => of(Action::Approve, reset),

@@ -8,6 +8,7 @@ use remint_core::estate as documents;
 use serde_json::json;
 
 use crate::app::{App, AppError, load_paths};
+use crate::cli::discover::Discover;
 use crate::cli::output::{counted, data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session, caller};
 use crate::engine::EngineSettings;
@@ -117,6 +118,8 @@ pub(super) enum Estate {
     Diff(Paths),
     /// Make a folder's documents the active estate
     Activate(Activate),
+    /// What a system says of itself that the active estate does not say yet, as documents; changes nothing
+    Discover(Discover),
 }
 
 #[derive(Debug, Args)]
@@ -137,11 +140,12 @@ pub(super) struct Activate {
 
 impl Estate {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
-        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         let (paths, activate, yes) = match self {
             Self::Diff(paths) => (paths, false, false),
             Self::Activate(activate) => (activate.paths, true, activate.yes),
+            Self::Discover(discover) => return discover.run(session).await,
         };
+        let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         let loaded = load_paths(&paths.paths, &*session.kinds)?;
         let staged = app.staged(loaded.estate.clone()).await?;
         let active = app.engine.active_estate().await?.unwrap_or_default();

@@ -96,9 +96,10 @@ impl Get {
             }
             What::Tasks => {
                 let tasks = app.engine.tasks(id.as_ref()).await?;
+                let now = app.engine.context.clock.now();
                 let rows = tasks.iter().map(|task| {
-                    let state = if task.attested.is_some() { "attested" } else { "open" };
-                    [task.id.clone(), task.about.to_string(), task.what.clone(), state.to_owned()]
+                    let state = if task.attested.is_some() { "attested".to_owned() } else { task.standing(now) };
+                    [task.id.clone(), task.about.to_string(), task.what.clone(), state]
                 });
                 if session.json() { json(&tasks)? } else { data(&table(["task", "about", "what", "state"], rows)) }
             }

@@ -385,6 +385,8 @@ impl Engine {
             about: about.clone(),
             what: what.to_owned(),
             attested: None,
+            due: None,
+            reminded: None,
         };
         sheet.change.puts.push(put(kind::TASK, id.clone(), &own.0, &record, Rule::Insert)?);
         sheet.own_entries.push(entry("task.opened", now, Some(&own), Some(about), &json!({ "why": what })));

@@ -227,6 +227,12 @@ pub struct TaskRecord {
     pub about: Ref,
     pub what: String,
     pub attested: Option<Attestation>,
+    /// Until when it is to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Timestamp>,
+    /// When it was said that it is overdue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminded: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

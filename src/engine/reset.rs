@@ -17,6 +17,7 @@ use crate::engine::record::{
     Approval, Attestation, Decision, DecisionWord, Finding, Reset, ResetStatus, RotationRecord, TaskRecord, Urgency,
     entry, kind, put, read,
 };
+use crate::engine::remind::due;
 use crate::engine::{Engine, EngineError};
 use crate::store::{Change, Key, Rule, StoreError};
 use remint_evidence_format::ledger::{PLAN_SHA256, STARTED};
@@ -138,6 +139,8 @@ impl Engine {
                 about: task.node.clone(),
                 what: task.why.clone(),
                 attested: None,
+                due: due(&request.estate, reset.plan.limits.deadline, &task.node, now),
+                reminded: None,
             };
             change.puts.push(put(kind::TASK, id, &scope, &record, Rule::Insert)?);
         }

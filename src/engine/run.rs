@@ -306,6 +306,11 @@ impl Run {
         Arc::clone(self.places.lock().unwrap_or_else(PoisonError::into_inner).entry(place.whole()).or_default())
     }
 
+    /// When all of it is to be over, where somebody said so.
+    pub fn deadline(&self) -> Option<jiff::Timestamp> {
+        self.reset.lock().unwrap_or_else(PoisonError::into_inner).plan.limits.deadline
+    }
+
     /// True when another credential of the plan lies in the same document of a store.
     pub fn shared(&self, place: &Location) -> bool {
         self.shared.contains(&place.whole())

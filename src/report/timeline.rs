@@ -152,6 +152,7 @@ fn sentence(told: &Told) -> Option<String> {
         "foreign.decided" => "decided",
         "foreign.revoked" => "the foreign one was revoked",
         "task.opened" => "a task for a person",
+        "task.overdue" => "nobody did it in time",
         "task.attested" => "attested",
         "exception.granted" => "excepted",
         "rights.not-compared" => "the rights of the new value could not be compared, for the old one is gone",

@@ -1,8 +1,10 @@
 //! Every strategy and class: what each promises, in rolling mode and contained, through crashes, lag and stalls.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use remint_contract::TestClock;
 use remint_core::machine::{Reason, State};
 use remint_core::plan::Plan;
 use remint_core::step::Path;
@@ -95,6 +97,34 @@ async fn a_persons_task_has_the_documents_instructions_word_for_word_and_his_wor
     let attested =
         |(word, _, body): &&(String, String, serde_json::Value)| word == "task.attested" && body["by"] == "somebody";
     assert!(told.iter().filter(attested).count() > 0, "the evidence does not say who");
+}
+
+#[tokio::test]
+async fn a_task_that_nobody_does_in_time_is_said_to_be_overdue_once() {
+    let mut rig = Rig::with(estate_of(Sort::Manual)).await;
+    for credential in rig.estate.credentials.values_mut() {
+        credential.rotation.due = Some(Duration::from_hours(1));
+    }
+    let engine = rig.engine();
+    let id = rig.approved(&engine, rig.plan()).await;
+    engine.run(&id).await.unwrap();
+    let open = engine.tasks(Some(&id)).await.unwrap();
+    let now = engine.context.clock.now();
+    assert!(!open.is_empty() && open.iter().all(|task| task.due.is_some_and(|due| due > now)), "{open:?}");
+    assert!(open.iter().all(|task| task.standing(now).starts_with("open, due ")), "{open:?}");
+    assert_eq!(engine.remind().await.unwrap(), []);
+    let mut later = engine.clone();
+    later.context.clock = Arc::new(TestClock::new(now + Duration::from_hours(2)));
+    let overdue: Vec<_> = later.remind().await.unwrap().into_iter().map(|task| task.id).collect();
+    assert_eq!(overdue, open.iter().map(|task| task.id.clone()).collect::<Vec<_>>());
+    assert_eq!(later.remind().await.unwrap(), []);
+    let said = told(&engine, &id).await.into_iter().filter(|(kind, ..)| kind == "task.overdue").count();
+    assert_eq!(said, open.len());
+    let after = later.context.clock.now();
+    assert!(engine.tasks(Some(&id)).await.unwrap()[0].standing(after).starts_with("OVERDUE since "));
+    // Late is not never.
+    rig.drive(&engine, &id).await.unwrap();
+    assert_eq!(later.remind().await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -293,6 +293,9 @@ pub struct Rotation {
     /// What a person has to know to do it by hand (`manual`): stands in his task, word for word.
     #[serde(default, skip_serializing_if = "is_default")]
     pub instructions: Option<String>,
+    /// How long a person has for a task of it, from when it was opened (`due: 2d`, `manual`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub due: Option<Duration>,
 }
 
 impl Default for Rotation {
@@ -308,6 +311,7 @@ impl Default for Rotation {
             offset: None,
             outage: None,
             instructions: None,
+            due: None,
         }
     }
 }

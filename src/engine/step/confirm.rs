@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::host::Ask;
 use crate::engine::record::{kind, put};
+use crate::engine::remind::due;
 use crate::engine::run::Run;
 use crate::engine::step::mint::park;
 use crate::engine::{EngineError, is_remint};
@@ -234,14 +235,16 @@ async fn attested(task: &mut Task, consumer: &Ref) -> Result<Option<ConfirmGrade
             crate::engine::record::read(record).map_err(EngineError::from)?;
         return Ok(known.attested.map(|_| ConfirmGrade::Attested));
     }
+    let now = run.context.clock.now();
     let record = crate::engine::record::TaskRecord {
         id: id.clone(),
         reset: run.id.clone(),
         about: consumer.clone(),
         what: format!("make {consumer} use the new value of {}, see that it does, and attest it", task.credential()),
         attested: None,
+        due: due(&run.estate, run.deadline(), &task.credential(), now),
+        reminded: None,
     };
-    let now = run.context.clock.now();
     let body = json!({ "why": record.what, "task": id });
     task.pending.entries.push(crate::engine::record::entry("task.opened", now, Some(&run.id), Some(consumer), &body));
     task.pending.puts.push(put(kind::TASK, id, &run.id.0, &record, Rule::Upsert).map_err(EngineError::from)?);

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::engine::EngineError;
 use crate::engine::effect::{Stop, Task};
 use crate::engine::record::{TaskRecord, entry, kind, put, read};
+use crate::engine::remind::due;
 use crate::engine::step::mint::park;
 use crate::store::{Key, Rule};
 
@@ -85,9 +86,10 @@ async fn attested(task: &mut Task, step: Step, words: String) -> Result<(), Stop
         let known: TaskRecord = read(record).map_err(EngineError::from)?;
         return if known.attested.is_some() { Ok(()) } else { Err(waits(&known)) };
     }
-    let record =
-        TaskRecord { id: id.clone(), reset: run.id.clone(), about: task.credential(), what: words, attested: None };
-    let now = run.context.clock.now();
+    let (now, about) = (run.context.clock.now(), task.credential());
+    let due = due(&run.estate, run.deadline(), &about, now);
+    let (attested, reminded) = (None, None);
+    let record = TaskRecord { id: id.clone(), reset: run.id.clone(), about, what: words, attested, due, reminded };
     let body = json!({ "why": record.what, "task": id });
     task.pending.entries.push(entry("task.opened", now, Some(&run.id), Some(&record.about), &body));
     task.pending.puts.push(put(kind::TASK, id, &run.id.0, &record, Rule::Upsert).map_err(EngineError::from)?);

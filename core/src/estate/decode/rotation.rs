@@ -38,6 +38,7 @@ impl Decoder<'_, '_> {
         let pair = fields.take("pair").map(|node| self.text(node, "pair").map(ToOwned::to_owned));
         let offset = fields.take("offset").map(|node| self.duration(node, "offset"));
         let outage = fields.take("outage").map(|node| self.duration(node, "outage"));
+        let due = fields.take("due");
         let written = fields.take("instructions");
         let instructions = written.map(|node| self.text(node, "instructions").map(ToOwned::to_owned));
         self.finish(fields);
@@ -52,6 +53,7 @@ impl Decoder<'_, '_> {
             offset: flatten(offset)?,
             outage: flatten(outage)?,
             instructions: flatten(instructions)?,
+            due: flatten(due.map(|node| self.duration(node, "due")))?,
         };
         if let Some(early) = early.filter(|_| rotation.early_start >= rotation.max_age) {
             let hint = "write how much sooner than `maxAge` it may be replaced: `maxAge: 90d, earlyStart: 7d`";
@@ -61,6 +63,11 @@ impl Decoder<'_, '_> {
         if let Some(written) = written.filter(|_| rotation.strategy != Strategy::Manual) {
             let hint = "take them out, or write `strategy: manual`";
             self.error(written.span, "`instructions` are for a person, and nobody is asked here", hint);
+            return None;
+        }
+        if let Some(due) = due.filter(|_| rotation.strategy != Strategy::Manual) {
+            let hint = "take it out, or write `strategy: manual`";
+            self.error(due.span, "`due` is for a person's task, and nobody is asked here", hint);
             return None;
         }
         if rotation.strategy == Strategy::InPlace && rotation.outage.is_none() {
