@@ -20,6 +20,7 @@ mod manual;
 mod mint;
 mod prove;
 mod quota;
+mod render;
 mod rewrap;
 mod sweep;
 mod trust;

@@ -54,11 +54,13 @@ fn rows() -> Vec<Row> {
     let acme = json!({"directory": "https://acme.internal/directory", "folder": "/var/lib/remint/acme",
         "challenge": {"webroot": "/srv/www"}});
     let relied_on = json!({"folder": "/var/lib/remint/pki", "relyingParties": [{"address": "db.internal:8443"}]});
+    let wrapped = json!({"address": "https://vault.internal:8200", "engine": "kv2", "wrap": "10m"});
     let aws = |service: &str| json!({"service": service, "region": "eu-central-1"});
     vec![
         row("acme", "", acme, PEBBLE),
         row("aws", "iam", aws("iam"), MOTO),
         row("aws", "secretsmanager", aws("secretsmanager"), MOTO),
+        row("aws", "rotation", aws("rotation"), Tried::Double),
         row("aws", "ssm", aws("ssm"), MOTO),
         row("exec", "token_office.py", office(), Tried::Here("its own program")),
         row("fake", "issuer", fake("issuer"), Tried::Here("itself")),
@@ -99,6 +101,7 @@ fn rows() -> Vec<Row> {
         row("vault", "database", databases, OPENBAO),
         row("vault", "kv1", vault("kv1"), OPENBAO),
         row("vault", "kv2", vault("kv2"), OPENBAO),
+        row("vault", "kv2, wrapped", wrapped, OPENBAO),
         row("vault", "pki", vault("pki"), OPENBAO),
         row("vault", "token", vault("token"), OPENBAO),
         row("vault", "transit", vault("transit"), OPENBAO),

@@ -3,4 +3,4 @@
 
 pub(crate) const IAM_OVERLAP: u32 = 14;
 /// Where the function is done at the second look.
-pub(crate) const ROTATION_IN_PLACE: u32 = 11;
+pub(crate) const ROTATION_IN_PLACE: u32 = 9;

@@ -275,3 +275,19 @@ async fn a_secret_without_a_function_or_with_one_at_work_is_left_alone() {
     let failure = double.mint(&double.call().await, &busy).await.unwrap_err();
     assert_eq!(failure.kind, ErrorKind::Conflict, "{failure}");
 }
+
+#[tokio::test]
+async fn one_rotation_is_as_many_calls_as_declared() {
+    let double = Double::start().await;
+    let (target, connector) = (double.secret(true), double.open());
+    let call = double.call().await;
+    let first = "first-version-of-the-secret-itself".to_owned();
+    let new = double.mint(&call, &target).await.unwrap();
+    connector.verify(&call, &target, &new.material).await.unwrap();
+    connector.revoke(&call, &target, &remint_contract::VersionId(first)).await.unwrap();
+    for _ in 0..2 {
+        connector.enumerate(&call, std::slice::from_ref(&target)).await.unwrap();
+    }
+    let calls = u32::try_from(double.world.lock().unwrap().asked.len()).unwrap();
+    assert_eq!(connector.describe().issuer.unwrap().calls, [(Strategy::InPlace, calls)]);
+}

@@ -13,7 +13,8 @@ use crate::engine::effect::{Stop, Task};
 use crate::engine::run::Run;
 use crate::engine::step::confirm::{restart, seen_on, shown};
 use crate::engine::step::deliver::show_all;
-use crate::engine::step::mint::{kill_new, park, rendered};
+use crate::engine::step::mint::{kill_new, park};
+use crate::engine::step::render::rendered;
 
 /// The values of these versions; `None` unless all of them are in escrow.
 async fn known(run: &Run, versions: &[Version]) -> Result<Option<Vec<Material>>, Stop> {

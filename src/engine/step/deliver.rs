@@ -9,7 +9,8 @@ use remint_core::step::{Course, Path, Step};
 
 use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::host::Ask;
-use crate::engine::step::mint::{park, rendered, still_good};
+use crate::engine::step::mint::{park, still_good};
+use crate::engine::step::render::rendered;
 
 /// How often a document that somebody else changed meanwhile is read again.
 pub(super) const REREADS: usize = 8;

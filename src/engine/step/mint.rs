@@ -1,13 +1,11 @@
 //! Mint and verify: a new version is made in a way the target permits, and used as a consumer would before anything is
 //! delivered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use remint_contract::{
-    ErrorKind, Location, MadeBy, Material, MintRequest, Minted, OperationId, RightsChange, SecretValue, Strategy, Verb,
-};
+use remint_contract::{ErrorKind, MadeBy, MintRequest, Minted, OperationId, RightsChange, Strategy, Verb};
 use remint_core::estate::{Credential, CredentialClass};
 use remint_core::machine::{Done, Reason, Version};
 use remint_core::plan::Member;
@@ -20,6 +18,7 @@ use crate::engine::host::Ask;
 use crate::engine::record::{IntentOutcome, IntentRecord, entry};
 use crate::engine::run::Run;
 use crate::engine::step::back::back;
+use crate::engine::step::render::rendered;
 use crate::engine::step::{manual, quota, trust};
 
 /// What the intent of the new version is about.
@@ -370,28 +369,6 @@ pub(super) async fn kill_new(task: &mut Task, new: &Version) -> Result<(), Stop>
         async move { connector.revoke(&call, &target, &id).await }
     })
     .await
-}
-
-/// What is written at one place, field by field.
-pub(super) type Fields = BTreeMap<String, SecretValue>;
-
-/// The fields of each destination for a material.
-pub(super) fn rendered(
-    places: &[remint_core::estate::Destination],
-    material: &Material,
-) -> Result<Vec<(Location, Fields)>, Stop> {
-    let mut all = Vec::with_capacity(places.len());
-    for place in places {
-        let mut fields = BTreeMap::new();
-        for (field, template) in &place.fields {
-            let value = template
-                .render(material)
-                .map_err(|error| park(&format!("{}#{field} cannot be made: {error}", place.at)))?;
-            fields.insert(field.clone(), value);
-        }
-        all.push((place.at.clone(), fields));
-    }
-    Ok(all)
 }
 
 pub(super) fn park(what: &str) -> Stop {

@@ -19,6 +19,8 @@ pub(crate) struct Ca {
     folder: PathBuf,
     relying: Relying,
     seats: Vec<Seat>,
+    /// A leaf that the attacker had the authority sign. It dies with the authority, before anybody looks for such.
+    stolen: Option<Material>,
 }
 
 impl Ca {
@@ -27,7 +29,7 @@ impl Ca {
             std::fs::create_dir_all(folder.join(name)).unwrap();
         }
         let relying = Relying { address: String::new(), roots: String::new() };
-        let mut ca = Self { folder: folder.to_owned(), relying, seats: Vec::new() };
+        let mut ca = Self { folder: folder.to_owned(), relying, seats: Vec::new(), stolen: None };
         let connector = open("pki", &ca.settings(), &HostRules::default());
         let authority = made(&connector, "internal", json!({"commonName": "Internal"})).await;
         let bundle = json!({"roots": format!("{}\n", authority.username.as_ref().unwrap())});
@@ -35,10 +37,14 @@ impl Ca {
         for index in 0..count {
             let name = format!("ca-{index:02}");
             let first = made(&connector, &name, leaf("internal", &name)).await;
-            let planted = if index == 0 { Some(made(&connector, &name, leaf("internal", &name)).await) } else { None };
-            ca.seats.push(Seat::of(name, first).planted(planted));
+            if index == 0 {
+                ca.stolen = Some(made(&connector, &name, leaf("internal", &name)).await);
+            }
+            ca.seats.push(Seat::of(name, first));
         }
-        ca.seats.push(Seat::of(AUTHORITY.to_owned(), authority));
+        // And a generation of his own, which nobody trusts yet.
+        let planted = made(&connector, "internal", json!({"commonName": "Internal"})).await;
+        ca.seats.push(Seat::of(AUTHORITY.to_owned(), authority).planted(Some(planted)));
         // The relying party's own certificate is another's.
         let other = made(&connector, "other", json!({"commonName": "Other"})).await;
         let mut own = leaf("other", "relying");
@@ -124,6 +130,12 @@ impl Part for Ca {
             }
         })
         .await
+    }
+
+    async fn left(&self) -> Vec<String> {
+        let stolen = self.stolen.as_ref().unwrap();
+        let lives = self.accepts("the attacker's", stolen).await;
+        lives.then(|| "a leaf that the attacker had signed is accepted".to_owned()).into_iter().collect()
     }
 
     fn calls(&self) -> Option<u64> {
