@@ -62,6 +62,7 @@ mod regain;
 pub mod remind;
 pub mod reproof;
 pub mod reset;
+pub mod resting;
 pub mod rollback;
 pub mod run;
 pub mod step;

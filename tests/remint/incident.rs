@@ -9,8 +9,8 @@ mod client;
 mod cluster;
 mod db;
 mod hub;
-mod moto;
-mod part;
+pub(crate) mod moto;
+pub(crate) mod part;
 mod pg;
 #[path = "../../connectors/kubernetes/tests/cluster/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "it belongs to the connector's own tests, which need other parts of it")]
@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use remint::context::Context;
+use remint::engine::host::HostSettings;
 use remint::engine::record::{DecisionWord, Finding, ResetStatus, RotationRecord};
 use remint::engine::reset::Request as Asked;
 use remint::engine::{Engine, EngineSettings};
@@ -87,6 +88,7 @@ impl Incident {
             poll: Duration::from_millis(100),
             // What takes its time on a busy machine is no failure.
             patience: Duration::from_mins(3),
+            host: HostSettings { call_timeout: Duration::from_mins(2), ..HostSettings::default() },
             reproofs: vec![Duration::ZERO],
             ..EngineSettings::default()
         };
@@ -209,7 +211,7 @@ fn words(record: &RotationRecord) -> String {
 
 fn folders() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["apps", "ops", "keep", "state", "keys"] {
+    for name in ["apps", "ops", "state", "keys"] {
         std::fs::create_dir(folder.path().join(name)).unwrap();
     }
     folder
@@ -219,7 +221,6 @@ fn documents(folder: &Path, parts: &[Arc<dyn Part>], words: &Words) -> String {
     let mut text = format!(
         "apiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: apps}}\nspec: {{file: {{root: \"{root}/apps\"}}}}\n\
          ---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: ops}}\nspec: {{file: {{root: \"{root}/ops\"}}}}\n\
-         ---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: keep}}\nspec: {{file: {{root: \"{root}/keep\"}}}}\n\
          ---\napiVersion: remint.dev/v1alpha1\nkind: Identity\nmetadata: {{name: apps}}\nspec: {{class: workload, tier: privileged, owners: {{business: b, policy: p, execution: e}}}}\n\
          ---\napiVersion: remint.dev/v1alpha1\nkind: Identity\nmetadata: {{name: pods}}\nspec: {{class: workload, tier: standard, owners: {{business: b, policy: p, execution: e}}}}\n\
          ---\napiVersion: remint.dev/v1alpha1\nkind: Identity\nmetadata: {{name: remint}}\nspec: {{class: machine, tier: privileged, owners: {{business: b, policy: p, execution: e}}}}\n\
@@ -327,7 +328,7 @@ async fn tokens_of_a_hub_that_a_runner_read_are_replaced_while_they_are_used() {
         return;
     }
     let folder = folders();
-    let hub = Hub::with(3, &folder.path().join("keep")).await;
+    let hub = Hub::with(3).await;
     let rules = hub.rules();
     rolls(Incident::over(folder, vec![Arc::new(hub)], rules).await).await;
 }
@@ -395,7 +396,7 @@ async fn everywhere() -> Option<Incident> {
         return None;
     }
     let folder = folders();
-    let (cluster, hub) = (Cluster::with(8).await, Arc::new(Hub::with(9, &folder.path().join("keep")).await));
+    let (cluster, hub) = (Cluster::with(8).await, Arc::new(Hub::with(8).await));
     let (bao, moto, pg) = (Bao::with(7, Some(part::fresh())).await, Moto::with(7).await, Pg::with(7).await);
     let (ca, acme) = (Ca::with(6, folder.path()).await, Acme::with(3, folder.path()).await);
     let db = Db::with(5, &pg, &bao).await;

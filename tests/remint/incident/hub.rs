@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::part::{Counted, Part, Seat, ask, by_status, fresh, mint, open, told, try_ask};
 
-/// What Remint acts with at the hub: the token of a service, which stands in the hub's configuration and is no connector's.
+/// What Remint acts with at the hub.
 const ADMIN: &str = "hub-admin";
 
 pub(crate) struct Hub {
@@ -18,22 +18,29 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) async fn with(count: usize, keep: &std::path::Path) -> Self {
+    pub(crate) async fn with(count: usize) -> Self {
         let (address, token) = (told("REMINT_TEST_JUPYTERHUB"), told("REMINT_TEST_JUPYTERHUB_TOKEN"));
         let way = Counted::to(&address).await;
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut hub = Self { address, http, way, prefix: fresh(), seats: Vec::new() };
+        let bearer = format!("token {token}");
         for index in 0..count {
             let number = format!("{index:02}");
             let first = hub.token(&number).await;
             let planted = if index == 0 { Some(hub.stolen(&number).await) } else { None };
             hub.seats.push(Seat::of(format!("hub-{index:02}"), first).planted(planted));
         }
-        std::fs::write(keep.join("hub-admin.json"), json!({"secret": token}).to_string()).unwrap();
+        let made = json!({"usernames": [hub.user(ADMIN)], "admin": true});
+        let url = format!("http://{}/hub/api/users", hub.address);
+        let (status, answer) = ask(&hub.http, "POST", &url, ("authorization", &bearer), made).await;
+        assert_eq!(status, 201, "{answer}");
+        let own = hub.minted(ADMIN).await;
+        hub.seats.push(Seat::own(ADMIN, own));
         hub
     }
 
     fn user(&self, number: &str) -> String {
+        let number = if number == ADMIN { "remint" } else { number };
         format!("{}{number}", self.prefix)
     }
 
@@ -59,13 +66,13 @@ impl Hub {
         let connector = open("http", &self.settings(), &self.rules());
         let admin = Material::of(told("REMINT_TEST_JUPYTERHUB_TOKEN").as_str().into());
         let user = self.user(number);
-        let target = json!({"user": user, "scopes": ["self"], "lifetimeDays": 30});
+        let target = json!({"user": user, "scopes": [scope(number)], "lifetimeDays": 30});
         mint(&connector, Some(&admin), (&user, target, Strategy::Overlap)).await
     }
 
     pub(crate) fn issued_to(&self, number: &str) -> String {
         let user = self.user(number);
-        format!("system: hub, target: {user}, user: {user}, scopes: [self], lifetimeDays: 30")
+        format!("system: hub, target: {user}, user: {user}, scopes: [{}], lifetimeDays: 30", scope(number))
     }
 
     /// Its address is private, and allowed by name.
@@ -79,6 +86,11 @@ impl Hub {
     }
 }
 
+/// Remint's own may do what its user may.
+fn scope(number: &str) -> &'static str {
+    if number == ADMIN { "inherit" } else { "self" }
+}
+
 #[async_trait]
 impl Part for Hub {
     fn name(&self) -> &'static str {
@@ -87,8 +99,7 @@ impl Part for Hub {
 
     fn documents(&self) -> String {
         format!(
-            "---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: hub}}\nspec: {{http: {}, auth: {{credential: {ADMIN}}}}}\n\
-             ---\napiVersion: remint.dev/v1alpha1\nkind: Credential\nmetadata: {{name: {ADMIN}}}\nspec:\n  type: token\n  identity: remint\n  issuedBy: {{system: keep, target: {ADMIN}}}\n  deliveredTo: [{{at: \"keep:hub-admin.json\", fields: {{secret: \"{{secret}}\"}}}}]\n  rotation: {{strategy: manual}}\n",
+            "---\napiVersion: remint.dev/v1alpha1\nkind: System\nmetadata: {{name: hub}}\nspec: {{http: {}, auth: {{credential: {ADMIN}}}}}\n",
             self.settings()
         )
     }
@@ -98,7 +109,8 @@ impl Part for Hub {
     }
 
     fn issued(&self, seat: &str) -> (String, &'static str) {
-        (self.issued_to(seat.rsplit_once('-').unwrap().1), "overlap")
+        let number = if seat == ADMIN { seat } else { seat.rsplit_once('-').unwrap().1 };
+        (self.issued_to(number), "overlap")
     }
 
     async fn accepts(&self, _seat: &str, material: &Material) -> bool {

@@ -1,4 +1,4 @@
-"""A hub for tests: one service that may do everything with tokens, no proxy, no notebooks, data in the folder it runs in."""
+"""A hub for tests: one service that may do everything, no proxy, no notebooks, data in the folder it runs in."""
 import os
 
 from jupyterhub.proxy import Proxy
@@ -31,7 +31,7 @@ c.JupyterHub.authenticator_class = "dummy"
 c.JupyterHub.spawner_class = "simple"
 c.JupyterHub.db_url = "sqlite:///hub.sqlite"
 c.JupyterHub.cookie_secret_file = "cookie-secret"
-c.JupyterHub.services = [{"name": "remint", "api_token": token}]
+c.JupyterHub.services = [{"name": "remint", "api_token": token, "admin": True}]
 c.JupyterHub.load_roles = [
     {"name": "remint", "services": ["remint"], "scopes": ["admin:users", "tokens", "read:hub", "list:users", "servers"]},
     # What a token may have at most is what its user has.
