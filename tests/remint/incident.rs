@@ -102,6 +102,9 @@ impl Incident {
         let mut request = Request::new(vec![runner.clone()]);
         // Rebuilt, and its ways to read cut, before anything is written where it read.
         request.clean.insert(runner);
+        for seat in self.parts.iter().filter(|part| part.is_rebuilt()).flat_map(|part| part.seats()) {
+            request.clean.insert(Node::Doc(format!("Workload/{}", seat.name).parse().unwrap()));
+        }
         change(&mut request);
         let now = self.engine.context.clock.now();
         let plan = plan(&self.estate, &request, &*self.engine.kinds, now)

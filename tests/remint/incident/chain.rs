@@ -101,6 +101,10 @@ impl Part for Chain {
         ))
     }
 
+    fn is_rebuilt(&self) -> bool {
+        true
+    }
+
     async fn lies(&self, _seat: &Seat, _root: &Path) -> Material {
         let path = format!("/api/v1/namespaces/{}/secrets/app", self.namespace);
         let found = self.cluster.get(&path).await;

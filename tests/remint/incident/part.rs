@@ -91,6 +91,12 @@ pub(crate) trait Part: Send + Sync {
         false
     }
 
+    /// Do its workloads run where the attacker was administrator? Then they are rebuilt, too, before anything is written
+    /// where they read.
+    fn is_rebuilt(&self) -> bool {
+        false
+    }
+
     /// What a system of this part works through itself: it is replaced before it is stopped, in every mode, else nothing
     /// could be done there.
     fn means(&self) -> Option<&'static str> {
