@@ -5,9 +5,9 @@ use remint_core::gate::{Action, Caller, Entrance, Resource};
 
 use crate::app::{App, AppError};
 use crate::cli::evidence::Evidence;
-use crate::cli::{Command, acts, estate, keys, log, store};
+use crate::cli::{Command, acts, approve, estate, keys, log, store, windows};
 use crate::engine::EngineError;
-use crate::govern::reset;
+use crate::govern::{credential, exception, reset, standing};
 
 /// One question to the gate.
 #[derive(Debug, Clone)]
@@ -15,7 +15,9 @@ pub enum Ask {
     /// It has no business with a state, or asks by itself.
     Nothing,
     On(Action, Resource),
+    /// Of a reset; what is approved may be an exception, too.
     OfReset(Action, String),
+    OfCredential(Action, String),
     OfFinding(String),
     OfTask(String),
 }
@@ -35,7 +37,14 @@ impl Ask {
         Ok(match self {
             Self::Nothing => None,
             Self::On(action, resource) => Some((*action, resource.clone())),
+            Self::OfReset(Action::Approve, id) if app.engine.exception(id).await.is_ok() => {
+                Some((Action::Approve, exception(&app.engine, id).await?))
+            }
+            Self::OfReset(Action::Approve, id) if app.engine.standing(id).await.is_ok() => {
+                Some((Action::Approve, standing(&app.engine, id).await?))
+            }
             Self::OfReset(action, id) => Some((*action, reset(&app.engine, &ResetId(id.clone())).await?)),
+            Self::OfCredential(action, name) => Some((*action, credential(&app.engine, name).await?)),
             Self::OfFinding(id) => {
                 let found = app.engine.findings(None).await?.into_iter().find(|finding| finding.id == *id);
                 let found = found.ok_or_else(|| EngineError::NoRecord { kind: "finding", id: id.clone() })?;
@@ -63,6 +72,9 @@ impl Command {
             | Self::ReadFolder(_)
             | Self::Prober(_)
             | Self::Witness(_) => Ask::Nothing,
+            Self::Windows(windows::Windows::Approve { .. } | windows::Windows::End { .. }) => {
+                Ask::On(Action::Request, Resource::Estate)
+            }
             Self::Graph(_) | Self::Get(_) | Self::Windows(_) | Self::Estate(estate::Estate::Diff(_)) => {
                 Ask::On(Action::Read, Resource::Estate)
             }
@@ -70,9 +82,11 @@ impl Command {
             // A request is decided when its plan is known.
             Self::Plan(_) | Self::Reset(_) => Ask::On(Action::Plan, Resource::Estate),
             Self::Estate(estate::Estate::Activate(_)) => Ask::On(Action::ChangeEstate, Resource::Estate),
-            Self::Approve(acts::Approve { reset, .. })
+            Self::Approve(approve::Approve { reset, .. })
+            | Self::Review(acts::Review { reset, .. })
             | Self::Withdraw(acts::Withdraw { reset, .. })
             | Self::Reject(acts::Reject { reset, .. }) => of(Action::Approve, reset),
+            Self::Except(except) => Ask::OfCredential(Action::Skip, except.credential.clone()),
             Self::Clean(clean) => Ask::On(Action::Clean, Resource::Node(clean.node.clone())),
             Self::Decide(decide) => Ask::OfFinding(decide.finding.clone()),
             Self::Escalate(escalate) => of(Action::Escalate, &escalate.reset),

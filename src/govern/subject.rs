@@ -16,3 +16,37 @@ pub async fn reset(engine: &Engine, id: &ResetId) -> Result<Resource, EngineErro
     let plan = known.revision.as_ref().map_or(&*known.plan, |revision| &revision.plan);
     Ok(Resource::Reset(Scope::of_plan(&id.0, plan, &estate, requester)))
 }
+
+/// A credential, as the active estate has it.
+///
+/// # Errors
+/// The name is none, or the store failed.
+pub async fn credential(engine: &Engine, name: &str) -> Result<Resource, EngineError> {
+    let reference = name.parse().map_err(|error| EngineError::Refused(format!("{error}")))?;
+    let estate = engine.active_estate().await?.unwrap_or_default();
+    Ok(Resource::Credential(Scope::of_credential(&reference, &estate)))
+}
+
+/// An exception: the credential that it leaves as it is, with who asked.
+///
+/// # Errors
+/// It is not there, or the store failed.
+pub async fn exception(engine: &Engine, id: &str) -> Result<Resource, EngineError> {
+    let (known, _) = engine.exception(id).await?;
+    let estate = engine.active_estate().await?.unwrap_or_default();
+    let mut scope = Scope::of_credential(&known.asked.credential, &estate);
+    scope.requester = known.case.as_ref().and_then(|case| case.requester.person().cloned());
+    Ok(Resource::Credential(scope))
+}
+
+/// What is approved in advance: as a reset of all that it covers, with who asked.
+///
+/// # Errors
+/// It is not there, or the store failed.
+pub async fn standing(engine: &Engine, id: &str) -> Result<Resource, EngineError> {
+    let (known, _) = engine.standing(id).await?;
+    let estate = engine.active_estate().await?.unwrap_or_default();
+    let requester = known.case.requester.person().cloned();
+    let credentials = known.asked.covers.keys();
+    Ok(Resource::Reset(Scope::of_credentials(id, credentials, &estate, requester)))
+}
