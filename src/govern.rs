@@ -19,5 +19,5 @@ pub use consent::Consent;
 pub use gate::{Gate, GateError, Passed};
 pub(crate) use gate::{active_key as active_charter, marker};
 pub use program::{Program, ProgramError};
-pub use subject::{credential, exception, reset, standing};
+pub use subject::{credential, exception, reset, standing, window};
 pub use yes::{About, PersonKey, YesError};

@@ -53,6 +53,7 @@ pub struct Ledger {
     controls: Vec<Observed>,
     gaps: Vec<Gap>,
     governed: bool,
+    asked: Option<String>,
     approvals: Vec<approval::Said>,
     begun: Vec<Begun>,
     excepted: Vec<approval::Excepted>,
@@ -121,6 +122,7 @@ impl Ledger {
             controls: Vec::new(),
             gaps: Vec::new(),
             governed: false,
+            asked: None,
             approvals: Vec::new(),
             begun: Vec::new(),
             excepted: Vec::new(),
@@ -157,6 +159,8 @@ impl Ledger {
             }
             REQUESTED => {
                 self.governed |= governed_of(entry)?;
+                let body = entry.body()?;
+                self.asked = body.get("person").and_then(Value::as_str).map(str::to_owned);
                 plan_of(entry)?.into_iter().for_each(|plan| self.name_plan(plan));
             }
             SIGNED => self.approvals.push(approval::Said::of(entry)?),
@@ -266,6 +270,11 @@ impl Ledger {
     /// The word for that.
     pub fn governance(&self) -> &'static str {
         if self.governed { entry::GOVERNED } else { entry::UNGOVERNED }
+    }
+
+    /// The person who asked, where the table knew one.
+    pub fn asked(&self) -> Option<&str> {
+        self.asked.as_deref()
     }
 
     /// What persons approved, oldest first, with what they took back.

@@ -7,7 +7,7 @@ use crate::app::{App, AppError};
 use crate::cli::evidence::Evidence;
 use crate::cli::{Command, acts, approve, estate, keys, log, store, windows};
 use crate::engine::EngineError;
-use crate::govern::{credential, exception, reset, standing};
+use crate::govern::{credential, exception, reset, standing, window};
 
 /// One question to the gate.
 #[derive(Debug, Clone)]
@@ -18,6 +18,10 @@ pub enum Ask {
     /// Of a reset; what is approved may be an exception, too.
     OfReset(Action, String),
     OfCredential(Action, String),
+    /// That a window may do again and again what it would do now.
+    OfWindow(String),
+    /// The end of that.
+    OfStanding(String),
     OfFinding(String),
     OfTask(String),
 }
@@ -44,6 +48,8 @@ impl Ask {
                 Some((Action::Approve, standing(&app.engine, id).await?))
             }
             Self::OfReset(action, id) => Some((*action, reset(&app.engine, &ResetId(id.clone())).await?)),
+            Self::OfWindow(name) => Some((Action::Request, window(&app.engine, name).await?)),
+            Self::OfStanding(id) => Some((Action::Request, standing(&app.engine, id).await?)),
             Self::OfCredential(action, name) => Some((*action, credential(&app.engine, name).await?)),
             Self::OfFinding(id) => {
                 let found = app.engine.findings(None).await?.into_iter().find(|finding| finding.id == *id);
@@ -72,9 +78,8 @@ impl Command {
             | Self::ReadFolder(_)
             | Self::Prober(_)
             | Self::Witness(_) => Ask::Nothing,
-            Self::Windows(windows::Windows::Approve { .. } | windows::Windows::End { .. }) => {
-                Ask::On(Action::Request, Resource::Estate)
-            }
+            Self::Windows(windows::Windows::Approve { window, .. }) => Ask::OfWindow(window.clone()),
+            Self::Windows(windows::Windows::End { standing, .. }) => Ask::OfStanding(standing.clone()),
             Self::Graph(_) | Self::Get(_) | Self::Windows(_) | Self::Estate(estate::Estate::Diff(_)) => {
                 Ask::On(Action::Read, Resource::Estate)
             }

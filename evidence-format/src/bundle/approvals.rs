@@ -197,29 +197,25 @@ fn told(ledger: &Ledger, begun: &Begun, good: &BTreeSet<u64>, report: &mut Repor
     let of = |wanted: &dyn Fn(&Said) -> bool| -> BTreeSet<&str> {
         ledger.approvals().iter().filter(counts).filter(|said| wanted(said)).map(Said::whose).collect()
     };
-    let (all, own) = (of(&|_| true), of(&|said| good.contains(&said.entry)));
+    let asked = |said: &Said| ledger.asked() == Some(said.whose());
+    let others = of(&|said| !asked(said));
+    // Who asked counts only where the policies let him, and then that is said.
+    let apart = others.len() as u64 >= begun.needs;
+    let all = if apart { others } else { of(&|_| true) };
+    let own = of(&|said| good.contains(&said.entry) && all.contains(said.whose()));
     let names = all.iter().copied().collect::<Vec<_>>().join(", ");
     if (all.len() as u64) < begun.needs {
         let what =
             format!("it came into force on the word of {} of the {} persons that it took", all.len(), begun.needs);
-        report.find(Finding::incomplete(&format!("entry {}", begun.entry), what));
-    } else if own.len() as u64 >= begun.needs && begun.needs > 0 {
-        report.hold(format!(
-            "The plan {} took {} different persons, and {} signed exactly it with keys of their own: {}.",
-            begun.plan,
-            begun.needs,
-            own.len(),
-            own.iter().copied().collect::<Vec<_>>().join(", ")
-        ));
-    } else {
-        report.hold(format!(
-            "The plan {} took {} different persons, and {} approved it ({} with a signature that was checked): {names}.",
-            begun.plan,
-            begun.needs,
-            all.len(),
-            own.len()
-        ));
+        return report.find(Finding::incomplete(&format!("entry {}", begun.entry), what));
     }
+    let apart = if apart { "none of whom asked for it" } else { "who asked for it among them" };
+    let took = format!("The plan {} took {} different persons, and {}", begun.plan, begun.needs, all.len());
+    report.hold(if own.len() as u64 >= begun.needs && begun.needs > 0 {
+        format!("{took} approved it, {apart}; {} signed exactly it with keys of their own: {names}.", own.len())
+    } else {
+        format!("{took} approved it, {apart} ({} with a signature that was checked): {names}.", own.len())
+    });
 }
 
 /// The digest that each plan's file says it has, by the hash of the file.

@@ -47,7 +47,7 @@ fn governed(words: &[Word]) -> (Story, Vec<Disclosed>) {
     story.tell(
         "reset.requested",
         None,
-        &json!({ "governance": "governed", "requested-by": "dave", "plan_sha256": sha256(PLAN).to_string() }),
+        &json!({ "governance": "governed", "requested-by": "dave", "person": "dave", "plan_sha256": sha256(PLAN).to_string() }),
     );
     let mut approvals = Vec::new();
     for word in words {
@@ -106,7 +106,9 @@ fn two_signatures_over_exactly_the_plan_verify_offline_and_are_said_in_words() {
     let text = report.render();
     assert!(report.ok && report.governed, "{text}");
     assert!(
-        text.contains("took 2 different persons, and 2 signed exactly it with keys of their own: alice, bob"),
+        text.contains(
+            "2 approved it, none of whom asked for it; 2 signed exactly it with keys of their own: alice, bob"
+        ),
         "{text}"
     );
     assert!(!text.contains("Ungoverned") && !text.contains("pass --person"), "{text}");
@@ -185,8 +187,21 @@ fn one_person_twice_and_what_was_withdrawn_before_the_start_are_too_few() {
     let (story, approvals) = governed(&[signed("alice", 1), recorded("bob")]);
     let report = verified(&bundled(&story, &approvals).unwrap(), &[]);
     let text = report.render();
-    assert!(report.ok && text.contains("2 approved it (1 with a signature that was checked)"), "{text}");
+    assert!(
+        report.ok && text.contains("2 approved it, none of whom asked for it (1 with a signature that was checked)"),
+        "{text}"
+    );
     assert!(text.contains("1 approvals are recorded only"), "{text}");
+}
+
+#[test]
+fn who_asked_and_signs_himself_is_not_counted_among_the_others() {
+    let (story, approvals) = governed(&[signed("alice", 1), signed("bob", 2), signed("dave", 4)]);
+    let text = verified(&bundled(&story, &approvals).unwrap(), &[]).render();
+    assert!(text.contains("2 approved it, none of whom asked for it; 2 signed exactly it"), "{text}");
+    let (story, approvals) = governed(&[signed("alice", 1), signed("dave", 4)]);
+    let text = verified(&bundled(&story, &approvals).unwrap(), &[]).render();
+    assert!(text.contains("2 approved it, who asked for it among them"), "{text}");
 }
 
 #[test]

@@ -27,7 +27,12 @@ async fn two_persons_sign_a_reset_runs_and_an_auditor_checks_their_signatures_of
     let report = governed.verified(&bundle);
     let text = report.render();
     assert!(report.ok && report.governed, "{text}");
-    assert!(text.contains("took 2 different persons, and 3 signed exactly it with keys of their own"), "{text}");
+    assert!(
+        text.contains(
+            "2 approved it, none of whom asked for it; 2 signed exactly it with keys of their own: bob, carol"
+        ),
+        "{text}"
+    );
     let page = render(Some(&bundle), &report).unwrap();
     for said in ["<strong>governed</strong>", "Signatures of persons", "signed with a key of his own", "carol (unix:2)"]
     {
