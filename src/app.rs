@@ -14,20 +14,22 @@ use remint_core::estate::{Era, Estate, History, Loaded, Problems, SourceFile, lo
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::app::keys::wrapping;
 use crate::app::replica::Replica;
-use crate::config::{Configuration, Environment};
+use crate::config::Configuration;
 use crate::context::Context;
 use crate::engine::observe::{Observer, Observers};
 use crate::engine::record::{entry, kind, put, read};
 use crate::engine::{Engine, EngineError, EngineSettings};
-use crate::escrow::{Escrow, Keeping, Kek, KekError, SystemRandomness};
+use crate::escrow::{Escrow, KekError, SystemRandomness};
 use crate::evidence::Sequencer;
 use crate::evidence::anchor::{Anchor, AnchorError, Remembered, Standing, standing};
+use crate::evidence::elsewhere::ElsewhereError;
 use crate::evidence::key::KeyError;
 use crate::evidence::sequencer::SequencerError;
 use crate::evidence::signer::Signer;
-use crate::evidence::transit::{Transit, TransitError};
 use crate::govern::{CharterError, Gate, GateError, Passed};
+use crate::keeper::{Keeper, KeeperError};
 use crate::privacy::fingerprint::{FingerprintError, Fingerprints};
 use crate::privacy::persons::Discreet;
 use crate::prober::{PublicProber, Remote};
@@ -38,6 +40,7 @@ use crate::store::{Change, Key, Rule, Store, StoreError};
 
 pub mod copy;
 mod governed;
+mod keys;
 mod replica;
 mod signing;
 mod streams;
@@ -58,20 +61,6 @@ pub struct Places {
 }
 
 impl Places {
-    /// The key-encryption key, from wherever it is kept.
-    ///
-    /// # Errors
-    /// It is not there, or kept where others can read it.
-    pub fn keys(&self) -> Result<Kek, KekError> {
-        match Keeping::of(&self.kek) {
-            Keeping::Environment(name) => {
-                let text = Environment::secret(&name).ok_or_else(|| KekError::NotSet(name.clone()))?;
-                Kek::of_environment(&name, &text)
-            }
-            Keeping::File(path) | Keeping::Folder(path) => Kek::load(&path, &self.state, self.same_folder),
-        }
-    }
-
     /// The store alone, which nobody else uses: for what carries all of it from one place to another.
     ///
     /// # Errors
@@ -88,8 +77,10 @@ impl Places {
 pub struct App {
     pub engine: Engine,
     pub key: Arc<dyn Signer>,
-    /// The way to a key that is kept elsewhere, where the configuration names one.
-    pub transit: Option<Arc<Transit>>,
+    /// The way to a signing key that is kept elsewhere, where the configuration names one.
+    pub signing: Option<Arc<Keeper>>,
+    /// The way to the key that wraps those of the key file, where the configuration names one.
+    pub wrapping: Option<Keeper>,
     pub sequencer: Arc<Sequencer>,
     pub folder: PathBuf,
     /// How the store stands to its anchor; where it is not sound, nothing can be changed through this.
@@ -129,7 +120,9 @@ pub enum AppError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Transit(#[from] TransitError),
+    Signing(#[from] ElsewhereError),
+    #[error("the key that {0} in remint.yaml names")]
+    Keeper(&'static str, #[source] KeeperError),
     #[error("the log of this state is signed by a key that is kept elsewhere; `log` in remint.yaml must say where")]
     Elsewhere,
     #[error(transparent)]
@@ -178,9 +171,7 @@ impl App {
         context: &Context,
         kinds: Arc<dyn Kinds>,
     ) -> Result<(Self, bool), AppError> {
-        if matches!(Keeping::of(&places.kek), Keeping::File(_)) {
-            Kek::create(&places.kek, &places.state, places.same_folder, &SystemRandomness)?;
-        }
+        Box::pin(places.make_keys()).await?;
         let settings = EngineSettings::default();
         let app = Self::assemble(places, anchor, context, kinds, HostRules::default(), settings).await?;
         let marker = Key { kind: "state", id: "single-operator".to_owned() };
@@ -260,10 +251,12 @@ impl App {
                 Arc::new(store.keeping(replica))
             }
         };
-        let kek = places.keys()?;
+        let wrapping = wrapping(&configuration)?;
+        let kek = Box::pin(places.keys(wrapping.as_ref())).await?;
         let escrow = Arc::new(Escrow::new(kek, Box::new(SystemRandomness)));
-        let transit = configuration.log.as_ref().map(|log| Transit::open(&log.transit)).transpose()?.map(Arc::new);
-        let key = signing::open(places, &*raw, transit.as_ref(), &escrow).await?;
+        let signing = configuration.log.as_ref().map(Keeper::open).transpose();
+        let signing = signing.map_err(|error| AppError::Keeper("`log`", error))?.map(Arc::new);
+        let key = signing::open(places, &*raw, signing.as_ref(), &escrow).await?;
         settings.fingerprints = Fingerprints::open(&*raw, &escrow).await?;
         settings.observers = observers(&configuration, &places.state, &key)?;
         let anchor = match anchor {
@@ -296,7 +289,21 @@ impl App {
         let engine = if standing.is_sound() { engine } else { engine.budgeted_in(Arc::clone(&raw)) };
         let folder = places.state.clone();
         let passed = None;
-        Ok(Self { engine, key, transit, sequencer, folder, standing, store: raw, anchor, configuration, gate, passed })
+        let store = raw;
+        Ok(Self {
+            engine,
+            key,
+            signing,
+            wrapping,
+            sequencer,
+            folder,
+            standing,
+            store,
+            anchor,
+            configuration,
+            gate,
+            passed,
+        })
     }
 
     /// Refuses what would change something outside the store of a state that may only be looked at.
@@ -343,6 +350,7 @@ impl App {
         change.puts.push(put(kind::ESTATE, digest.to_string(), "", &estate, Rule::Upsert)?);
         change.puts.push(put("active", "estate", "", &digest.to_string(), Rule::Upsert)?);
         change.puts.push(put("active", "documents", "", &documents.to_string(), Rule::Upsert)?);
+        change.puts.push(put("active", "windows", "", &estate.windows, Rule::Upsert)?);
         for era in &history.eras {
             let body = EraRecord { estate: era.estate.digest().to_string(), from: era.from, until: era.until };
             change.puts.push(put("era", era.from.to_string(), "", &body, Rule::Upsert)?);

@@ -11,8 +11,8 @@ use remint_evidence_format::cosignature::{Quorum, WitnessKey};
 use serde::Deserialize;
 
 use crate::app::AppError;
-use crate::evidence::transit::TransitAt;
 use crate::evidence::witnessing::Policy;
+use crate::keeper::KeptAt;
 
 /// What the environment says.
 #[derive(Debug, Clone, Default)]
@@ -91,15 +91,9 @@ pub struct Configuration {
     /// Who sees the log, beside whoever has its key.
     witness: Option<Witnesses>,
     /// What signs the log, where that is not a key that lies sealed in the state.
-    pub log: Option<LogAt>,
-}
-
-/// What signs the log.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogAt {
-    /// A key that never leaves Vault or OpenBao.
-    pub transit: TransitAt,
+    pub log: Option<KeptAt>,
+    /// What wraps the keys of the key file, where they do not lie there in the clear.
+    pub keys: Option<KeptAt>,
 }
 
 /// A stream of events: to an address, or into a file.

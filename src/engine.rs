@@ -63,6 +63,7 @@ pub mod record;
 mod regain;
 pub mod reproof;
 pub mod reset;
+pub mod resting;
 pub mod rollback;
 pub mod run;
 pub mod standing;

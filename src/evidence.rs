@@ -4,6 +4,7 @@
 
 pub mod acts;
 pub mod anchor;
+pub mod elsewhere;
 pub mod export;
 pub mod folder;
 pub mod key;
@@ -13,7 +14,6 @@ pub mod rotation;
 pub mod sequencer;
 pub mod signer;
 pub mod tiles;
-pub mod transit;
 pub mod witnessing;
 pub mod years;
 

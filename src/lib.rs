@@ -13,6 +13,7 @@ pub mod escrow;
 pub mod evidence;
 pub mod govern;
 pub mod harden;
+pub mod keeper;
 pub mod keys;
 pub mod privacy;
 pub mod prober;

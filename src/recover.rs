@@ -28,6 +28,7 @@ use crate::engine::record::{ResetStatus, entry, kind, put, read};
 use crate::escrow::SystemRandomness;
 use crate::evidence::Sequencer;
 use crate::evidence::anchor::{Remembered, Standing, restored, unreconciled};
+use crate::evidence::elsewhere::kept_by;
 use crate::evidence::key::{is_there, succeed, succeed_in};
 use crate::evidence::signer::{Signer, note};
 use crate::store::{Change, Key, Rule, Store, StoreError};
@@ -160,8 +161,8 @@ async fn begin(app: &App, engine: &Engine, by: &str) -> Result<(Begun, Arc<dyn S
 /// The key of the new log.
 async fn successor_key(app: &App, name: &str) -> Result<Arc<dyn Signer>, AppError> {
     let (escrow, last) = (&app.engine.escrow, app.key.verifier().name());
-    if let Some(transit) = &app.transit
-        && let Some(kept) = transit.kept(&*app.store).await?
+    if let Some(keeper) = &app.signing
+        && let Some(kept) = kept_by(keeper, &*app.store).await?
     {
         let signer = kept.named(name).await?;
         signer.keep(&*app.store).await?;

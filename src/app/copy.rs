@@ -9,10 +9,12 @@ use remint_evidence_format::checkpoint::Checkpoint;
 use remint_evidence_format::note::{SigningKey, VerifierKey};
 use remint_evidence_format::{FormatError, entry, tree};
 
+use super::keys::wrapping;
 use super::{AppError, Places};
+use crate::config::Configuration;
 use crate::escrow::{Escrow, EscrowError, SystemRandomness};
+use crate::evidence::elsewhere::named_in;
 use crate::evidence::key;
-use crate::evidence::transit::named_in;
 use crate::store::dump::Line;
 use crate::store::{Contents, Sealed, StoreError};
 
@@ -64,7 +66,7 @@ pub async fn copy(from: &Places, to: &Places) -> Result<Copied, CopyError> {
     // What is wrong at the source is said before anything is written.
     let signing = match (named_in(&contents.lines), &sealed) {
         (Some(elsewhere), _) => elsewhere,
-        (None, Some(sealed)) => signing(from, sealed)?,
+        (None, Some(sealed)) => signing(from, sealed).await?,
         (None, None) => return Err(CopyError::Nothing),
     };
     let size = rooted(&contents, &signing)?;
@@ -105,8 +107,10 @@ fn put(contents: &mut Contents, sealed: Sealed) {
     contents.lines.insert(at, Line::Sealed(sealed));
 }
 
-fn signing(from: &Places, sealed: &Sealed) -> Result<VerifierKey, CopyError> {
-    let escrow = Escrow::new(from.keys().map_err(AppError::from)?, Box::new(SystemRandomness));
+async fn signing(from: &Places, sealed: &Sealed) -> Result<VerifierKey, CopyError> {
+    let wrapping = wrapping(&Configuration::read(&from.state)?)?;
+    let kek = from.keys(wrapping.as_ref()).await.map_err(AppError::from)?;
+    let escrow = Escrow::new(kek, Box::new(SystemRandomness));
     let opened: SecretValue = escrow.open(sealed).map_err(|error| CopyError::Key(Some(error)))?;
     let key = opened.expose_str().and_then(|text| SigningKey::parse(text).ok());
     key.map(|key| key.verifier().clone()).ok_or(CopyError::Key(None))

@@ -12,7 +12,6 @@ use crate::app::{App, AppError, Places};
 use crate::context::Context;
 use crate::engine::EngineSettings;
 use crate::engine::record::entry;
-use crate::escrow::{Keeping, Kek, SystemRandomness};
 use crate::govern::{Charter, Gate, GateError, Passed, Program};
 use crate::store::Key;
 
@@ -40,9 +39,7 @@ impl App {
         charter: &Charter,
         by: &str,
     ) -> Result<(Self, bool), AppError> {
-        if matches!(Keeping::of(&places.kek), Keeping::File(_)) {
-            Kek::create(&places.kek, &places.state, places.same_folder, &SystemRandomness)?;
-        }
+        Box::pin(places.make_keys()).await?;
         let settings = EngineSettings::default();
         let mut app = Self::assemble(places, anchor, context, kinds, HostRules::default(), settings).await?;
         let marker = Key { kind: "state", id: "single-operator".to_owned() };

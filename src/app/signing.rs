@@ -8,21 +8,22 @@ use std::sync::Arc;
 
 use super::{AppError, FIRST_ORIGIN, Places, origin, successor};
 use crate::escrow::{Escrow, SystemRandomness};
+use crate::evidence::elsewhere::{kept, kept_by, newest};
 use crate::evidence::key::{self, is_there, open_or_create, open_or_create_in};
 use crate::evidence::signer::Signer;
-use crate::evidence::transit::{Transit, kept};
+use crate::keeper::Keeper;
 use crate::store::Store;
 
 /// Opens the key, or makes it.
 pub(super) async fn open(
     places: &Places,
     raw: &dyn Store,
-    transit: Option<&Arc<Transit>>,
+    keeper: Option<&Arc<Keeper>>,
     escrow: &Escrow,
 ) -> Result<Arc<dyn Signer>, AppError> {
-    match transit {
-        Some(transit) => {
-            if let Some(signer) = transit.kept(raw).await? {
+    match keeper {
+        Some(keeper) => {
+            if let Some(signer) = kept_by(keeper, raw).await? {
                 return Ok(Arc::new(signer));
             }
         }
@@ -38,8 +39,8 @@ pub(super) async fn open(
         Some((_, note)) if !there => successor(&origin(&note)),
         _ => FIRST_ORIGIN.to_owned(),
     };
-    if let Some(transit) = transit.filter(|_| !there) {
-        let signer = transit.newest(&name).await?;
+    if let Some(keeper) = keeper.filter(|_| !there) {
+        let signer = newest(keeper, &name).await?;
         signer.keep(raw).await?;
         return Ok(Arc::new(signer));
     }

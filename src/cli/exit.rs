@@ -53,6 +53,7 @@ impl From<AppError> for Failure {
             | AppError::Address(_)
             | AppError::Elsewhere
             | AppError::Config { .. }
+            | AppError::Keeper(..)
             | AppError::Charter(_) => Exit::Usage,
             AppError::NotInitialised(_)
             | AppError::Governance
@@ -60,7 +61,7 @@ impl From<AppError> for Failure {
             | AppError::Behind(_)
             | AppError::Gate(GateError::Denied { .. } | GateError::Refused(_) | GateError::Program(_)) => Exit::Refused,
             AppError::Gate(GateError::Store(error)) => of_store(error),
-            AppError::Transit(_) => Exit::Unreachable,
+            AppError::Signing(_) => Exit::Unreachable,
             AppError::Store(error) => of_store(error),
             AppError::Engine(error) => of(error),
             AppError::Key(_)

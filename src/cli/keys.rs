@@ -29,6 +29,8 @@ pub(super) enum Keys {
     },
     /// Wrap everything that is sealed for the newest generation and every recovery key; goes on where it was interrupted
     Rewrap,
+    /// Have the service that `keys` in remint.yaml names wrap what lies in the key file in the clear
+    Wrap,
     /// Have everything wrapped for a recovery key too: either key file alone opens everything
     AddRecipient {
         /// The recovery key file: made when it is not there. Keep it away from this machine
@@ -54,6 +56,7 @@ impl Keys {
             Self::List => list(session, &app).await?,
             Self::Rotate { rewrap } => rotate(session, &app, rewrap).await?,
             Self::Rewrap => return wrapped(session, &app).await,
+            Self::Wrap => return wrap(session, &app).await,
             Self::AddRecipient { file } => return add_recipient(session, &app, &file).await,
             Self::Destroy { generation, words } => return let_go(session, &app, generation, words).await,
         }
@@ -114,7 +117,8 @@ async fn rotate(session: &Session, app: &App, anew: bool) -> Result<(), Failure>
     let places = session.places()?;
     let kek = app.engine.escrow.kek();
     let above = needs(&*app.engine.store, &app.folder).await?.newest();
-    let generation = edit::add_generation(&places.kek, kek, above, &SystemRandomness).map_err(KeysError::from)?;
+    let key = places.fresh(app.wrapping.as_ref()).await.map_err(KeysError::from)?;
+    let generation = edit::add_generation(&places.kek, kek, above, &key).map_err(KeysError::from)?;
     note(session, app, "key.rotated", &json!({ "generation": generation, "by": app.by(session.environment.user()) }))
         .await?;
     let done = if anew { Some(exchange(session, app).await?) } else { None };
@@ -144,6 +148,24 @@ async fn wrapped(session: &Session, app: &App) -> Result<Exit, Failure> {
         next("remint keys list");
     }
     Ok(if done.unopened.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+async fn wrap(session: &Session, app: &App) -> Result<Exit, Failure> {
+    let Some(keeper) = &app.wrapping else {
+        let what = "nothing was changed; write `keys` into remint.yaml first, with `transit` or `kms`: whose key wraps";
+        return Err(Failure::new(Exit::Refused, what.to_owned()));
+    };
+    let keys = session.places()?.wrap(keeper).await.map_err(KeysError::from)?;
+    if keys > 0 {
+        note(session, app, "key.wrapped", &json!({ "keys": keys, "by": app.by(session.environment.user()) })).await?;
+    }
+    if session.json() {
+        json(&json!({ "wrapped": keys }))?;
+    } else {
+        say(&counted(keys, "key was wrapped", "keys were wrapped"));
+        next("remint keys rotate --rewrap, when somebody may have a copy of the file as it was");
+    }
+    Ok(Exit::Done)
 }
 
 async fn add_recipient(session: &Session, app: &App, file: &std::path::Path) -> Result<Exit, Failure> {
@@ -196,7 +218,7 @@ async fn let_go(session: &Session, app: &App, generation: u64, words: Option<Str
 
 /// Wraps anew with the key as it is now, which this command may just have changed.
 async fn exchange(session: &Session, app: &App) -> Result<Rewrapped, Failure> {
-    let kek = session.places()?.keys().map_err(KeysError::from)?;
+    let kek = session.places()?.keys(app.wrapping.as_ref()).await.map_err(KeysError::from)?;
     let escrow = Escrow::new(kek, Box::new(SystemRandomness));
     let done = rewrap(&*app.engine.store, &escrow, &app.folder, &session.context).await?;
     app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;

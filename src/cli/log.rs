@@ -157,8 +157,8 @@ async fn rotate(session: &Session) -> Result<Exit, Failure> {
     let places = session.places()?;
     let app = session.open(HostRules::default(), EngineSettings::default()).await?;
     app.writable()?;
-    let shelf = match (&app.transit, &places.store) {
-        (Some(transit), _) => Shelf::Transit(transit, &*app.engine.store, &app.folder),
+    let shelf = match (&app.signing, &places.store) {
+        (Some(keeper), _) => Shelf::Elsewhere(keeper, &*app.engine.store, &app.folder),
         (None, None) => Shelf::Folder(&app.folder),
         (None, Some(_)) => Shelf::Store(&*app.engine.store),
     };

@@ -15,7 +15,6 @@ use crate::cli::estate::asked;
 use crate::cli::output::{data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
-use crate::escrow::{Keeping, Kek, SystemRandomness};
 use crate::recover::{Recovery, mark_restored, recover};
 use crate::store::Store as _;
 use crate::store::dump::{self, BackupError, QUEUE, Tally};
@@ -92,9 +91,7 @@ async fn restore(session: &Session, file: &Path) -> Result<Exit, Failure> {
     let places = session.places()?;
     // The file is looked at before anything is made.
     dump::check(file)?;
-    if matches!(Keeping::of(&places.kek), Keeping::File(_)) {
-        Kek::create(&places.kek, &places.state, places.same_folder, &SystemRandomness).map_err(AppError::from)?;
-    }
+    places.make_keys().await?;
     let store = places.alone().await?;
     let tally = dump::restore(file, &*store).await?;
     let anchor = mark_restored(&*store, &file.display().to_string()).await?;

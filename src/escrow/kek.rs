@@ -12,6 +12,9 @@
 //! and no generation: either file opens everything alone. Deleting the line of a generation destroys everything sealed
 //! under it and no recovery key.
 //!
+//! A key may stand there as a service wrapped it (`kms:…`, `transit:…`: [`crate::keeper`]); it is unwrapped when the file is
+//! read ([`Lines::wrapped`]), so whoever has the file alone opens nothing.
+//!
 //! Where the keys may be kept, and with which modes, is [`keeping`]'s; changing the file is [`edit`]'s.
 
 use std::collections::BTreeMap;
@@ -28,11 +31,14 @@ use zeroize::Zeroizing;
 use super::cipher::KEY;
 use super::recovery::{Recipient, RecoveryKey};
 use super::{NoRandomness, Randomness};
+use crate::keeper::KeeperError;
 
 pub use self::keeping::Keeping;
+pub use self::lines::{Lines, Opened};
 
 pub mod edit;
 mod keeping;
+mod lines;
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -65,23 +71,17 @@ pub enum KekError {
     },
     #[error("could not make a key")]
     Randomness(#[source] NoRandomness),
-}
-
-/// What wraps data keys. Vault transit and AWS KMS become variants of this, with their connectors.
-enum Provider {
-    Local(Zeroizing<[u8; KEY]>),
-}
-
-impl Provider {
-    fn key(&self) -> &[u8; KEY] {
-        let Self::Local(key) = self;
-        key
-    }
+    #[error("the service that wraps the keys of {kept}, as `keys` in remint.yaml names it")]
+    Service {
+        kept: Keeping,
+        #[source]
+        source: KeeperError,
+    },
 }
 
 /// The keys of one key file. Its `Debug` says which generations there are and no more.
 pub struct Kek {
-    generations: BTreeMap<u64, Provider>,
+    generations: BTreeMap<u64, Zeroizing<[u8; KEY]>>,
     recipients: Vec<Recipient>,
     recovery: Vec<RecoveryKey>,
     fingerprint: hmac::Key,
@@ -98,16 +98,7 @@ impl Kek {
     /// # Errors
     /// Those, a missing file, and a line that is not a key.
     pub fn load(path: &Path, state_folder: &Path, allow_same_folder: bool) -> Result<Self, KekError> {
-        keeping::load(path, state_folder, allow_same_folder)
-    }
-
-    /// Reads the text of a key file that an environment variable held.
-    ///
-    /// # Errors
-    /// A line that is not a key.
-    pub fn of_environment(name: &str, text: &str) -> Result<Self, KekError> {
-        let path = PathBuf::from(format!("{}{name}", keeping::ENVIRONMENT));
-        parse(text).map_err(|(line, why)| KekError::Format { path, line, why })
+        Lines::read(path, state_folder, allow_same_folder)?.kek(&Opened::new())
     }
 
     /// Makes a key file (0600) with a first generation, and the folder (0700) it lies in; leaves one that is there as it
@@ -121,18 +112,37 @@ impl Kek {
         allow_same_folder: bool,
         randomness: &dyn Randomness,
     ) -> Result<bool, KekError> {
-        if !allow_same_folder {
-            // Before the folder is made, too: nothing is left behind by a refusal.
-            let failed = |source| KekError::Io { verb: "make", path: path.to_owned(), source };
-            keeping::refuse_inside(path, &keeping::real(parent(path)).map_err(failed)?, state_folder)?;
+        Self::may_be_at(path, state_folder, allow_same_folder)?;
+        Self::create_of(path, &[Fresh::new(randomness)?, Fresh::new(randomness)?])
+    }
+
+    /// Refuses a key file in the state folder, before anything is made.
+    fn may_be_at(path: &Path, state_folder: &Path, allow_same_folder: bool) -> Result<(), KekError> {
+        let failed = |source| KekError::Io { verb: "make", path: path.to_owned(), source };
+        if allow_same_folder {
+            return Ok(());
         }
+        keeping::refuse_inside(path, &keeping::real(parent(path)).map_err(failed)?, state_folder)
+    }
+
+    /// Makes a key file of keys that a service wrapped; leaves one that is there as it is. True when it was made.
+    ///
+    /// # Errors
+    /// As for [`Kek::create`].
+    pub fn create_wrapped(path: &Path, state_folder: &Path, keys: &[Fresh; 2]) -> Result<bool, KekError> {
+        Self::may_be_at(path, state_folder, false)?;
+        Self::create_of(path, keys)
+    }
+
+    /// As [`Kek::create`], of keys that were made before: that of the fingerprints, and the first generation.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn create_of(path: &Path, [fingerprint, first]: &[Fresh; 2]) -> Result<bool, KekError> {
         let mut text = Zeroizing::new(String::with_capacity(LARGEST));
         text.push_str(FORMAT);
-        for name in ["\nfingerprint ", "\ngeneration 1 "] {
-            let mut key = Zeroizing::new([0_u8; KEY]);
-            randomness.fill(key.as_mut()).map_err(KekError::Randomness)?;
-            push(&mut text, name, &key);
-        }
+        fingerprint.push(&mut text, "\nfingerprint ");
+        first.push(&mut text, "\ngeneration 1 ");
         text.push('\n');
         write_new(path, &text)
     }
@@ -151,11 +161,11 @@ impl Kek {
 
     /// The generation that seals.
     pub(super) fn newest(&self) -> Option<(u64, &[u8; KEY])> {
-        self.generations.last_key_value().map(|(generation, key)| (*generation, key.key()))
+        self.generations.last_key_value().map(|(generation, key)| (*generation, &**key))
     }
 
     pub(super) fn generation(&self, generation: u64) -> Option<&[u8; KEY]> {
-        self.generations.get(&generation).map(Provider::key)
+        self.generations.get(&generation).map(|key| &**key)
     }
 
     /// Everybody that data keys are wrapped for, beside the newest generation.
@@ -178,81 +188,50 @@ impl std::fmt::Debug for Kek {
     }
 }
 
-/// What was read so far of a key file.
-#[derive(Default)]
-struct Reading {
-    generations: BTreeMap<u64, Provider>,
-    recipients: Vec<Recipient>,
-    recovery: Vec<RecoveryKey>,
-    fingerprint: Option<Zeroizing<[u8; KEY]>>,
-}
-
-impl Reading {
-    /// Takes the words of one line.
-    fn take(&mut self, words: &[&str]) -> Result<(), &'static str> {
-        let twice = match words {
-            ["fingerprint", key] => self.fingerprint.replace(decode(key)?).is_some(),
-            ["generation", generation, key] => {
-                let generation = generation.parse().ok().filter(|generation| *generation > 0);
-                let generation = generation.ok_or("a generation is a number")?;
-                self.generations.insert(generation, Provider::Local(decode(key)?)).is_some()
-            }
-            ["recipient", key] => {
-                let recipient = Recipient::new(*decode(key)?);
-                let twice = self.recipients.contains(&recipient);
-                self.recipients.push(recipient);
-                twice
-            }
-            ["recovery", key] => {
-                self.recovery.push(RecoveryKey::new(&decode(key)?).ok_or("it is no recovery key")?);
-                false
-            }
-            _ => return Err("it must be `generation NUMBER KEY` or `fingerprint KEY`"),
-        };
-        if twice { Err("it is there twice") } else { Ok(()) }
-    }
-
-    fn end(self) -> Result<Kek, &'static str> {
-        let fingerprint = self.fingerprint.ok_or("there is no `fingerprint` line")?;
-        if self.generations.is_empty() && self.recovery.is_empty() {
-            return Err("there is no `generation` line");
-        }
-        Ok(Kek {
-            generations: self.generations,
-            recipients: self.recipients,
-            recovery: self.recovery,
-            fingerprint: hmac::Key::new(hmac::HMAC_SHA256, fingerprint.as_ref()),
-            fingerprint_bytes: fingerprint,
-        })
-    }
-}
-
-/// The keys in a text, or the line that is wrong and why.
-fn parse(text: &str) -> Result<Kek, (usize, &'static str)> {
-    let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
-    if lines.next().is_none_or(|(_, line)| line != FORMAT) {
-        return Err((1, "it must be `remint-kek-v1`; a newer file needs a newer remint"));
-    }
-    let mut reading = Reading::default();
-    for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
-        let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        reading.take(&words).map_err(|why| (number, why))?;
-    }
-    reading.end().map_err(|why| (text.lines().count(), why))
-}
-
-fn decode(text: &str) -> Result<Zeroizing<[u8; KEY]>, &'static str> {
-    let mut key = Zeroizing::new([0; KEY]);
-    match STANDARD.decode_slice(text, key.as_mut()) {
-        Ok(KEY) => Ok(key),
-        _ => Err("a key is 32 bytes in base64"),
-    }
-}
-
 /// Writes a key behind its name.
 fn push(text: &mut String, name: &str, key: &[u8; KEY]) {
     text.push_str(name);
     text.push_str(&Zeroizing::new(STANDARD.encode(key)));
+}
+
+/// A key that was just made, and how it is written down: as it is, or as a service wrapped it.
+pub struct Fresh {
+    key: Zeroizing<[u8; KEY]>,
+    wrapped: Option<String>,
+}
+
+impl Fresh {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub fn new(randomness: &dyn Randomness) -> Result<Self, KekError> {
+        let mut key = Zeroizing::new([0_u8; KEY]);
+        randomness.fill(key.as_mut()).map_err(KekError::Randomness)?;
+        Ok(Self { key, wrapped: None })
+    }
+
+    /// The key, for the service that wraps it.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        self.key.as_ref()
+    }
+
+    /// The same key, written down as this word.
+    #[must_use]
+    pub fn wrapped(self, word: String) -> Self {
+        Self { wrapped: Some(word), ..self }
+    }
+
+    fn push(&self, text: &mut String, name: &str) {
+        match &self.wrapped {
+            None => push(text, name, &self.key),
+            Some(word) => {
+                text.push_str(name);
+                text.push_str(word);
+            }
+        }
+    }
 }
 
 fn parent(path: &Path) -> &Path {

@@ -20,7 +20,7 @@ use remint_evidence_format::note::SigningKey;
 use zeroize::Zeroizing;
 
 use crate::escrow::{Escrow, EscrowError, NoRandomness, Randomness};
-use crate::evidence::transit::TransitError;
+use crate::evidence::elsewhere::ElsewhereError;
 use crate::store::{Change, Sealed, Store, StoreError};
 
 pub use self::next::{Next, Shelf};
@@ -54,7 +54,7 @@ pub enum KeyError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Transit(#[from] TransitError),
+    Elsewhere(#[from] ElsewhereError),
     #[error("the signing key could not be sealed")]
     Seal(#[source] EscrowError),
     #[error("could not make a signing key")]

@@ -1,5 +1,5 @@
 //! What signs a log: a key that lies sealed in the state ([`super::key`]), or one that never leaves the service that keeps it
-//! ([`super::transit`]).
+//! ([`super::elsewhere`]).
 //!
 //! A signer that is elsewhere is one implementation of [`Signer`]: the sequencer asks for a signature over the text of a
 //! checkpoint and checks it before it is stored, so a service that answers with something else stops the log and forges

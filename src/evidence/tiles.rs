@@ -1,16 +1,18 @@
 //! The log as tiles, out of the store: what auditors fetch, what witnesses want proofs of, what lies in a published folder.
 //!
-//! Flow: a tile of entries or of level 0 is read from the store when it is asked for; the hashes of the few that were asked
-//! for last are kept, the right edge among them, which every proof needs. Tiles above are made of the roots of full tiles
-//! below, one hash for 256 entries, which are kept in memory and grow with the log.
+//! Flow: a tile of entries or of level 0 is read from the store when it is asked for. The tree is kept in memory from the
+//! roots of 32 entries upwards: two hashes for 32 entries, which grow with the log; tiles above level 0 and most of every
+//! proof lie there. Below, a proof reads the 32 entries around its own, and the few at the right edge, which were hashed
+//! before when they were asked for not long ago.
 //!
 //! Guarantees: nothing beyond the newest checkpoint is given; a tile that was given never changes.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use remint_evidence_format::tile::{self, HEIGHT, Hashes, Kind, Tile, WIDTH};
+use remint_evidence_format::tile::{self, HEIGHT, Kind, Tile, WIDTH};
 use remint_evidence_format::tree::{self, Hash};
 use remint_evidence_format::{FormatError, Stored};
 use tokio::sync::{Mutex, MutexGuard};
@@ -27,16 +29,16 @@ pub enum TileError {
     Store(#[from] StoreError),
     #[error("an entry does not fit into a tile")]
     Write(#[from] FormatError),
-    #[error("the store has fewer entries than its checkpoint says; nothing can be shown of {0}")]
-    Missing(Tile),
+    #[error("the store has fewer entries than its checkpoint says: no entry at {0}, counted from 0")]
+    Missing(u64),
 }
 
 /// The tiles of one store.
 pub struct Tiles {
     store: Arc<dyn Store>,
-    /// The roots of perfect subtrees by height, beginning with full tiles of level 0.
+    /// The roots of perfect subtrees by height, beginning with those of blocks.
     full: Mutex<Vec<Vec<Hash>>>,
-    /// Hashes of level 0.
+    /// Hashes of the entries of blocks.
     recent: Mutex<Recent>,
     /// A size that the log had: it only grows.
     seen: AtomicU64,
@@ -77,9 +79,7 @@ impl Tiles {
     /// # Errors
     /// As for [`Tiles::bytes`].
     pub async fn consistency(&self, old: u64, new: u64) -> Result<Option<Vec<Hash>>, TileError> {
-        let Some(needed) = tile::for_consistency(old, new) else { return Ok(None) };
-        let Some((edges, full)) = self.gather(needed, new).await? else { return Ok(None) };
-        Ok(tile::consistency(old, new, |height, place| node(&edges, &full, height, place)))
+        self.proof(new, |node| tile::consistency(old, new, node)).await
     }
 
     /// The proof that the entry at `index` is in the tree of `size`; `None` when it is not, or there is none yet.
@@ -87,86 +87,106 @@ impl Tiles {
     /// # Errors
     /// As for [`Tiles::bytes`].
     pub async fn inclusion(&self, index: u64, size: u64) -> Result<Option<Vec<Hash>>, TileError> {
-        let Some(needed) = tile::for_inclusion(index, size) else { return Ok(None) };
-        let Some((edges, full)) = self.gather(needed, size).await? else { return Ok(None) };
-        Ok(tile::inclusion(index, size, |height, place| node(&edges, &full, height, place)))
+        self.proof(size, |node| tile::inclusion(index, size, node)).await
     }
 
-    /// What a proof is made of: the tiles of level 0 that it needs, and all roots above.
-    async fn gather(
+    /// A proof out of a tree of `size`, by whoever makes it of nodes: first told which ones he asks for, then given them.
+    async fn proof(
         &self,
-        needed: BTreeSet<Tile>,
         size: u64,
-    ) -> Result<Option<(Hashes, MutexGuard<'_, Vec<Vec<Hash>>>)>, TileError> {
+        make: impl Fn(&dyn Fn(u32, u64) -> Option<Hash>) -> Option<Vec<Hash>>,
+    ) -> Result<Option<Vec<Hash>>, TileError> {
+        let needed = RefCell::new(BTreeSet::new());
+        let told = make(&|height, place| {
+            needed.borrow_mut().insert((height, place));
+            Some(Hash([0; 32]))
+        });
+        if told.is_none() || !self.reaches(size).await? {
+            return Ok(None);
+        }
+        let (mut below, mut above) = (BTreeSet::new(), false);
+        for (height, place) in needed.take() {
+            match LOW.checked_sub(height) {
+                Some(depth @ 1..) => drop(below.insert(place >> depth)),
+                _ => above = true,
+            }
+        }
+        let mut blocks = BTreeMap::new();
+        for block in below {
+            blocks.insert(block, self.block(block, size).await?);
+        }
+        let full = if above { self.grown(size >> LOW).await? } else { self.full.lock().await };
+        Ok(make(&|height, place| match height.checked_sub(LOW) {
+            Some(row) => full.get(as_usize(row.into()))?.get(as_usize(place)).copied(),
+            None => inner(blocks.get(&(place >> (LOW - height)))?, height, place),
+        }))
+    }
+
+    /// Does a checkpoint cover so many entries?
+    async fn reaches(&self, size: u64) -> Result<bool, TileError> {
         if size > self.seen.load(Ordering::Relaxed) {
             let newest = self.size().await?;
             self.seen.fetch_max(newest, Ordering::Relaxed);
-            if size > newest {
-                return Ok(None);
-            }
+            return Ok(size <= newest);
         }
-        let mut edges = Hashes::default();
-        for tile in needed.iter().filter(|tile| tile.kind == Kind::Level(0)) {
-            edges.insert(*tile, self.leaves(*tile).await?);
-        }
-        let full = match needed.iter().find(|tile| tile.kind != Kind::Level(0)) {
-            Some(above) => self.grown(size / u64::from(WIDTH), *above).await?,
-            None => self.full.lock().await,
-        };
-        Ok(Some((edges, full)))
+        Ok(true)
     }
 
-    /// The roots of so many full tiles of level 0, and what stands above them.
-    async fn grown(&self, tiles: u64, wanted: Tile) -> Result<MutexGuard<'_, Vec<Vec<Hash>>>, TileError> {
+    /// The hashes of the entries of a block, as many as a tree of `size` has.
+    async fn block(&self, block: u64, size: u64) -> Result<Vec<Hash>, TileError> {
+        let first = block << LOW;
+        let width = as_usize(size.saturating_sub(first).min(1 << LOW));
+        if let Some(hashes) = self.recent.lock().await.find(block, width) {
+            return Ok(hashes);
+        }
+        let hashes = self.leaves(first, width).await?;
+        self.recent.lock().await.keep(block, &hashes);
+        Ok(hashes)
+    }
+
+    /// The tree above so many full blocks.
+    async fn grown(&self, blocks: u64) -> Result<MutexGuard<'_, Vec<Vec<Hash>>>, TileError> {
         let mut full = self.full.lock().await;
-        while full.first().map_or(0, Vec::len) < as_usize(tiles) {
-            self.grow(&mut full, wanted).await?;
+        while full.first().map_or(0, Vec::len) < as_usize(blocks) {
+            self.grow(&mut full).await?;
         }
         Ok(full)
     }
 
     async fn hashes(&self, tile: Tile) -> Result<Vec<Hash>, TileError> {
-        let Kind::Level(level @ 1..) = tile.kind else { return self.leaves(tile).await };
-        let height = u32::from(level - 1) * HEIGHT;
         let first = tile.index * u64::from(WIDTH);
+        let Kind::Level(level @ 1..) = tile.kind else { return self.leaves(first, tile.width.into()).await };
+        let row = u32::from(level) * HEIGHT - LOW;
         let end = first + u64::from(tile.width);
-        let Some(tiles) = end.checked_shl(height) else { return Err(TileError::Missing(tile)) };
-        let full = self.grown(tiles, tile).await?;
-        let row = full.get(as_usize(height.into())).and_then(|row| row.get(as_usize(first)..as_usize(end)));
-        row.map(<[Hash]>::to_vec).ok_or(TileError::Missing(tile))
+        let missing = || TileError::Missing(end.saturating_mul(u64::from(WIDTH)));
+        let full = self.grown(end.checked_shl(row).ok_or_else(missing)?).await?;
+        let row = full.get(as_usize(row.into())).and_then(|row| row.get(as_usize(first)..as_usize(end)));
+        row.map(<[Hash]>::to_vec).ok_or_else(missing)
     }
 
-    /// The hashes of a tile of level 0.
-    async fn leaves(&self, tile: Tile) -> Result<Vec<Hash>, TileError> {
-        let width = usize::from(tile.width);
-        if let Some(hashes) = self.recent.lock().await.find(tile.index, width) {
-            return Ok(hashes);
-        }
-        let hashes = self.store.hashes(tile.index * u64::from(WIDTH), width).await?;
-        if hashes.len() != width {
-            return Err(TileError::Missing(tile));
-        }
-        self.recent.lock().await.keep(tile.index, &hashes);
-        Ok(hashes)
+    /// The hashes of so many entries.
+    async fn leaves(&self, first: u64, width: usize) -> Result<Vec<Hash>, TileError> {
+        let hashes = self.store.hashes(first, width).await?;
+        if hashes.len() == width { Ok(hashes) } else { Err(TileError::Missing(first + hashes.len() as u64)) }
     }
 
-    /// One more full tile of level 0, and those above that it fills.
-    async fn grow(&self, full: &mut Vec<Vec<Hash>>, wanted: Tile) -> Result<(), TileError> {
-        let index = full.first().map_or(0, Vec::len) as u64;
-        let leaves = self.store.hashes(index * u64::from(WIDTH), BATCH * usize::from(WIDTH)).await?;
-        let mut whole = leaves.chunks_exact(usize::from(WIDTH)).peekable();
+    /// More full blocks, and the roots above that they fill.
+    async fn grow(&self, full: &mut Vec<Vec<Hash>>) -> Result<(), TileError> {
+        let first = (full.first().map_or(0, Vec::len) as u64) << LOW;
+        let leaves = self.store.hashes(first, BATCH << LOW).await?;
+        let mut whole = leaves.chunks_exact(1 << LOW).peekable();
         if whole.peek().is_none() {
-            return Err(TileError::Missing(wanted));
+            return Err(TileError::Missing(first + leaves.len() as u64));
         }
         for leaves in whole {
             let mut root = tree::root(leaves.iter().copied());
-            for height in 0.. {
-                if full.len() == height {
+            for row in 0.. {
+                if full.len() == row {
                     full.push(Vec::new());
                 }
-                full[height].push(root);
-                let [.., left, right] = full[height].as_slice() else { break };
-                if full[height].len() % 2 != 0 {
+                full[row].push(root);
+                let [.., left, right] = full[row].as_slice() else { break };
+                if full[row].len() % 2 != 0 {
                     break;
                 }
                 root = tree::node_hash(left, right);
@@ -177,17 +197,17 @@ impl Tiles {
 
     /// The entries of a tile of entries.
     async fn entries(&self, tile: Tile) -> Result<Vec<Stored>, TileError> {
-        let entries = self.store.sequenced(tile.index * u64::from(WIDTH), usize::from(tile.width)).await?;
-        if entries.len() == usize::from(tile.width) { Ok(entries) } else { Err(TileError::Missing(tile)) }
+        let first = tile.index * u64::from(WIDTH);
+        let entries = self.store.sequenced(first, usize::from(tile.width)).await?;
+        let read = entries.len();
+        if read == usize::from(tile.width) { Ok(entries) } else { Err(TileError::Missing(first + read as u64)) }
     }
 }
 
-/// The root of a perfect subtree: out of its tile of level 0, or as it is kept.
-fn node(edges: &Hashes, full: &[Vec<Hash>], height: u32, place: u64) -> Option<Hash> {
-    match height.checked_sub(HEIGHT) {
-        Some(above) => full.get(as_usize(above.into()))?.get(as_usize(place)).copied(),
-        None => edges.node(height, place),
-    }
+/// The root of a perfect subtree of a block, out of the hashes of its entries.
+fn inner(leaves: &[Hash], height: u32, place: u64) -> Option<Hash> {
+    let first = as_usize((place << height) % (1 << LOW));
+    Some(tree::root(leaves.get(first..first + (1 << height))?.iter().copied()))
 }
 
 /// Indexes of what lies in memory.
@@ -195,5 +215,9 @@ fn as_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// Tiles that are read at a time: some megabytes.
-const BATCH: usize = 16;
+/// The height of a block: what a proof has to read and hash is 32 entries, what stays in memory two hashes for them, four
+/// megabytes for a million entries.
+const LOW: u32 = 5;
+
+/// Blocks that are read at a time: some megabytes.
+const BATCH: usize = 128;

@@ -7,8 +7,8 @@ mod chain;
 mod client;
 mod cluster;
 mod hub;
-mod moto;
-mod part;
+pub(crate) mod moto;
+pub(crate) mod part;
 #[path = "../../connectors/kubernetes/tests/cluster/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "it belongs to the connector's own tests, which need other parts of it")]
 mod real;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use remint::context::Context;
-use remint::escrow::kek::edit;
+use remint::escrow::kek::{Fresh, edit};
 use remint::escrow::{Escrow, EscrowError, Kek, KekError, SystemRandomness};
 use remint::evidence::key;
 use remint::keys::{KeysError, destroy, needs, rewrap};
@@ -76,6 +76,10 @@ fn every_vector_of_both_formats_opens_with_exactly_the_key_files_that_it_names()
     }
 }
 
+fn fresh() -> Fresh {
+    Fresh::new(&SystemRandomness).unwrap()
+}
+
 fn open(path: &Path) -> Escrow {
     Escrow::new(Kek::load(path, Path::new("/nowhere/state"), false).unwrap(), Box::new(SystemRandomness))
 }
@@ -127,7 +131,7 @@ impl Safe {
 
     fn rotate(&self) -> u64 {
         let kek = Kek::load(&self.primary(), &self.state(), false).unwrap();
-        edit::add_generation(&self.primary(), &kek, 0, &SystemRandomness).unwrap()
+        edit::add_generation(&self.primary(), &kek, 0, &fresh()).unwrap()
     }
 
     fn add_recovery(&self) {
@@ -184,7 +188,7 @@ async fn either_key_file(databases: Option<&Databases>) {
     safe.seal("op-by-recovery").await;
     let kek = Kek::load(&safe.primary(), &safe.state(), false).unwrap();
     let newest = needs(&*safe.store, &safe.state()).await.unwrap().newest();
-    assert_eq!(edit::add_generation(&safe.primary(), &kek, newest, &SystemRandomness).unwrap(), 2);
+    assert_eq!(edit::add_generation(&safe.primary(), &kek, newest, &fresh()).unwrap(), 2);
     assert_eq!(safe.rewrap().await, 301);
     safe.opens(&safe.primary()).await;
     let fingerprint = |path: &Path| open(path).keyed_fingerprint(&SecretValue::from("x"));
@@ -306,7 +310,7 @@ fn a_mounted_folder_is_read_through_one_update_and_is_not_remints_to_change() {
     assert_eq!(sealed.generation, 7, "the newest seals");
 
     let kek = Kek::load(&mount, Path::new("/nowhere"), false).unwrap();
-    let refused = edit::add_generation(&mount, &kek, 0, &SystemRandomness).unwrap_err();
+    let refused = edit::add_generation(&mount, &kek, 0, &fresh()).unwrap_err();
     assert!(
         refused
             .to_string()

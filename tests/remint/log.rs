@@ -2,7 +2,7 @@
 
 mod independent;
 mod rotation;
-mod transit;
+pub(crate) mod transit;
 mod witness;
 mod years;
 

@@ -19,6 +19,7 @@ mod foreign;
 mod govern;
 mod harden;
 mod incident;
+mod keeper;
 mod keys;
 mod leak;
 mod lies;

@@ -145,9 +145,9 @@ impl Settings {
         self.regions.iter().map(address).collect()
     }
 
-    /// Where Parameter Store is.
-    pub(crate) fn ssm(&self) -> String {
-        let usual = || format!("https://ssm.{}.{}", self.region, domain(&self.region));
+    /// Where a service of the region is.
+    pub(crate) fn address(&self, service: &str) -> String {
+        let usual = || format!("https://{service}.{}.{}", self.region, domain(&self.region));
         self.endpoint.clone().unwrap_or_else(usual)
     }
 

@@ -13,6 +13,7 @@ mod error;
 mod fields;
 mod identity;
 mod keys;
+mod kms;
 mod object;
 mod parameters;
 mod query;
@@ -29,6 +30,8 @@ use remint_contract::{Capabilities, Connector, ConnectorKind, Error, HostRules, 
 
 use crate::client::Client;
 use crate::config::{Service, Settings};
+
+pub use kms::{KmsKey, Shown};
 
 /// The word in a System document.
 pub const KIND: &str = "aws";

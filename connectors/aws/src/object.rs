@@ -1,4 +1,4 @@
-//! SSM by its JSON API: an object, signed, and an object back.
+//! SSM and KMS by their JSON API: an object, signed, and an object back.
 
 use remint_contract::{Call, Error, Verb};
 use serde::de::DeserializeOwned;
@@ -11,6 +11,30 @@ use crate::signed::Request;
 
 const JSON: &str = "application/x-amz-json-1.1";
 
+/// Which of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Api {
+    Ssm,
+    Kms,
+}
+
+impl Api {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ssm => "ssm",
+            Self::Kms => "kms",
+        }
+    }
+
+    /// What stands before the name of an action.
+    const fn target(self) -> &'static str {
+        match self {
+            Self::Ssm => "AmazonSSM",
+            Self::Kms => "TrentService",
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Refused {
     #[serde(rename = "__type")]
@@ -20,6 +44,7 @@ struct Refused {
 /// Asks as Remint. What comes back is a success, or why there is none.
 pub(crate) async fn ask<T: DeserializeOwned>(
     client: &Client,
+    api: Api,
     call: &Call,
     verb: Verb,
     action: &str,
@@ -27,9 +52,9 @@ pub(crate) async fn ask<T: DeserializeOwned>(
 ) -> Result<Result<T, Failure>, Error> {
     let credentials = client.credentials(call, verb).await?;
     let Ok(body) = serde_json::to_string(asked).map(Zeroizing::new) else { return Ok(Err(Failure::Invalid)) };
-    let (address, action) = (client.settings.ssm(), format!("AmazonSSM.{action}"));
+    let (address, action) = (client.settings.address(api.name()), format!("{}.{action}", api.target()));
     let request = Request {
-        service: "ssm",
+        service: api.name(),
         address: &address,
         region: &client.settings.region,
         headers: vec![("content-type", JSON), ("x-amz-target", &action)],

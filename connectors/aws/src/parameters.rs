@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::client::Client;
 use crate::error::Failure;
 use crate::fields;
-use crate::object::ask;
+use crate::object::{Api, ask};
 
 pub(crate) struct Parameters(pub(crate) Client);
 
@@ -108,7 +108,7 @@ impl Connector for Parameters {
             return self.parameter(call, verb, path).await.map(drop);
         }
         let asked = Describe { max_results: 1 };
-        let answer = ask::<Ignored>(&self.0, call, verb, "DescribeParameters", &asked).await?;
+        let answer = ask::<Ignored>(&self.0, Api::Ssm, call, verb, "DescribeParameters", &asked).await?;
         answer.map(drop).map_err(|failure| failure.error(verb, "the parameters"))
     }
 
@@ -128,7 +128,7 @@ impl Connector for Parameters {
         let text = fields::write(format, Some(&there.value), &request.fields);
         let text = text.ok_or_else(|| not_of_the_form(verb, path))?;
         let put = Put { name: path, value: &text, r#type: ENCRYPTED, overwrite: true };
-        let answer = ask::<Numbered>(&self.0, call, verb, "PutParameter", &put).await?;
+        let answer = ask::<Numbered>(&self.0, Api::Ssm, call, verb, "PutParameter", &put).await?;
         let written = answer.map_err(|failure| failure.error(verb, "the parameter").with("path", path))?;
         Ok(Written { version: written.version.to_string() })
     }
@@ -145,7 +145,7 @@ impl Connector for Parameters {
         let (mut found, mut next) = (Vec::new(), None::<String>);
         loop {
             let asked = History { name: path, with_decryption: false, next_token: next.as_deref() };
-            let page = ask::<Page>(&self.0, call, verb, "GetParameterHistory", &asked).await?;
+            let page = ask::<Page>(&self.0, Api::Ssm, call, verb, "GetParameterHistory", &asked).await?;
             let page = page.map_err(|failure| looked(verb, &failure, path))?;
             found.extend(page.parameters.into_iter().map(|one| one.version));
             // A list that goes in circles would never end.
@@ -163,7 +163,7 @@ impl Parameters {
     /// A parameter that holds a secret. One of another type is in the clear for whoever may list it.
     async fn parameter(&self, call: &Call, verb: Verb, path: &str) -> Result<Parameter, Error> {
         let asked = Get { name: path, with_decryption: true };
-        let answer = ask::<Got>(&self.0, call, verb, "GetParameter", &asked).await?;
+        let answer = ask::<Got>(&self.0, Api::Ssm, call, verb, "GetParameter", &asked).await?;
         let found = answer.map_err(|failure| looked(verb, &failure, path))?.parameter;
         if found.r#type == ENCRYPTED {
             return Ok(found);

@@ -55,7 +55,7 @@ impl Office<'_> {
         let (method, bearer) = (create.call.method, call.actor.as_deref());
         let reply = self.vendor.client.ask(Request { verb, method, address, bearer, body: Some(body) }).await?;
         let mut answer = reply.json()?;
-        let version = text(answer.pointer(&create.version)).ok_or_else(|| not_there(verb, "the new token's id"))?;
+        let version = self.version(verb, &answer, &create.version)?;
         // Moved out, not copied: what remains of the answer holds no secret.
         match answer.pointer_mut(&create.secret).map(Value::take) {
             Some(Value::String(secret)) if !secret.is_empty() => {
@@ -74,7 +74,11 @@ impl Office<'_> {
             Tested::Unclear(error) => return Err(known(error)),
         };
         let test = &self.issuer.test;
-        let version = text(answer.pointer(&test.version)).ok_or_else(|| not_there(verb, "the token's id"))?;
+        let mut version = text(answer.pointer(&test.version)).ok_or_else(|| not_there(verb, "the token's id"))?;
+        if self.issuer.once.is_some() {
+            let shown = self.shown(verb, call, target, &version).await?;
+            version = self.version(verb, &shown.1, &self.issuer.list.version)?;
+        }
         let expires = test.expires.as_ref().and_then(|pointer| moment(answer.pointer(pointer)));
         let values = self.vendor.values(call, Some(target));
         let principal = match (&self.issuer.identity, &test.principal, &test.principal_at) {
@@ -118,7 +122,15 @@ impl Office<'_> {
     }
 
     pub(crate) async fn revoke(&self, call: &Call, target: &Target, version: &VersionId) -> Result<(), Error> {
-        let values = Values { version: Some(&version.0), ..self.vendor.values(call, Some(target)) };
+        if self.issuer.once.is_some() {
+            // A token that has the id now and is another one stays.
+            match self.one(Verb::Revoke, call, target, version).await {
+                Ok(_) => {}
+                Err(error) if error.kind == ErrorKind::Missing => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        let values = Values { version: Some(self.id(version)), ..self.vendor.values(call, Some(target)) };
         let line = &self.issuer.delete.call;
         let reply = self.vendor.ask(Verb::Revoke, line, &values, call.actor.as_deref()).await?;
         // Gone already, or never there: the probe tells whether it is dead, not this answer.
@@ -194,12 +206,39 @@ impl Office<'_> {
     }
 
     async fn one(&self, verb: Verb, call: &Call, target: &Target, version: &VersionId) -> Result<(&One, Value), Error> {
+        let (one, shown) = self.shown(verb, call, target, self.id(version)).await?;
+        if self.issuer.once.is_some() && self.version(verb, &shown, &self.issuer.list.version)? != version.0 {
+            let error = Error::new(ErrorKind::Missing, verb, "it is gone, and another token has its id now");
+            return Err(error.with("version", version.0.clone()));
+        }
+        Ok((one, shown))
+    }
+
+    async fn shown(&self, verb: Verb, call: &Call, target: &Target, id: &str) -> Result<(&One, Value), Error> {
         let one = self.issuer.one.as_ref().ok_or_else(|| Error::unsupported(verb))?;
-        let values = Values { version: Some(&version.0), ..self.vendor.values(call, Some(target)) };
+        let values = Values { version: Some(id), ..self.vendor.values(call, Some(target)) };
         let reply = self.vendor.ask(verb, &one.call, &values, call.actor.as_deref()).await?;
         Ok((one, reply.json()?))
     }
+
+    /// The version that an answer is of: its id, and what it has beside that once and for ever.
+    pub(crate) fn version(&self, verb: Verb, answer: &Value, id: &str) -> Result<String, Error> {
+        let id = text(answer.pointer(id)).ok_or_else(|| not_there(verb, "a token's id"))?;
+        let Some(once) = &self.issuer.once else { return Ok(id) };
+        let once =
+            text(answer.pointer(once)).ok_or_else(|| not_there(verb, "what tells a token from one before it"))?;
+        Ok(format!("{id}{BESIDE}{once}"))
+    }
+
+    /// The id alone, as the vendor takes it.
+    fn id<'v>(&self, version: &'v VersionId) -> &'v str {
+        let id = version.0.rsplit_once(BESIDE).filter(|_| self.issuer.once.is_some());
+        id.map_or(version.0.as_str(), |(id, _)| id)
+    }
 }
+
+/// Between a token's id and what it has beside that.
+const BESIDE: char = '@';
 
 /// The statuses of `denied` alone say that the vendor does not know a token; every other refusal of a token's own request
 /// says nothing about that, and must not be taken for it.

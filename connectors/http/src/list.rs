@@ -40,7 +40,7 @@ impl Office<'_> {
             let items = page.pointer(&list.items).and_then(Value::as_array);
             let items = items.ok_or_else(|| not_there(verb, "the list"))?;
             for item in items {
-                let version = text(item.pointer(&list.version)).ok_or_else(|| not_there(verb, "a token's id"))?;
+                let version = self.version(verb, item, &list.version)?;
                 let label = text(item.pointer(&list.label)).unwrap_or_default();
                 let created = list.created.as_ref().and_then(|at| moment(item.pointer(at)));
                 found.push(Listed { version, label, created });

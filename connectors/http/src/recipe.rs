@@ -72,6 +72,9 @@ pub(crate) struct Issuer {
     pub(crate) strategies: BTreeMap<Strategy, u32>,
     #[serde(default)]
     pub(crate) propagation_seconds: u64,
+    /// What a token has beside its id, where the vendor may give the id of a dead one again: the two together are one token
+    /// for ever.
+    pub(crate) once: Option<String>,
     pub(crate) create: Create,
     pub(crate) list: List,
     pub(crate) one: Option<One>,

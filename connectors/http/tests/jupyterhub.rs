@@ -12,8 +12,8 @@ use hub::{Hub, Trouble, Way};
 use remint_conformance::leaks::Leaks;
 use remint_conformance::{Fault, Harness, IssuerCase, assert_passes, run};
 use remint_contract::{
-    Call, Connector, ConnectorKind as _, HostRules, Material, MintRequest, OperationId, RightsChange, Strategy, Target,
-    Verb,
+    Call, Connector, ConnectorKind as _, HostRules, Intent, Material, MintRequest, OperationId, Recovered,
+    RightsChange, Strategy, Target, Verb, Verdict, VersionId,
 };
 use serde_json::json;
 
@@ -153,4 +153,39 @@ async fn one_rotation_is_as_many_requests_as_declared_and_written_down() {
         include_str!("../../../src/docs/catalogue/http.md").contains(&line),
         "src/docs/catalogue/http.md lacks: {line}"
     );
+}
+
+/// Over SQLite the id of the newest token is given again once that is deleted.
+#[tokio::test]
+async fn a_token_that_got_the_id_of_a_dead_one_is_another_version_and_stays() {
+    let case = Case::new().await;
+    let (connector, target) = (case.connector(), target(&case.hub.user().await));
+    let id = |version: &VersionId| version.0.split('@').next().unwrap().to_owned();
+    let mint = async || connector.mint(&case.admin(), &Case::request(&target)).await.unwrap();
+    // Other tests make tokens meanwhile, so that it may take some tries.
+    let (dead, alive) = loop {
+        let dead = mint().await;
+        connector.revoke(&case.admin(), &target, &dead.version).await.unwrap();
+        let alive = mint().await;
+        if id(&dead.version) == id(&alive.version) {
+            break (dead, alive);
+        }
+    };
+    assert_ne!(dead.version, alive.version);
+    let verified = connector.verify(&case.admin(), &target, &alive.material).await.unwrap();
+    assert_eq!(verified.version, alive.version);
+    connector.revoke(&case.admin(), &target, &dead.version).await.unwrap();
+    let verdict = connector.probe(&case.admin(), &target, &alive.material, 0).await.unwrap();
+    assert_eq!(verdict, Verdict::Accepted, "what was said of the dead one did not reach it");
+    let live = connector.enumerate(&case.admin(), std::slice::from_ref(&target)).await.unwrap();
+    assert!(live.iter().any(|one| one.version == alive.version));
+    assert!(live.iter().all(|one| one.version != dead.version));
+    let intent = Intent {
+        operation: case.admin().operation,
+        verb: Verb::Revoke,
+        target: target.clone(),
+        version: Some(dead.version),
+        mint: None,
+    };
+    assert!(matches!(connector.recover(&case.admin(), &intent).await.unwrap(), Recovered::Done(None)));
 }

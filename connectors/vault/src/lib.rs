@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod database;
 mod fields;
+mod key;
 mod kv1;
 mod kv2;
 mod leases;
@@ -20,7 +21,6 @@ mod mount;
 mod pki;
 mod request;
 mod session;
-mod signing;
 mod token;
 mod tokens;
 mod transit;
@@ -32,7 +32,7 @@ use remint_contract::{Capabilities, Connector, ConnectorKind, Error, HostRules, 
 use crate::client::Client;
 use crate::config::{Engine, Settings};
 
-pub use signing::{SigningKey, Version};
+pub use key::{TransitKey, Version};
 
 /// The word in a System document.
 pub const KIND: &str = "vault";

@@ -127,6 +127,7 @@ impl<'a> Scanner<'a> {
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, FormatError> {
         self.expect(b'"', "a string must begin here")?;
         let start = self.at;
+        self.at += plain(&self.bytes[start..]);
         loop {
             match self.bytes.get(self.at) {
                 Some(b'"') => {
@@ -213,6 +214,23 @@ impl<'a> Scanner<'a> {
     fn refuse(&self, what: &'static str) -> FormatError {
         refuse(self.at, what)
     }
+}
+
+/// How many bytes of a string need no look at all, eight at a time: none of them ends it or wants an escape. A byte over 127
+/// may stop this early.
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    // A borrow can only mark too much, and what is marked is looked at.
+    let zero = |word: u64| word.wrapping_sub(ONES);
+    let stops = |chunk: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*chunk);
+        let quote = zero(word ^ (ONES * u64::from(b'"')));
+        let escape = zero(word ^ (ONES * u64::from(b'\\')));
+        (word.wrapping_sub(ONES * 0x20) | quote | escape | word) & HIGH != 0
+    };
+    let (chunks, _) = bytes.as_chunks::<8>();
+    chunks.iter().take_while(|chunk| !stops(chunk)).count() * 8
 }
 
 fn refuse(at: usize, what: &'static str) -> FormatError {

@@ -14,20 +14,18 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::super::recovery::RecoveryKey;
-use super::{FORMAT, KEY, Keeping, Kek, KekError, LARGEST, parent, push, write_new};
+use super::{FORMAT, Fresh, KEY, Keeping, Kek, KekError, LARGEST, parent, push, write_new};
 use crate::escrow::Randomness;
 
 /// Adds a generation that is newer than every other and than `above`; gives its number.
 ///
 /// # Errors
 /// The key is not in a file of its own, or that cannot be written.
-pub fn add_generation(path: &Path, kek: &Kek, above: u64, randomness: &dyn Randomness) -> Result<u64, KekError> {
+pub fn add_generation(path: &Path, kek: &Kek, above: u64, key: &Fresh) -> Result<u64, KekError> {
     let number = kek.generations().max().unwrap_or(0).max(above) + 1;
     let how = format!("add a file generation-{number} there (32 random bytes in base64), then: remint keys rewrap");
     let path = own(path, how)?;
-    let mut key = Zeroizing::new([0_u8; KEY]);
-    randomness.fill(key.as_mut()).map_err(KekError::Randomness)?;
-    change(path, |text| push(text, &format!("generation {number} "), &key))?;
+    change(path, |text| key.push(text, &format!("generation {number} ")))?;
     Ok(number)
 }
 
@@ -97,7 +95,25 @@ pub fn remove_generation(path: &Path, kek: &Kek, generation: u64) -> Result<(), 
         let mut words = line.split_ascii_whitespace();
         words.next() != Some("generation") || words.next().and_then(|word| word.parse().ok()) != Some(generation)
     };
-    rewrite(path, other, |_| {})
+    rewrite(path, |_| None, other, |_| {})
+}
+
+/// Writes keys that stood there in the clear as a service wrapped them.
+///
+/// # Errors
+/// The key is not in a file of its own, or that cannot be written.
+pub fn wrap(path: &Path, wrapped: &[(Zeroizing<String>, String)]) -> Result<(), KekError> {
+    let path = own(path, "put the wrapped keys there where it comes from".to_owned())?;
+    rewrite(
+        path,
+        |line| {
+            let (name, key) = line.rsplit_once(' ')?;
+            let word = &wrapped.iter().find(|(plain, _)| plain.as_str() == key)?.1;
+            Some(format!("{name} {word}"))
+        },
+        |_| true,
+        |_| {},
+    )
 }
 
 /// A file that is ours to change.
@@ -112,6 +128,7 @@ fn own(path: &Path, what: String) -> Result<&Path, KekError> {
 fn change(path: &Path, add: impl FnOnce(&mut String)) -> Result<(), KekError> {
     rewrite(
         path,
+        |_| None,
         |_| true,
         |text| {
             add(text);
@@ -120,15 +137,24 @@ fn change(path: &Path, add: impl FnOnce(&mut String)) -> Result<(), KekError> {
     )
 }
 
-/// Writes the lines that are kept and what is added under another name, puts that in place, and wipes what was there.
-fn rewrite(path: &Path, keep: impl Fn(&str) -> bool, add: impl FnOnce(&mut String)) -> Result<(), KekError> {
+/// Writes the lines that are kept, some of them as others, and what is added under another name, puts that in place, and
+/// wipes what was there.
+fn rewrite(
+    path: &Path,
+    other: impl Fn(&str) -> Option<String>,
+    keep: impl Fn(&str) -> bool,
+    add: impl FnOnce(&mut String),
+) -> Result<(), KekError> {
     let failed = |source| KekError::Io { verb: "change", path: path.to_owned(), source };
     // A link stays a link.
     let path = path.canonicalize().map_err(failed)?;
     let before = Zeroizing::new(std::fs::read_to_string(&path).map_err(failed)?);
-    let mut text = Zeroizing::new(String::with_capacity(LARGEST.max(before.len() + 128)));
+    let mut text = Zeroizing::new(String::with_capacity(LARGEST.max(before.len() * 4 + 1024)));
     for line in before.lines().filter(|line| keep(line)) {
-        text.push_str(line);
+        match other(line) {
+            Some(other) => text.push_str(&other),
+            None => text.push_str(line),
+        }
         text.push('\n');
     }
     add(&mut text);

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{StatVfsMountFlags, fstatvfs};
 use zeroize::Zeroizing;
 
-use super::{Kek, KekError, LARGEST, Reading, parse};
+use super::lines::{Line, Lines};
+use super::{KekError, LARGEST};
 
 /// What stands before the name of an environment variable.
 pub(super) const ENVIRONMENT: &str = "env:";
@@ -53,7 +54,7 @@ impl fmt::Display for Keeping {
     }
 }
 
-pub(super) fn load(path: &Path, state_folder: &Path, allow_same_folder: bool) -> Result<Kek, KekError> {
+pub(super) fn read(path: &Path, state_folder: &Path, allow_same_folder: bool) -> Result<Lines, KekError> {
     let place = |path: &Path| {
         let failed = |source| KekError::Io { verb: "read", path: path.to_owned(), source };
         if allow_same_folder {
@@ -63,9 +64,9 @@ pub(super) fn load(path: &Path, state_folder: &Path, allow_same_folder: bool) ->
         }
     };
     if !path.is_dir() {
-        let (file, text) = read(path, || place(path))?;
+        let (file, text) = read_file(path, || place(path))?;
         drop(file);
-        return parse(&text).map_err(|(line, why)| KekError::Format { path: path.to_owned(), line, why });
+        return Lines::of_text(path, &text);
     }
     let failed = |source| KekError::Io { verb: "read", path: path.to_owned(), source };
     // One update of a mounted secret is one folder behind this link: files of two updates are never mixed.
@@ -76,25 +77,30 @@ pub(super) fn load(path: &Path, state_folder: &Path, allow_same_folder: bool) ->
         names.push(item.map_err(failed)?.file_name().to_string_lossy().into_owned());
     }
     names.sort();
-    let mut reading = Reading::default();
+    let mut lines = Vec::new();
     for name in names.iter().filter(|name| !name.starts_with('.')) {
         let file = folder.join(name);
-        let wrong = |why| KekError::Format { path: file.clone(), line: 1, why };
-        let (_, text) = read(&file, || place(&file))?;
-        let key = text.trim();
-        let taken = match name.split_once('-') {
-            None if name == "fingerprint" => reading.take(&["fingerprint", key]),
-            Some(("generation", number)) => reading.take(&["generation", number, key]),
-            Some((kind @ ("recipient" | "recovery"), _)) => reading.take(&[kind, key]),
-            _ => Err("a file must be called fingerprint, generation-N, recipient-NAME or recovery-NAME"),
+        let (_, text) = read_file(&file, || place(&file))?;
+        let name = match name.split_once('-') {
+            None if name == "fingerprint" => name.clone(),
+            Some(("generation", number)) => format!("generation {number}"),
+            Some((kind @ ("recipient" | "recovery"), _)) => kind.to_owned(),
+            _ => {
+                let why = "a file must be called fingerprint, generation-N, recipient-NAME or recovery-NAME";
+                return Err(KekError::Format { path: file, line: 1, why });
+            }
         };
-        taken.map_err(wrong)?;
+        let mut line = Zeroizing::new(String::with_capacity(LARGEST));
+        line.push_str(&name);
+        line.push(' ');
+        line.push_str(text.trim());
+        lines.push(Line { path: file, number: 1, text: line });
     }
-    reading.end().map_err(|why| KekError::Format { path: folder, line: 1, why })
+    Ok(Lines { lines, whole: (folder, 1) })
 }
 
 /// Opens and reads one file, where its mode is one that keeps a secret.
-fn read(path: &Path, place: impl FnOnce() -> Result<(), KekError>) -> Result<(File, Zeroizing<String>), KekError> {
+fn read_file(path: &Path, place: impl FnOnce() -> Result<(), KekError>) -> Result<(File, Zeroizing<String>), KekError> {
     let failed = |source| KekError::Io { verb: "read", path: path.to_owned(), source };
     // The open file is what is looked at and read, so that nobody can put another one in between.
     let file = File::open(path).map_err(|source| match source.kind() {

@@ -8,8 +8,9 @@ use remint_evidence_format::note::{SigningKey, VerifierKey};
 
 use super::{FILE, ID, KeyError, SCOPE, make, open, text, write};
 use crate::escrow::{Escrow, Randomness};
+use crate::evidence::elsewhere::{self, RemoteSigner};
 use crate::evidence::signer::Signer;
-use crate::evidence::transit::{Transit, TransitSigner};
+use crate::keeper::Keeper;
 use crate::store::{Change, Store, StoreError};
 
 /// Where the signing key lies.
@@ -21,14 +22,14 @@ pub enum Shelf<'a> {
     Store(&'a dyn Store),
     /// In a service that keeps it; the store says which version signs. A key that lay sealed in the state folder or the store
     /// until then is removed.
-    Transit(&'a Arc<Transit>, &'a dyn Store, &'a Path),
+    Elsewhere(&'a Arc<Keeper>, &'a dyn Store, &'a Path),
 }
 
 /// The key that comes next, not yet in its place.
 pub enum Next {
     /// It lies beside the one that is there.
     Kept(Arc<SigningKey>),
-    Elsewhere(Arc<TransitSigner>),
+    Elsewhere(Arc<RemoteSigner>),
 }
 
 impl Next {
@@ -55,7 +56,9 @@ impl Shelf<'_> {
     ) -> Result<Next, KeyError> {
         let name = before.name();
         let kept = match self {
-            Self::Transit(transit, ..) => return Ok(Next::Elsewhere(Arc::new(transit.after(before).await?))),
+            Self::Elsewhere(keeper, ..) => {
+                return Ok(Next::Elsewhere(Arc::new(elsewhere::after(keeper, before).await?)));
+            }
             Self::Folder(folder) => {
                 let path = folder.join(NEXT_FILE);
                 match std::fs::read_to_string(&path) {
@@ -93,13 +96,13 @@ impl Shelf<'_> {
     /// It cannot be written; the one that is there stays.
     pub async fn install(self, next: &Next, escrow: &Escrow) -> Result<(), KeyError> {
         let next = match (self, next) {
-            (Self::Transit(_, store, folder), Next::Elsewhere(key)) => return elsewhere(store, folder, key).await,
+            (Self::Elsewhere(_, store, folder), Next::Elsewhere(key)) => return give(store, folder, key).await,
             (_, Next::Kept(key)) => key,
             (_, Next::Elsewhere(_)) => return Err(KeyError::Garbled),
         };
         match self {
             // A key that lies here does not go there.
-            Self::Transit(..) => Err(KeyError::Garbled),
+            Self::Elsewhere(..) => Err(KeyError::Garbled),
             Self::Folder(folder) => {
                 let (from, path) = (folder.join(NEXT_FILE), folder.join(FILE));
                 let moved = std::fs::rename(from, &path).and_then(|()| std::fs::File::open(folder)?.sync_all());
@@ -117,7 +120,7 @@ impl Shelf<'_> {
 }
 
 /// Has a key sign that is elsewhere, and then removes the one that is here.
-async fn elsewhere(store: &dyn Store, folder: &Path, key: &TransitSigner) -> Result<(), KeyError> {
+async fn give(store: &dyn Store, folder: &Path, key: &RemoteSigner) -> Result<(), KeyError> {
     key.keep(store).await?;
     store.commit(Change { unseals: vec![ID.to_owned()], ..Change::default() }).await?;
     let path = folder.join(FILE);

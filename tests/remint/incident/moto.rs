@@ -62,29 +62,40 @@ impl Moto {
     }
 
     async fn ask(&self, who: &Material, service: &str, body: String) -> (u16, String) {
-        let secret = who.secret.expose_str().unwrap();
-        let identity = Credentials::new(who.username.as_deref().unwrap(), secret, None, None, "test").into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(REGION)
-            .name(service)
-            .time(SystemClock.now().into())
-            .settings(SigningSettings::default())
-            .build()
-            .unwrap()
-            .into();
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let address = format!("{}/", self.address);
-        let signed = SignableBody::Bytes(body.as_bytes());
-        let request = SignableRequest::new("POST", &address, headers.iter().copied(), signed).unwrap();
-        let (instructions, _) = sign(request, &params).unwrap().into_parts();
-        let mut request = self.http.post(address);
-        for (name, value) in headers.iter().copied().chain(instructions.headers()) {
-            request = request.header(name, value);
-        }
-        let answer = request.body(body).send().await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
+        signed(&self.http, &self.address, (who, service), &headers, body).await
     }
+}
+
+/// A request that somebody signed for a service; its status and what was answered.
+pub(crate) async fn signed(
+    http: &reqwest::Client,
+    address: &str,
+    (who, service): (&Material, &str),
+    headers: &[(&'static str, &str)],
+    body: String,
+) -> (u16, String) {
+    let secret = who.secret.expose_str().unwrap();
+    let identity = Credentials::new(who.username.as_deref().unwrap(), secret, None, None, "test").into();
+    let params = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(REGION)
+        .name(service)
+        .time(SystemClock.now().into())
+        .settings(SigningSettings::default())
+        .build()
+        .unwrap()
+        .into();
+    let address = format!("{address}/");
+    let signable = SignableBody::Bytes(body.as_bytes());
+    let request = SignableRequest::new("POST", &address, headers.iter().copied(), signable).unwrap();
+    let (instructions, _) = sign(request, &params).unwrap().into_parts();
+    let mut request = http.post(address);
+    for (name, value) in headers.iter().copied().chain(instructions.headers()) {
+        request = request.header(name, value);
+    }
+    let answer = request.body(body).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
 #[async_trait]

@@ -1,91 +1,30 @@
 //! A signing key that never leaves a real OpenBao.
 
-use std::io::Write as _;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use remint::app::copy::copy;
 use remint::app::{App, Places};
 use remint::context::Context;
 use remint::engine::EngineSettings;
 use remint::escrow::SystemRandomness;
+use remint::evidence::anchor::Standing;
 use remint::evidence::key::Shelf;
-use remint::evidence::rotation::{Link, Rotation};
-use remint::store::Change;
+use remint::evidence::rotation::{Link, Rotation, RotationError};
+use remint::recover::{mark_restored, recover};
+use remint::store::{Change, dump};
 use remint_contract::HostRules;
 use remint_evidence_format::checkpoint::Checkpoint;
 use remint_evidence_format::note::VerifierKey;
 use remint_evidence_format::succession::follow;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::backup::backup;
+use crate::keeper::bao::Bao;
 use crate::rig::OnlyFake;
 use crate::store::draft;
-
-/// The server of `cargo xtask test`, with a transit mount of this test's own.
-struct Bao {
-    address: String,
-    token: String,
-    mount: String,
-}
-
-impl Bao {
-    #[expect(clippy::disallowed_methods, reason = "where the test server is comes from the environment")]
-    async fn find() -> Self {
-        let (Ok(address), Ok(token)) =
-            (std::env::var("REMINT_TEST_OPENBAO"), std::env::var("REMINT_TEST_OPENBAO_TOKEN"))
-        else {
-            panic!("no OpenBao: export what `cargo xtask servers up openbao` prints")
-        };
-        writeln!(std::io::stderr(), "SERVER OpenBao").unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let mount = format!("log-{}", folder.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.'));
-        let bao = Self { address, token, mount };
-        bao.post(&format!("sys/mounts/{}", bao.mount), json!({ "type": "transit" })).await;
-        bao
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Value {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let request = http.post(format!("{}/v1/{path}", self.address)).header("x-vault-token", &self.token).json(&body);
-        let answer = request.send().await.unwrap();
-        assert!(answer.status().is_success(), "{path}: {}", answer.status());
-        serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null)
-    }
-
-    async fn key(&self, name: &str, kind: &str) {
-        self.post(&format!("{}/keys/{name}", self.mount), json!({ "type": kind })).await;
-    }
-
-    /// A token that may use the key and nothing else.
-    async fn confined(&self, key: &str, rotates: bool) -> String {
-        let mount = &self.mount;
-        let rotate = if rotates {
-            format!("path \"{mount}/keys/{key}/rotate\" {{ capabilities = [\"update\"] }}")
-        } else {
-            String::new()
-        };
-        let rules = format!(
-            "path \"{mount}/keys/{key}\" {{ capabilities = [\"read\"] }}\npath \"{mount}/sign/{key}\" {{ capabilities = [\"update\"] }}\n{rotate}"
-        );
-        self.post(&format!("sys/policies/acl/{mount}-{key}"), json!({ "policy": rules })).await;
-        let made =
-            self.post("auth/token/create", json!({ "policies": [format!("{mount}-{key}")], "no_parent": true })).await;
-        made["auth"]["client_token"].as_str().unwrap().to_owned()
-    }
-
-    /// Has a state's configuration name the key.
-    fn configure(&self, home: &Path, key: &str, token: &str) {
-        let secret = home.join("token");
-        std::fs::write(&secret, format!("{token}\n")).unwrap();
-        let (address, mount) = (&self.address, &self.mount);
-        let text = format!(
-            "log: {{transit: {{address: '{address}', mount: {mount}, key: {key}, secret_file: {}}}}}\n",
-            secret.display()
-        );
-        std::fs::create_dir_all(home.join("state")).unwrap();
-        std::fs::write(home.join("state/remint.yaml"), text).unwrap();
-    }
-}
+use crate::store::postgres::Databases;
 
 fn places(home: &Path) -> Places {
     Places { state: home.join("state"), kek: home.join("kek"), same_folder: false, store: None }
@@ -111,7 +50,11 @@ async fn grow(app: &App) -> Checkpoint {
 }
 
 async fn rotate(app: &App) -> Link {
-    let shelf = Shelf::Transit(app.transit.as_ref().unwrap(), &*app.engine.store, &app.folder);
+    rotated(app).await.unwrap()
+}
+
+pub(crate) async fn rotated(app: &App) -> Result<Link, RotationError> {
+    let shelf = Shelf::Elsewhere(app.signing.as_ref().unwrap(), &*app.engine.store, &app.folder);
     let rotation = Rotation {
         store: app.engine.store.clone(),
         shelf,
@@ -122,7 +65,7 @@ async fn rotate(app: &App) -> Link {
         holder: &app.engine.settings.holder,
         anchor: None,
     };
-    rotation.rotate("operator").await.unwrap()
+    rotation.rotate("operator").await
 }
 
 async fn links(app: &App, from: &VerifierKey) -> VerifierKey {
@@ -134,7 +77,7 @@ async fn links(app: &App, from: &VerifierKey) -> VerifierKey {
 async fn a_log_is_signed_by_a_key_that_is_nowhere_here_and_goes_on_under_its_next_version() {
     let (bao, home) = (Bao::find().await, tempfile::tempdir().unwrap());
     bao.key("log", "ed25519").await;
-    bao.configure(home.path(), "log", &bao.confined("log", true).await);
+    bao.configure(home.path(), "log", "log", &bao.confined("log", &["rotate"]).await);
     let app = init(home.path()).await;
     assert!(!home.path().join("state/evidence.key").exists(), "no key was made here");
     assert_eq!(grow(&app).await.origin, "remint");
@@ -172,7 +115,7 @@ async fn a_log_under_a_key_of_its_own_moves_to_one_that_is_kept_elsewhere() {
     let own = app.key.verifier().clone();
     grow(&app).await;
     drop(app);
-    bao.configure(home.path(), "log", &bao.confined("log", false).await);
+    bao.configure(home.path(), "log", "log", &bao.confined("log", &[]).await);
     let app = open(home.path()).await;
     assert_eq!(*app.key.verifier(), own, "nothing changes before the log says so");
     rotate(&app).await;
@@ -195,21 +138,72 @@ async fn what_cannot_sign_stops_the_log_and_loses_nothing() {
     let (bao, home) = (Bao::find().await, tempfile::tempdir().unwrap());
     bao.key("log", "ed25519").await;
     bao.key("other", "rsa-2048").await;
-    bao.configure(home.path(), "other", &bao.confined("other", false).await);
+    bao.configure(home.path(), "log", "other", &bao.confined("other", &[]).await);
     let failed = App::init(&places(home.path()), &Context::system(), Arc::new(OnlyFake::default())).await;
     let text = format!("{:?}", failed.err().unwrap());
     assert!(text.contains("ed25519"), "{text}");
 
-    let token = bao.confined("log", false).await;
-    bao.configure(home.path(), "log", &token);
+    let token = bao.confined("log", &[]).await;
+    bao.configure(home.path(), "log", "log", &token);
     let app = init(home.path()).await;
     grow(&app).await;
-    bao.configure(home.path(), "log", "a-token-of-nobody");
+    bao.configure(home.path(), "log", "log", "a-token-of-nobody");
     app.engine.store.commit(Change { entries: vec![draft(None, 1)], ..Change::default() }).await.unwrap();
     let error = app.sequencer.flush().await.unwrap_err();
     assert!(!format!("{error:?}").contains("a-token-of-nobody"), "{error:?}");
     assert_eq!(app.engine.store.unsequenced(9).await.unwrap().len(), 1, "it waits");
-    bao.configure(home.path(), "log", &token);
+    bao.configure(home.path(), "log", "log", &token);
     app.sequencer.flush().await.unwrap();
     assert!(app.engine.store.unsequenced(9).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_under_such_a_key_is_copied_restored_and_begun_anew_under_the_same_key() {
+    let (bao, home) = (Bao::find().await, tempfile::tempdir().unwrap());
+    let Some(databases) = Databases::find("a copy of a log that is signed elsewhere").await else { return };
+    bao.key("log", "ed25519").await;
+    bao.configure(home.path(), "log", "log", &bao.confined("log", &[]).await);
+    let app = init(home.path()).await;
+    let first = grow(&app).await;
+    let key = app.key.verifier().clone();
+    // It ends in order, and lets go of what it places entries under.
+    app.sequencer.run(std::future::ready(())).await;
+    drop(app);
+
+    // To a database, where it goes on.
+    let other = tempfile::tempdir().unwrap();
+    let state = other.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::copy(home.path().join("state/remint.yaml"), state.join("remint.yaml")).unwrap();
+    let there = Places { state, store: Some(databases.fresh().await), ..places(home.path()) };
+    let copied = copy(&places(home.path()), &there).await.unwrap();
+    assert_eq!(copied.tree, first.size);
+    let (kinds, rules) = (Arc::new(OnlyFake::default()), HostRules::default());
+    let app = App::open(&there, &Context::system(), kinds, rules, EngineSettings::default()).await.unwrap();
+    assert_eq!(*app.key.verifier(), key);
+    assert!(grow(&app).await.size > first.size);
+    drop(app);
+
+    // From a backup: a log of another name, signed there too.
+    let file = home.path().join("backup");
+    backup(&home.path().join("state"), None, &file).await;
+    let restored = tempfile::tempdir().unwrap();
+    bao.configure(restored.path(), "log", "log", &bao.confined("log", &[]).await);
+    let again = Places { kek: home.path().join("kek"), ..places(restored.path()) };
+    let store = again.alone().await.unwrap();
+    dump::restore(&file, &*store).await.unwrap();
+    mark_restored(&*store, "backup").await.unwrap();
+    drop(store);
+    let (kinds, rules) = (Arc::new(OnlyFake::default()), HostRules::default());
+    let app = App::open(&again, &Context::system(), kinds, rules, EngineSettings::default()).await.unwrap();
+    assert_eq!(app.standing, Standing::Restored);
+    let done = recover(&app, "tester", &BTreeSet::new()).await.unwrap();
+    let begun = done.begun.unwrap();
+    assert!(begun.last_words, "the old name's key is there, and says which log comes after it");
+    drop(app);
+    let (kinds, rules) = (Arc::new(OnlyFake::default()), HostRules::default());
+    let app = App::open(&again, &Context::system(), kinds, rules, EngineSettings::default()).await.unwrap();
+    assert_eq!(app.key.verifier().name(), begun.origin);
+    assert_eq!(grow(&app).await.origin, begun.origin);
+    assert!(!again.state.join("evidence.key").exists(), "no key was made here");
 }

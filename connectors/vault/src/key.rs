@@ -1,27 +1,29 @@
-//! A key of transit that signs texts: Ed25519, and its private half never leaves the server.
+//! A key of transit that signs texts, or wraps other keys: its secret half never leaves the server.
 //!
-//! Flow: [`SigningKey::newest`] says which version there is and its public half; [`SigningKey::sign`] has a text signed under
-//! one version, which the caller chose and wrote down: a rotation of the key changes nothing until he asks again.
+//! Flow: [`TransitKey::newest`] says which version of an Ed25519 key there is and its public half; [`TransitKey::sign`] has a
+//! text signed under one version, which the caller chose and wrote down: a rotation of the key changes nothing until he asks
+//! again. [`TransitKey::encrypt`] and [`TransitKey::decrypt`] are for a key that encrypts; what was encrypted names its version.
 //!
 //! Guarantees: as for the connector: one request each, nothing is tried again but for a session of ours that ended.
 //!
-//! Errors: [`ErrorKind::Invalid`] for a key of another type, and for a public half or signature that is none.
+//! Errors: [`ErrorKind::Invalid`] for a key of another type, and for a public half, signature or text that is none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use remint_contract::{Call, Error, ErrorKind, HostRules, Material, OperationId, Verb};
-use serde::Deserialize;
+use remint_contract::{Call, Error, ErrorKind, HostRules, Material, OperationId, SecretValue, Verb};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
 use crate::client::Client;
 use crate::config::Settings;
 use crate::request::{Effect, Request};
+use crate::session::secret;
 
 /// One key at one mount.
-pub struct SigningKey {
+pub struct TransitKey {
     client: Client,
     name: String,
 }
@@ -49,7 +51,23 @@ struct Signed {
     signature: String,
 }
 
-impl SigningKey {
+#[derive(Deserialize)]
+struct Encrypted {
+    ciphertext: String,
+}
+
+#[derive(Deserialize)]
+struct Decrypted {
+    #[serde(deserialize_with = "secret")]
+    plaintext: SecretValue,
+}
+
+#[derive(Serialize)]
+struct Encrypt<'t> {
+    plaintext: &'t str,
+}
+
+impl TransitKey {
     /// The key of that name. The settings are those of a `vault` system of engine `transit`; no call is made.
     ///
     /// # Errors
@@ -69,8 +87,7 @@ impl SigningKey {
     /// The server cannot be asked, or the key is not one that signs with Ed25519.
     pub async fn newest(&self, actor: &Arc<Material>) -> Result<Version, Error> {
         let request = Request::get(Verb::Check, &format!("{}/keys/{}", self.client.settings.mount, self.name))?;
-        let shown: Shown =
-            self.ask(actor, &request).await?.data("the signing key").map_err(|error| self.named(error))?;
+        let shown: Shown = self.ask(actor, &request).await?.data("the key").map_err(|error| self.named(error))?;
         let wrong = |message: &str| self.named(Error::new(ErrorKind::Invalid, Verb::Check, message));
         if shown.kind != "ed25519" || shown.derived {
             return Err(wrong("the key must be of type ed25519, and not derived"));
@@ -83,11 +100,11 @@ impl SigningKey {
     /// Makes the next version, which is the newest then.
     ///
     /// # Errors
-    /// The server refuses, or its answer is lost: then [`SigningKey::newest`] says whether it was made.
+    /// The server refuses, or its answer is lost: then [`TransitKey::newest`] says whether it was made.
     pub async fn rotate(&self, actor: &Arc<Material>) -> Result<(), Error> {
         let path = format!("{}/keys/{}/rotate", self.client.settings.mount, self.name);
         let request = Request::post(Verb::Mint, Effect::Changes, &path, &json!({}))?;
-        self.ask(actor, &request).await?.done("the signing key").map_err(|error| self.named(error))
+        self.ask(actor, &request).await?.done("the key").map_err(|error| self.named(error))
     }
 
     /// The signature over a text in base64 under this version of the key, in base64 too.
@@ -107,8 +124,32 @@ impl SigningKey {
         })
     }
 
+    /// What was encrypted, of a text in base64: `vault:vN:…`.
+    ///
+    /// # Errors
+    /// The server refuses, or the key does not encrypt.
+    pub async fn encrypt(&self, actor: &Arc<Material>, text: &str) -> Result<String, Error> {
+        let path = format!("{}/encrypt/{}", self.client.settings.mount, self.name);
+        let request = Request::post(Verb::Write, Effect::Reads, &path, &Encrypt { plaintext: text })?;
+        let made: Encrypted =
+            self.ask(actor, &request).await?.data("what was encrypted").map_err(|error| self.named(error))?;
+        Ok(made.ciphertext)
+    }
+
+    /// The text in base64 that was encrypted.
+    ///
+    /// # Errors
+    /// The server refuses, or it was not this key that encrypted it.
+    pub async fn decrypt(&self, actor: &Arc<Material>, encrypted: &str) -> Result<SecretValue, Error> {
+        let path = format!("{}/decrypt/{}", self.client.settings.mount, self.name);
+        let request = Request::post(Verb::Read, Effect::Reads, &path, &json!({ "ciphertext": encrypted }))?;
+        let read: Decrypted =
+            self.ask(actor, &request).await?.data("what was decrypted").map_err(|error| self.named(error))?;
+        Ok(read.plaintext)
+    }
+
     async fn ask(&self, actor: &Arc<Material>, request: &Request) -> Result<Answer, Error> {
-        let operation = OperationId(format!("sign-with-{}", self.name));
+        let operation = OperationId(format!("key-{}", self.name));
         let call = Call { operation, deadline: Timestamp::MAX, actor: Some(Arc::clone(actor)) };
         self.client.act(&call, request).await
     }
