@@ -117,7 +117,7 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         let carrying = supervisor.run(stopping.clone()).instrument(info_span!("supervisor"));
         let opening =
             window::run(&app.engine, &desk, options.every, stopping.clone()).instrument(info_span!("windows"));
-        let persons = people::run(&app.engine, &desk, options.every, stopping.clone()).instrument(info_span!("people"));
+        let persons = people::run(&app.engine, &desk, stopping.clone()).instrument(info_span!("people"));
         let forgetting = purge::run(&app.engine, stopping.clone()).instrument(info_span!("purge"));
         let streaming = streams.iter().map(|stream| stream.run(stopping.clone().stopped()));
         let streaming = futures::future::join_all(streaming).instrument(info_span!("streams"));

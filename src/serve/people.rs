@@ -9,7 +9,10 @@ use crate::engine::{Engine, EngineError};
 use crate::serve::supervisor::Desk;
 use crate::serve::{Stopping, causes};
 
-pub(super) async fn run(engine: &Engine, desk: &Desk, every: Duration, stopping: Stopping) {
+/// What a person waits for at most; each look reads every reset that there is.
+const EVERY: Duration = Duration::from_secs(30);
+
+pub(super) async fn run(engine: &Engine, desk: &Desk, stopping: Stopping) {
     let mut stopped = std::pin::pin!(stopping.stopped());
     loop {
         if let Err(error) = look(engine, desk).await {
@@ -17,7 +20,7 @@ pub(super) async fn run(engine: &Engine, desk: &Desk, every: Duration, stopping:
         }
         tokio::select! {
             () = &mut stopped => return,
-            () = engine.context.clock.sleep(every) => {}
+            () = engine.context.clock.sleep(EVERY) => {}
         }
     }
 }
