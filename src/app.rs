@@ -281,6 +281,7 @@ impl App {
         );
         let sequencer = Arc::new(sequencer.with_anchor(written));
         let gate = Gate::open(Arc::clone(&store), context.clone()).await?;
+        let gate = if standing.is_sound() { gate } else { gate.of_read_only() };
         if gate.governed() {
             settings.executor = Some(Executor::Remint);
         }

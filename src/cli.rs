@@ -19,12 +19,14 @@ use crate::engine::EngineSettings;
 use crate::registry::Registry;
 
 mod acts;
+mod approve;
 mod ask;
 mod demo;
 mod discover;
 mod escalate;
 mod estate;
 mod evidence;
+mod except;
 mod exit;
 mod keys;
 mod log;
@@ -105,9 +107,11 @@ enum Command {
     /// Replace everything that these nodes reach
     Reset(reset::Reset),
     /// Say yes to a reset's plan, and carry it out
-    Approve(acts::Approve),
+    Approve(approve::Approve),
     /// Say no to a reset
     Reject(acts::Reject),
+    /// Leave a credential as it is until a time, on somebody's answer for it
+    Except(except::Except),
     /// Say that a dirty node was rebuilt, isolated or cut off
     Clean(acts::Clean),
     /// Decide what happens to something foreign at an issuer
@@ -153,6 +157,8 @@ enum Command {
     Store(store::Store),
     /// Take back what you signed of a reset; what has begun nothing begins nothing
     Withdraw(acts::Withdraw),
+    /// Say what you found in a reset for which somebody else broke the glass
+    Review(acts::Review),
     /// Carry out a reset that others approved
     Execute(acts::Execute),
     /// Who may do what: check a folder of policies, stage one, ask what would be decided
@@ -267,6 +273,7 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Reset(reset) => reset.run(session).await,
         Command::Approve(approve) => approve.run(session).await,
         Command::Reject(reject) => reject.run(session).await,
+        Command::Except(except) => except.run(session).await,
         Command::Clean(clean) => clean.run(session).await,
         Command::Decide(decide) => decide.run(session).await,
         Command::Escalate(escalate) => escalate.run(session).await,
@@ -286,6 +293,7 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Keys(keys) => keys.run(session).await,
         Command::Store(store) => store.run(session).await,
         Command::Withdraw(withdraw) => withdraw.run(session).await,
+        Command::Review(review) => review.run(session).await,
         Command::Execute(execute) => execute.run(session).await,
         Command::Policy(policy) => policy.run(session).await,
         Command::Serve(serve) => serve.run(session).await,

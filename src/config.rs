@@ -107,7 +107,8 @@ pub struct StreamTo {
     pub file: Option<PathBuf>,
     /// A file with `whsec_` and the base64 of what both sides know.
     pub secret_file: PathBuf,
-    /// Only entries whose kind begins with one of these: `reset.`, `rotation.parked`, …; all when none is named.
+    /// Only entries whose kind begins with one of these: `reset.`, `rotation.parked`, …, and those that call somebody:
+    /// `alarm`, `task`; all when none is named.
     #[serde(default)]
     pub only: Vec<String>,
 }

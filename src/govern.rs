@@ -12,9 +12,12 @@ mod consent;
 mod gate;
 mod program;
 mod subject;
+pub mod yes;
 
 pub use charter::{Charter, CharterError};
 pub use consent::Consent;
 pub use gate::{Gate, GateError, Passed};
+pub(crate) use gate::{active_key as active_charter, marker};
 pub use program::{Program, ProgramError};
-pub use subject::reset;
+pub use subject::{credential, exception, reset, standing, window};
+pub use yes::{About, PersonKey, YesError};

@@ -1,8 +1,8 @@
 //! The daemon: one state, one estate folder, requests over HTTP, and resets that go on by themselves.
 //!
-//! Flow: [`serve`] loads the folder ([`folder`]), opens its door ([`listen`]), and then does six things at once, each
+//! Flow: [`serve`] loads the folder ([`folder`]), opens its door ([`listen`]), and then does several things at once, each
 //! under its own name in the log: it answers requests (`api`), watches the folder (`folder`), carries resets on and tries
-//! the dead again when that is due (`supervisor`), opens rotation windows (`windows`), gives entries their places (`sequencer`), tells of them (`streams`), and
+//! the dead again when that is due (`supervisor`), opens rotation windows (`windows`), looks after what persons said (`people`), gives entries their places (`sequencer`), tells of them (`streams`), and
 //! shows the log to its witnesses, when it has some (`witnesses`).
 //!
 //! Guarantees: a broken edit never replaces a good estate; nothing that has authority becomes active without somebody's
@@ -36,6 +36,7 @@ mod api;
 mod connection;
 mod folder;
 mod listen;
+mod people;
 mod plan;
 mod purge;
 mod remind;
@@ -117,13 +118,16 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         let carrying = supervisor.run(stopping.clone()).instrument(info_span!("supervisor"));
         let opening =
             window::run(&app.engine, &desk, options.every, stopping.clone()).instrument(info_span!("windows"));
+        let persons = people::run(&app.engine, &desk, stopping.clone()).instrument(info_span!("people"));
         let forgetting = purge::run(&app.engine, stopping.clone()).instrument(info_span!("purge"));
         let reminding = remind::run(&app.engine, stopping.clone()).instrument(info_span!("tasks"));
         let streaming = streams.iter().map(|stream| stream.run(stopping.clone().stopped()));
         let streaming = futures::future::join_all(streaming).instrument(info_span!("streams"));
         let witnessed = see(witnessing, stopping.clone()).instrument(info_span!("witnesses"));
         let counting = count(&app, &reads, &refusals, stopping.clone()).instrument(info_span!("reads"));
-        tokio::join!(answering, watching, carrying, opening, forgetting, reminding, streaming, witnessed, counting);
+        tokio::join!(
+            answering, watching, carrying, opening, persons, forgetting, reminding, streaming, witnessed, counting
+        );
     };
     // The sequencer ends last: what the others record while they end gets its place too.
     let (last, worked) = watch::channel(false);

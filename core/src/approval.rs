@@ -16,8 +16,8 @@ mod party;
 mod signature;
 mod standing;
 
-pub use case::{Case, Refusal};
+pub use case::{Case, Refusal, Way};
 pub use obligations::{Obligations, Separate};
 pub use party::{Executor, Party, Person};
-pub use signature::{Additions, Delta, Signature, Strength};
+pub use signature::{Additions, Delta, Signature, Signed, Strength};
 pub use standing::{Candidate, Lack, Met};

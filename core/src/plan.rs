@@ -35,7 +35,7 @@ pub use rows::Rows;
 /// The plan of a reset. [`Plan::digest`] pins the leaves and the limits; ETA, waves and observed ids are outside it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Merkle root over one leaf per member, and one of limits.
+    /// Merkle root over one leaf per member, one of limits, and one of what is left out.
     pub digest: Digest,
     /// The plan that this one revises.
     #[serde(default, skip_serializing_if = "Option::is_none")]

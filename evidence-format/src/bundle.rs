@@ -13,7 +13,8 @@
 //! | `completeness.json` | what became of everything reached; follows from the entries alone |
 //! | `key-1.tlog-proof`, … | only of a log whose key changed: from each key to the next ([`crate::succession`]) |
 //! | `persons.json` | names for commitments in the entries, as far as they are disclosed ([`crate::person`]) |
-//! | `approvals.json`, `exceptions.json` | slots; `[]` as long as a bundle says `ungoverned` |
+//! | `approvals.json` | what persons signed, each with his key ([`crate::approval`]); `[]` in a bundle that says `ungoverned` |
+//! | `exceptions.json` | what persons signed to leave something as it is, in the same form; `[]` where nobody did |
 //!
 //! `sed -n '/^[0-9a-f]\{64\}  /p' manifest | sha256sum -c` checks the files by hand.
 //!
@@ -22,6 +23,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::approval;
 use crate::entry::{self, DOMAIN};
 use crate::ledger::{Ledger, LedgerError};
 use crate::note::{self, SigningKey, VerifierKey};
@@ -33,6 +35,7 @@ use crate::{FormatError, Stored};
 
 pub use self::trust::Trust;
 
+mod approvals;
 mod archive;
 mod consistency;
 mod manifest;
@@ -64,6 +67,10 @@ pub struct Parts<'a> {
     pub persons: &'a [Disclosed],
     /// From each key of the log to the next ([`crate::succession`]), the oldest first.
     pub links: &'a [String],
+    /// What persons signed of its plans, as far as it is to be told.
+    pub approvals: &'a [approval::Disclosed],
+    /// What persons signed to leave something as it is.
+    pub exceptions: &'a [approval::Disclosed],
 }
 
 /// An earlier state of the log, and the proof that it is the beginning of the one in the bundle.
@@ -166,20 +173,19 @@ impl Bundle {
             entries.push(b'\n');
             proof::write(parsed.number, placed, &mut proofs);
         }
-        let slot = || b"[]\n".to_vec();
         let mut files = BTreeMap::from([
-            (APPROVALS.to_owned(), slot()),
+            (APPROVALS.to_owned(), approval::write(parts.approvals)?),
             (CHECKPOINT.to_owned(), parts.checkpoint.as_bytes().to_vec()),
             (COMPLETENESS.to_owned(), ledger.completeness()?.into_bytes()),
             (CONSISTENCY.to_owned(), consistency::write(parts.earlier)),
             (ENTRIES.to_owned(), entries),
-            (EXCEPTIONS.to_owned(), slot()),
+            (EXCEPTIONS.to_owned(), approval::write(parts.exceptions)?),
             (PERSONS.to_owned(), person::write(parts.persons)?),
             (PROOFS.to_owned(), proofs),
         ]);
         files.extend(parts.plans.iter().zip(1..).map(|(plan, number)| (plan_name(number), plan.clone())));
         files.extend(parts.links.iter().zip(1..).map(|(link, number)| (link_name(number), link.clone().into_bytes())));
-        Ok(Unsigned { text: manifest::unsigned(parts.reset, &files)?, files })
+        Ok(Unsigned { text: manifest::unsigned(parts.reset, ledger.governance(), &files)?, files })
     }
 
     /// The bundle of these files, as read from a folder; nothing is checked before [`Bundle::verify`].
@@ -217,7 +223,7 @@ impl Bundle {
     /// The entries are not those of one reset.
     pub fn ledger(&self) -> Result<Ledger, LedgerError> {
         let manifest = self.files.get(MANIFEST).map(Vec::as_slice).unwrap_or_default();
-        let reset = manifest::reset_of(&crate::note::Note::parse(manifest)?)?.to_owned();
+        let reset = manifest::reset_of(&crate::note::Note::parse(manifest)?)?.0.to_owned();
         let mut ledger = Ledger::new(&reset);
         for bytes in self.entries() {
             ledger.read(&entry::parse(&bytes)?, entry::hash(&bytes))?;

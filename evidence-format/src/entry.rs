@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `at` | RFC 3339 in UTC, written with `T` and `Z` |
 //! | `body` | an object; its keys belong to the kind |
-//! | `governed` | `ungoverned`, the only word of this version |
+//! | `governed` | `ungoverned`, the only word of this version; whether a reset was governed its `reset.requested` says |
 //! | `kind` | 1 to 64 of `a-z 0-9 . -` |
 //! | `number` | 1, 2, 3, … within the reset, or within the entries of no reset |
 //! | `previous` | leaf hash of the entry with the number before, 64 hexadecimal digits; [`FIRST`] for number 1 |
@@ -40,6 +40,9 @@ pub const MAX_SIZE: usize = 0xffff;
 
 /// The only word of `governed` in this version.
 pub const UNGOVERNED: &str = "ungoverned";
+
+/// What a reset and its bundle say where policies and persons stood behind it.
+pub const GOVERNED: &str = "governed";
 
 /// An entry as read; it borrows from the bytes that it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,12 +10,14 @@
 //!
 //! `reset.started` and `reset.revised` carry `plan_sha256`, the SHA-256 of the plan's file in hexadecimal digits;
 //! `reset.requested` may: it names the plan that is asked for. [`said`] has what people said of the reset as a whole,
-//! [`crate::observation`] what a prober saw.
+//! [`crate::observation`] what a prober saw, [`crate::approval`] whose yes it took. `governance` in the body of
+//! `reset.requested` says whether policies and persons stood behind it; without that word it is `ungoverned`.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::approval::{self, SIGNED, WITHDRAWN};
 use crate::entry::{self, Entry};
 use crate::observation::{self, Observed};
 use crate::outcome::Outcome;
@@ -31,6 +33,7 @@ pub const STARTED: &str = "reset.started";
 pub const REVISED: &str = "reset.revised";
 pub const RECOVERED: &str = "reset.recovered";
 pub const CLOSED: &str = "reset.closed";
+const EXCEPTED: &str = "exception.granted";
 /// The key of the plan's hash in the bodies of [`STARTED`] and [`REVISED`].
 pub const PLAN_SHA256: &str = "plan_sha256";
 
@@ -49,7 +52,24 @@ pub struct Ledger {
     observed: Vec<Observed>,
     controls: Vec<Observed>,
     gaps: Vec<Gap>,
+    governed: bool,
+    asked: Option<String>,
+    approvals: Vec<approval::Said>,
+    begun: Vec<Begun>,
+    excepted: Vec<approval::Excepted>,
     rows: BTreeMap<String, Row>,
+}
+
+/// That a plan, or a revision of it, came into force in a governed reset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    pub entry: u64,
+    /// The digest of the plan.
+    pub plan: String,
+    /// So many different persons it took.
+    pub needs: u64,
+    /// How it came into force without the yes of persons for this plan alone: `standing`, `break-glass`.
+    pub by_way_of: Option<String>,
 }
 
 /// Entries of the log that are lost: what was recorded of the reset among them, nobody can show any more.
@@ -101,6 +121,11 @@ impl Ledger {
             observed: Vec::new(),
             controls: Vec::new(),
             gaps: Vec::new(),
+            governed: false,
+            asked: None,
+            approvals: Vec::new(),
+            begun: Vec::new(),
+            excepted: Vec::new(),
             rows: BTreeMap::new(),
         }
     }
@@ -127,14 +152,26 @@ impl Ledger {
         }
         match entry.kind.as_ref() {
             CLOSED => self.check_closing(entry)?,
-            STARTED | REVISED => self.name_plan(
-                plan_of(entry)?
-                    .ok_or(FormatError::Field { field: PLAN_SHA256, why: "this kind of entry must have it" })?,
-            ),
-            REQUESTED => plan_of(entry)?.into_iter().for_each(|plan| self.name_plan(plan)),
+            STARTED | REVISED => {
+                let missing = FormatError::Field { field: PLAN_SHA256, why: "this kind of entry must have it" };
+                self.name_plan(plan_of(entry)?.ok_or(missing)?);
+                self.begun.extend(begun_of(entry)?);
+            }
+            REQUESTED => {
+                self.governed |= governed_of(entry)?;
+                let body = entry.body()?;
+                self.asked = body.get("person").and_then(Value::as_str).map(str::to_owned);
+                plan_of(entry)?.into_iter().for_each(|plan| self.name_plan(plan));
+            }
+            SIGNED => self.approvals.push(approval::Said::of(entry)?),
+            WITHDRAWN => self.withdraw(entry)?,
             RECOVERED => self.gaps.push(gap_of(entry)?),
             observation::OBSERVED => self.observed.push(Observed::of(entry)?),
             observation::CONTROLLED => self.controls.push(Observed::of(entry)?),
+            EXCEPTED => {
+                self.excepted.extend(approval::Excepted::of(entry)?);
+                self.decide(entry)?;
+            }
             _ => self.decide(entry)?,
         }
         self.said.extend(Said::of(entry)?);
@@ -225,6 +262,36 @@ impl Ledger {
         &self.gaps
     }
 
+    /// Whether policies and persons stood behind it.
+    pub fn is_governed(&self) -> bool {
+        self.governed
+    }
+
+    /// The word for that.
+    pub fn governance(&self) -> &'static str {
+        if self.governed { entry::GOVERNED } else { entry::UNGOVERNED }
+    }
+
+    /// The person who asked, where the table knew one.
+    pub fn asked(&self) -> Option<&str> {
+        self.asked.as_deref()
+    }
+
+    /// What persons approved, oldest first, with what they took back.
+    pub fn approvals(&self) -> &[approval::Said] {
+        &self.approvals
+    }
+
+    /// Which plans came into force in a governed reset, and how many persons each took.
+    pub fn begun(&self) -> &[Begun] {
+        &self.begun
+    }
+
+    /// Exceptions that persons approved.
+    pub fn excepted(&self) -> &[approval::Excepted] {
+        &self.excepted
+    }
+
     /// Everything reached or found, by subject.
     pub fn rows(&self) -> &BTreeMap<String, Row> {
         &self.rows
@@ -233,7 +300,7 @@ impl Ledger {
     /// The completeness statement: one JSON object, one line for each subject.
     pub fn completeness(&self) -> Result<String, FormatError> {
         let mut out = format!("{{\"closed\":{},\"complete\":{},", self.closed, self.is_complete()).into_bytes();
-        out.extend_from_slice(format!("\"governance\":\"{}\",\"reset\":", entry::UNGOVERNED).as_bytes());
+        out.extend_from_slice(format!("\"governance\":\"{}\",\"reset\":", self.governance()).as_bytes());
         canonical::write_string(&self.reset, &mut out);
         out.extend_from_slice(b",\"credentials\":[\n");
         for (place, (subject, row)) in self.rows.iter().enumerate() {
@@ -253,6 +320,17 @@ impl Ledger {
         if self.plans.last() != Some(&plan) {
             self.plans.push(plan);
         }
+    }
+
+    /// Takes back what that person said so far.
+    fn withdraw(&mut self, entry: &Entry<'_>) -> Result<(), FormatError> {
+        let body = entry.body()?;
+        let word = |key: &str| body.get(key).and_then(Value::as_str);
+        let whose = word("person").or_else(|| word("by")).unwrap_or_default();
+        for said in self.approvals.iter_mut().filter(|said| said.withdrawn.is_none() && said.whose() == whose) {
+            said.withdrawn = Some(entry.number);
+        }
+        Ok(())
     }
 
     fn decide(&mut self, entry: &Entry<'_>) -> Result<(), FormatError> {
@@ -276,6 +354,24 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+fn governed_of(entry: &Entry<'_>) -> Result<bool, FormatError> {
+    match entry.body()?.get("governance").map(|word| word.as_str().unwrap_or_default()) {
+        None | Some(entry::UNGOVERNED) => Ok(false),
+        Some(entry::GOVERNED) => Ok(true),
+        Some(_) => Err(FormatError::NotUnderstood { what: "the governance of the reset".to_owned() }),
+    }
+}
+
+fn begun_of(entry: &Entry<'_>) -> Result<Option<Begun>, FormatError> {
+    let body = entry.body()?;
+    let Some(needs) = body.get("needs") else { return Ok(None) };
+    let wrong = FormatError::Field { field: "needs", why: "it must be a number of persons" };
+    let word = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
+    let plan = word("plan").ok_or(FormatError::Field { field: "plan", why: "this kind of entry must have it" })?;
+    let needs = needs.as_u64().ok_or(wrong)?;
+    Ok(Some(Begun { entry: entry.number, plan, needs, by_way_of: word("by-way-of") }))
 }
 
 fn gap_of(entry: &Entry<'_>) -> Result<Gap, FormatError> {

@@ -14,6 +14,7 @@
 //! | the entries of one reset | [`ledger`], [`outcome`] | numbers, hash chain, closing entry, what became of each |
 //! | who somebody is | [`person`] | a salted commitment |
 //! | what a prober saw | [`observation`] | a signed note |
+//! | what a person approved | [`approval`] | a signed note |
 //! | what an auditor gets | [`bundle`], [`report`] | POSIX `ustar`, `sha256sum` |
 //!
 //! # From an event to a verified bundle
@@ -39,6 +40,7 @@
 pub use self::draft::{Draft, Stored};
 pub use self::error::FormatError;
 
+pub mod approval;
 pub mod bundle;
 pub mod canonical;
 pub mod checkpoint;

@@ -21,6 +21,8 @@ pub struct Report {
     /// The reset is closed and nothing reached is open, provisional, unattested or undecided.
     pub complete: bool,
     pub reset: Option<String>,
+    /// Policies and persons stood behind the reset.
+    pub governed: bool,
     /// What is wrong, with its place.
     pub findings: Vec<Finding>,
     /// What holds, in words.
@@ -83,6 +85,7 @@ impl Report {
             origin: false,
             complete: false,
             reset: None,
+            governed: false,
             findings: Vec::new(),
             holds: Vec::new(),
             limits: Vec::new(),
@@ -118,6 +121,7 @@ impl Report {
     /// What the entries say became of everything reached.
     pub(crate) fn tell(&mut self, ledger: &Ledger) {
         // A plan that reaches what the entries do not tell of has been found by now.
+        self.governed = ledger.is_governed();
         self.complete = ledger.is_complete() && self.findings.iter().all(|known| known.kind != FindingKind::Incomplete);
         for said in ledger.said() {
             self.told(said);
@@ -195,6 +199,8 @@ impl Report {
             "reset.started" => "approved",
             "reset.revised" => "approved as revised",
             "reset.aborted" => "aborted",
+            "break-glass.used" => "started at once, the glass being broken,",
+            "break-glass.reviewed" => "reviewed afterwards",
             "reset.rejected" => {
                 let what = format!("it was rejected by {by}{why}");
                 return self.find(Finding::incomplete("the reset", what));
@@ -218,7 +224,8 @@ impl Report {
         self.ok = self.findings.is_empty();
         let own = std::mem::take(&mut self.limits);
         if self.integrity {
-            self.limits = LIMITS.map(str::to_owned).into_iter().chain(own).collect();
+            let ungoverned = (!self.governed).then(|| UNGOVERNED.to_owned());
+            self.limits = ungoverned.into_iter().chain(own).collect();
         }
         self
     }
@@ -311,4 +318,4 @@ fn confirm_in_words(confirm: Confirm) -> &'static str {
 /// A terminal's worth; a broken bundle of a million entries must not bury its first finding.
 const MOST_LINES: usize = 50;
 
-const LIMITS: [&str; 1] = ["Ungoverned: no approval of a second person stands behind this reset."];
+const UNGOVERNED: &str = "Ungoverned: no approval of a second person stands behind this reset.";

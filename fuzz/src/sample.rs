@@ -128,6 +128,8 @@ fn bundle() -> Made<Vec<u8>> {
         earlier: &[],
         links: &[],
         persons: &[],
+        approvals: &[],
+        exceptions: &[],
     };
     Ok(Bundle::build(&parts, &key)?.to_archive()?)
 }

@@ -1,4 +1,4 @@
-//! What people say of a reset: `approve`, `reject`, `clean`, `decide`, `retry`, `rollback`, `task`, `reprove`.
+//! What people say of a reset: `withdraw`, `execute`, `review`, `reject`, `clean`, `decide`, `retry`, `rollback`, `task`, `reprove`.
 
 use clap::{Args, Subcommand, ValueEnum};
 use remint_contract::{HostRules, ResetId, VersionId};
@@ -18,49 +18,6 @@ async fn open(session: &Session) -> Result<App, Failure> {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Approve {
-    /// The reset, as `remint get resets` names it
-    pub(super) reset: String,
-    #[command(flatten)]
-    carry: Carry,
-}
-
-impl Approve {
-    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
-        let app = open(session).await?;
-        let id = ResetId(self.reset);
-        if app.gate.governed() {
-            return sign(session, &app, &id, &self.carry).await;
-        }
-        let reset = app.engine.approve(&id, &app.by(session.environment.user())).await?;
-        say(&format!("Approved: reset {id}, plan {}", reset.plan.digest.short(12)));
-        carry_on(session, &app, &id, &self.carry).await
-    }
-}
-
-/// Signs what waits of a reset, and carries it out when that was all it took and this person may.
-async fn sign(session: &Session, app: &App, id: &ResetId, carry: &Carry) -> Result<Exit, Failure> {
-    let known = app.engine.reset(id).await?;
-    let digest = known.revision.as_ref().map_or(known.plan.digest, |revision| revision.plan.digest);
-    let signature = app.passed.as_ref().and_then(|passed| passed.signature(session.context.clock.now()));
-    let signature = signature.ok_or_else(|| Failure::usage("nobody is known to sign"))?;
-    let by = signature.by.to_string();
-    let signed = app.engine.sign(id, digest, signature).await?;
-    say(&format!("Signed by {by}: reset {id}, plan {}", digest.short(12)));
-    if signed.lacks.is_empty() {
-        return carry_on(session, app, id, carry).await;
-    }
-    for lack in &signed.lacks {
-        say(&format!("It does not start yet: {lack}."));
-    }
-    next(&format!("others: remint approve {id}; then: remint execute {id}"));
-    if session.json() {
-        json(&json!({ "reset": id.0, "status": signed.reset.status, "lacks": signed.lacks }))?;
-    }
-    Ok(Exit::Refused)
-}
-
-#[derive(Debug, Args)]
 pub(super) struct Withdraw {
     pub(super) reset: String,
     /// Why
@@ -77,6 +34,30 @@ impl Withdraw {
         app.engine.withdraw(&id, party, &self.reason).await?;
         say(&format!("Withdrawn: what {party} signed of reset {id}. What has begun already goes on."));
         next(&format!("remint get rotations --reset {id}"));
+        Ok(Exit::Done)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Review {
+    pub(super) reset: String,
+    /// What you found
+    #[arg(long)]
+    reason: String,
+}
+
+impl Review {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let app = open(session).await?;
+        let id = ResetId(self.reset);
+        let party = app.passed.as_ref().and_then(|passed| passed.party());
+        let party = party.ok_or_else(|| Failure::usage("this state has one operator, who breaks no glass"))?;
+        let broken = app.engine.review(&id, party, &self.reason).await?;
+        say(&format!("Reviewed: {} broke the glass for reset {id} on {}.", broken.by, broken.at));
+        if session.json() {
+            json(&broken)?;
+        }
+        next(&format!("remint evidence export {id} --out FILE"));
         Ok(Exit::Done)
     }
 }

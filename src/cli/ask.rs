@@ -5,9 +5,9 @@ use remint_core::gate::{Action, Caller, Entrance, Resource};
 
 use crate::app::{App, AppError};
 use crate::cli::evidence::Evidence;
-use crate::cli::{Command, acts, estate, keys, log, store};
+use crate::cli::{Command, acts, approve, estate, keys, log, store, windows};
 use crate::engine::EngineError;
-use crate::govern::reset;
+use crate::govern::{credential, exception, reset, standing, window};
 
 /// One question to the gate.
 #[derive(Debug, Clone)]
@@ -15,7 +15,13 @@ pub enum Ask {
     /// It has no business with a state, or asks by itself.
     Nothing,
     On(Action, Resource),
+    /// Of a reset; what is approved may be an exception, too.
     OfReset(Action, String),
+    OfCredential(Action, String),
+    /// That a window may do again and again what it would do now.
+    OfWindow(String),
+    /// The end of that.
+    OfStanding(String),
     OfFinding(String),
     OfTask(String),
 }
@@ -35,7 +41,16 @@ impl Ask {
         Ok(match self {
             Self::Nothing => None,
             Self::On(action, resource) => Some((*action, resource.clone())),
+            Self::OfReset(Action::Approve, id) if app.engine.exception(id).await.is_ok() => {
+                Some((Action::Approve, exception(&app.engine, id).await?))
+            }
+            Self::OfReset(Action::Approve, id) if app.engine.standing(id).await.is_ok() => {
+                Some((Action::Approve, standing(&app.engine, id).await?))
+            }
             Self::OfReset(action, id) => Some((*action, reset(&app.engine, &ResetId(id.clone())).await?)),
+            Self::OfWindow(name) => Some((Action::Request, window(&app.engine, name).await?)),
+            Self::OfStanding(id) => Some((Action::Request, standing(&app.engine, id).await?)),
+            Self::OfCredential(action, name) => Some((*action, credential(&app.engine, name).await?)),
             Self::OfFinding(id) => {
                 let found = app.engine.findings(None).await?.into_iter().find(|finding| finding.id == *id);
                 let found = found.ok_or_else(|| EngineError::NoRecord { kind: "finding", id: id.clone() })?;
@@ -63,6 +78,8 @@ impl Command {
             | Self::ReadFolder(_)
             | Self::Prober(_)
             | Self::Witness(_) => Ask::Nothing,
+            Self::Windows(windows::Windows::Approve { window, .. }) => Ask::OfWindow(window.clone()),
+            Self::Windows(windows::Windows::End { standing, .. }) => Ask::OfStanding(standing.clone()),
             Self::Graph(_) | Self::Get(_) | Self::Windows(_) | Self::Estate(estate::Estate::Diff(_)) => {
                 Ask::On(Action::Read, Resource::Estate)
             }
@@ -73,9 +90,11 @@ impl Command {
             Self::Estate(estate::Estate::Activate(_) | estate::Estate::Discover(_)) => {
                 Ask::On(Action::ChangeEstate, Resource::Estate)
             }
-            Self::Approve(acts::Approve { reset, .. })
+            Self::Approve(approve::Approve { reset, .. })
+            | Self::Review(acts::Review { reset, .. })
             | Self::Withdraw(acts::Withdraw { reset, .. })
             | Self::Reject(acts::Reject { reset, .. }) => of(Action::Approve, reset),
+            Self::Except(except) => Ask::OfCredential(Action::Skip, except.credential.clone()),
             Self::Clean(clean) => Ask::On(Action::Clean, Resource::Node(clean.node.clone())),
             Self::Decide(decide) => Ask::OfFinding(decide.finding.clone()),
             Self::Escalate(escalate) => of(Action::Escalate, &escalate.reset),

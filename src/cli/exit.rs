@@ -6,7 +6,7 @@ use remint_core::machine::{Reason, Rotation, State};
 use crate::app::AppError;
 use crate::engine::EngineError;
 use crate::engine::record::ResetStatus;
-use crate::govern::GateError;
+use crate::govern::{GateError, YesError};
 use crate::store::StoreError;
 
 /// The exit codes that scripts rely on.
@@ -69,6 +69,17 @@ impl From<AppError> for Failure {
             | AppError::Anchor(_)
             | AppError::Sequencer(_)
             | AppError::History(_) => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<YesError> for Failure {
+    fn from(error: YesError) -> Self {
+        let exit = match &error {
+            YesError::Random(_) => Exit::Failed,
+            YesError::Open(_) => Exit::Refused,
+            _ => Exit::Usage,
         };
         Self::new(exit, error)
     }

@@ -173,7 +173,8 @@ pub(super) struct Scope {
 impl Scope {
     /// Plans from an estate, with what a state knows of earlier rotations.
     pub(super) async fn plan(&self, session: &Session, estate: &Estate, app: &App) -> Result<Planned, Failure> {
-        self.planned(session, estate, known(app).await?)
+        let excepted = app.engine.excepted().await?.into_keys().collect();
+        self.planned(session, estate, known(app).await?, excepted)
     }
 
     fn planned(
@@ -181,6 +182,7 @@ impl Scope {
         session: &Session,
         estate: &Estate,
         known_destinations: BTreeMap<Ref, BTreeSet<Location>>,
+        excepted: BTreeSet<Ref>,
     ) -> Result<Planned, Failure> {
         if self.from.is_empty() {
             return Err(Failure::usage(
@@ -197,6 +199,7 @@ impl Scope {
         request.clean = nodes(&self.clean)?.into_iter().collect();
         request.exceptions =
             crate::app::refs(&self.except).map_err(|error| Failure::new(Exit::Usage, error))?.into_iter().collect();
+        request.exceptions.extend(excepted);
         request.deadline = self.deadline;
         request.known_destinations = known_destinations;
         request.failure_budget = self.failure_budget;
@@ -240,11 +243,11 @@ impl Plan {
         let estate = self.source.estate(session).await?;
         // Without a state every destination is new, which the plan then says.
         let app = session.open(HostRules::default(), EngineSettings::default()).await.ok();
-        let known = match &app {
-            Some(app) => known(app).await?,
-            None => BTreeMap::new(),
+        let (known, excepted) = match &app {
+            Some(app) => (known(app).await?, app.engine.excepted().await?.into_keys().collect()),
+            None => (BTreeMap::new(), BTreeSet::new()),
         };
-        let plan = self.scope.planned(session, &estate, known)?;
+        let plan = self.scope.planned(session, &estate, known, excepted)?;
         // A state that may only be looked at is looked at all the same.
         if let Some(app) = app.filter(|app| app.standing.is_sound()) {
             let by = app.by(session.environment.user());

@@ -12,7 +12,8 @@ use crate::app::AppError;
 use crate::cli::output::{data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session, caller};
 use crate::engine::EngineSettings;
-use crate::govern::{Charter, GateError, Program, reset};
+use crate::escrow::SystemRandomness;
+use crate::govern::{Charter, GateError, PersonKey, Program, reset};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Policy {
@@ -23,6 +24,14 @@ pub(super) enum Policy {
     },
     /// Propose a folder as what governs this state, or consent to it as the second person
     Stage { folder: PathBuf },
+    /// Make your own key for approvals that anybody can check; the public half goes into persons.yaml. Needs no state
+    Key {
+        /// Where to write it; nobody else may read it
+        file: PathBuf,
+        /// Your name in the table of persons
+        #[arg(long, value_name = "NAME")]
+        person: String,
+    },
     /// What would be decided for a principal, and by which policies; nothing is recorded
     Explain(Explain),
 }
@@ -51,6 +60,7 @@ impl Policy {
         match self {
             Self::Check { folder } => check(session, &folder).await,
             Self::Stage { folder } => stage(session, &folder).await,
+            Self::Key { file, person } => key(session, &file, &person),
             Self::Explain(explain) => explain.run(session).await,
         }
     }
@@ -69,6 +79,18 @@ async fn check(session: &Session, folder: &std::path::Path) -> Result<Exit, Fail
     }
     say(&format!("Valid: {} files of policies, {persons} persons. Charter {digest}", charter.policies.len()));
     next("remint policy stage FOLDER, then the same by a second person");
+    Ok(Exit::Done)
+}
+
+fn key(session: &Session, file: &std::path::Path, person: &str) -> Result<Exit, Failure> {
+    let public = PersonKey::create(file, person, &SystemRandomness)?.public();
+    if session.json() {
+        json(&json!({ "file": file, "key": public }))?;
+    } else {
+        data(&public);
+        say(&format!("Above is the public half; {} is yours alone.", file.display()));
+        next(&format!("two persons add it under {person}.keys in persons.yaml: remint policy stage FOLDER"));
+    }
     Ok(Exit::Done)
 }
 

@@ -12,6 +12,7 @@ use crate::cli::output::{data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
 use crate::engine::eta::Eta;
+use crate::engine::exceptions::{Asked, Exception};
 use crate::engine::record::{ResetStatus, RotationRecord};
 use crate::privacy::reads::days;
 
@@ -104,13 +105,7 @@ impl Get {
                 if session.json() { json(&tasks)? } else { data(&table(["task", "about", "what", "state"], rows)) }
             }
             What::Exceptions => {
-                let mut all = Vec::new();
-                for reset in app.engine.resets().await? {
-                    all.extend(
-                        reset.plan.exceptions.iter().map(|credential| [reset.id.to_string(), credential.to_string()]),
-                    );
-                }
-                if session.json() { json(&all)? } else { data(&table(["reset", "credential"], all)) }
+                exceptions(session, &app).await?;
             }
             What::Findings => {
                 let findings = app.engine.findings(id.as_ref()).await?;
@@ -174,6 +169,31 @@ async fn resets(session: &Session, app: &App) -> Result<(), Failure> {
 
 fn forecast(eta: &Eta) -> String {
     format!("{:.0}{}", eta.done, if eta.late() { ", after its deadline" } else { "" })
+}
+
+/// Every exception, and what resets left out on one word alone.
+async fn exceptions(session: &Session, app: &App) -> Result<(), Failure> {
+    let (now, all) = (session.context.clock.now(), app.engine.exceptions().await?);
+    if session.json() {
+        return json(&all);
+    }
+    let row = |one: &Exception| {
+        let state = match &one.granted {
+            _ if one.ended.is_some() || now >= one.asked.until => "ended".to_owned(),
+            Some(granted) => format!("by {}", granted.by),
+            None => "waits for approval".to_owned(),
+        };
+        let Asked { id, credential, owner, reason, until } = &one.asked;
+        [id.clone(), credential.to_string(), owner.clone(), state, until.to_string(), reason.clone()]
+    };
+    data(&table(["exception", "credential", "owner", "approved", "until", "why"], all.iter().map(row)));
+    let held = app.engine.excepted().await?;
+    for reset in app.engine.resets().await? {
+        for credential in reset.plan.exceptions.iter().filter(|credential| !held.contains_key(credential)) {
+            say(&format!("Reset {} left {credential} out.", reset.id));
+        }
+    }
+    Ok(())
 }
 
 async fn credentials(session: &Session, app: &App) -> Result<(), Failure> {

@@ -54,6 +54,10 @@ pub(super) struct Reset {
     /// Privileged credentials are replaced too, on nobody's word but yours
     #[arg(long)]
     privileged: bool,
+    /// Start at once, without the approval of others: for whom the policies name, told to everybody, reviewed by another
+    /// person within 72 hours
+    #[arg(long, conflicts_with = "drill")]
+    break_glass: bool,
     #[command(flatten)]
     carry: Carry,
 }
@@ -117,7 +121,8 @@ impl Reset {
             if !plan.exceptions.is_empty() {
                 app.gate.pass(&caller(), &by, Action::Skip, &resource).await?;
             }
-            Some(app.gate.pass(&caller(), &by, Action::Request, &resource).await?)
+            let action = if self.break_glass { Action::BreakGlass } else { Action::Request };
+            Some(app.gate.pass(&caller(), &by, action, &resource).await?)
         } else {
             None
         };
@@ -125,6 +130,13 @@ impl Reset {
         let request = Request { id: id.clone(), plan, estate, reason: self.reason.clone(), by: by.clone(), at };
         let urgency = if self.drill { Urgency::Scheduled } else { Urgency::of(&request.plan) };
         let party = passed.and_then(|passed| passed.party().cloned());
+        if self.break_glass {
+            let party =
+                party.ok_or_else(|| Failure::usage("this state has one operator: there is no glass to break"))?;
+            app.engine.break_glass(request, self.exposed_at, party).await?;
+            say(&format!("The glass is broken: reset {id} starts now, and everybody is told. It is to be reviewed."));
+            return carry_on(session, &app, &id, &self.carry).await;
+        }
         app.engine.request_of(request, urgency, self.exposed_at, party).await?;
         if governed {
             say(&format!("Asked for: reset {id}. It starts when the persons that it takes have signed its plan."));

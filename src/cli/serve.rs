@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use clap::Args;
 use remint_contract::HostRules;
+use remint_core::gate::{Action, Resource, Scope};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::output::data;
-use crate::cli::{Exit, Failure, Session};
+use crate::cli::{Exit, Failure, Session, caller};
 use crate::engine::EngineSettings;
 use crate::serve::{Listen, ListenError, Options, Reader, Reading, ServeError, serve};
 
@@ -48,6 +49,10 @@ impl Serve {
         };
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         app.writable()?;
+        // Whoever starts it is nobody's hand in what it carries out, so his passing is not kept; it is asked as of a reset with
+        // nothing in it.
+        let daemon = Resource::Reset(Scope { id: "daemon".to_owned(), ..Scope::default() });
+        app.gate.pass(&caller(), &session.environment.user(), Action::Execute, &daemon).await?;
         let options = Options {
             estate: self.estate,
             reader: std::env::current_exe().map_or(Reader::Here, Reader::Program),

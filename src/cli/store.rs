@@ -95,6 +95,9 @@ async fn restore(session: &Session, file: &Path) -> Result<Exit, Failure> {
     let store = places.alone().await?;
     let tally = dump::restore(file, &*store).await?;
     let anchor = mark_restored(&*store, &file.display().to_string()).await?;
+    drop(store);
+    // It can only be looked at until `recover`, which passes the gate too.
+    governed(session, &places).await?;
     told(session, file, &tally)?;
     if !session.json() {
         if let Some(anchor) = anchor {
@@ -226,6 +229,7 @@ impl Copy {
         } else {
             Places { state: to.clone().into(), store: None, ..from.clone() }
         };
+        governed(session, &from).await?;
         let copied = copy(&from, &target).await?;
         if session.json() {
             json(&copied)?;
@@ -242,6 +246,17 @@ impl Copy {
         });
         Ok(Exit::Done)
     }
+}
+
+/// What leaves a governed state passes its gate before.
+async fn governed(session: &Session, places: &Places) -> Result<(), Failure> {
+    let store = places.alone().await?;
+    let governed = store.get(&crate::govern::marker()).await?.is_some();
+    drop(store);
+    if governed {
+        session.open(HostRules::default(), EngineSettings::default()).await?;
+    }
+    Ok(())
 }
 
 impl From<CopyError> for Failure {

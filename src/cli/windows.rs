@@ -8,9 +8,12 @@ use jiff::Timestamp;
 use remint_contract::{HostRules, Ref};
 use remint_core::calendar::{Known, Left, Opening, Window, WindowError, turns};
 use remint_core::estate::Estate;
+use remint_core::plan::render_plan;
 use serde::Serialize;
 
-use crate::cli::output::{data, json, next, table};
+use crate::app::refs;
+use crate::cli::except::time;
+use crate::cli::output::{data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
 use crate::engine::opening::WindowRecord;
@@ -19,6 +22,23 @@ use crate::engine::opening::WindowRecord;
 pub(super) enum Windows {
     /// When each window opens next, there and in UTC, and what is due then
     Next,
+    /// Ask that a window of a governed state may replace what it selects, as its plan shows it now; others sign it with
+    /// remint approve
+    Approve {
+        /// The window: RotationWindow/NAME
+        window: String,
+        /// How long it counts, like 90d. At most a year
+        #[arg(long, value_name = "TIME")]
+        until: String,
+    },
+    /// End what was approved in advance
+    End {
+        /// As remint windows approve named it
+        standing: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 /// One window as it is shown.
@@ -48,7 +68,21 @@ struct Shown {
 
 impl Windows {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
-        let Self::Next = self;
+        match self {
+            Self::Next => Self::show(session).await,
+            Self::Approve { window, until } => approve(session, window, &until).await,
+            Self::End { standing, reason } => {
+                let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+                let by = app.by(session.environment.user());
+                let ended = app.engine.end_standing(&standing, &by, &reason).await?;
+                say(&format!("Ended: {} opens without {standing} from now on.", ended.asked.window));
+                next(&format!("remint windows approve {} --until TIME", ended.asked.window));
+                Ok(Exit::Done)
+            }
+        }
+    }
+
+    async fn show(session: &Session) -> Result<Exit, Failure> {
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         let engine = &app.engine;
         let estate = engine.active_estate().await?.unwrap_or_default();
@@ -70,6 +104,31 @@ impl Windows {
         next(&advice(&all));
         Ok(Exit::Done)
     }
+}
+
+async fn approve(session: &Session, window: String, until: &str) -> Result<Exit, Failure> {
+    let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+    let window = refs(&[window])?.remove(0);
+    let until = time(until, session.context.clock.now()).ok_or_else(|| {
+        Failure::usage(format!("--until takes a time, or how long from now, like 90d; not `{until}`"))
+    })?;
+    let party = app.passed.as_ref().and_then(|passed| passed.party().cloned());
+    let party = party.ok_or_else(|| Failure::usage("this state has one operator: its windows open on his word"))?;
+    let by = app.by(session.environment.user());
+    let (standing, plan) = app.engine.stand(&window, until, &by, party).await?;
+    let id = &standing.asked.id;
+    if session.json() {
+        json(&standing)?;
+    } else {
+        let estate = app.engine.active_estate().await?.unwrap_or_default();
+        data(&render_plan(&plan, &estate));
+    }
+    say(&format!(
+        "Asked for: standing approval {id} of {window} until {until}, for {} credentials as shown above.",
+        standing.asked.covers.len()
+    ));
+    next(&format!("others: remint approve {id}"));
+    Ok(Exit::Refused)
 }
 
 fn shown(

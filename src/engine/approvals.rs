@@ -7,14 +7,16 @@
 //! the reset's record is compared and set.
 
 use remint_contract::ResetId;
-use remint_core::approval::{Delta, Lack, Party, Refusal, Signature};
+use remint_core::approval::{Delta, Lack, Party, Refusal, Signature, Way};
 use remint_core::digest::Digest;
+use remint_evidence_format::approval::{APPROVAL_SHA256, SIGNED, SIGNER_SHA256, WITHDRAWN};
 use remint_evidence_format::ledger::{PLAN_SHA256, STARTED};
+use remint_evidence_format::tree::sha256;
 use serde_json::json;
 
-use crate::engine::record::{Approval, Reset, ResetStatus};
+use crate::engine::record::{Approval, Reset, ResetStatus, kind, put};
 use crate::engine::{Engine, EngineError};
-use crate::store::StoreError;
+use crate::store::{Change, Rule, StoreError};
 
 /// What a signature came to.
 #[derive(Debug)]
@@ -52,11 +54,18 @@ impl Engine {
         let now = self.context.clock.now();
         let known = self.reset(id).await?;
         let planned = self.estate(&known.plan.estate.to_string()).await?;
-        let permits = self.permits(&known, &planned).await?.ok_or_else(ungoverned)?;
+        // What a revision changes is judged by what its own members take.
+        let waits = known.revision.as_ref().map_or(&*known.plan, |revision| &revision.plan);
+        let permits = self.permits(waits, &planned).await?.ok_or_else(ungoverned)?;
         let mut lacks = Vec::new();
         let mut ready = false;
+        let mut kept = Change::default();
+        let note = signature.signed.as_ref().map(|signed| sha256(signed.note.as_bytes()).to_string());
+        if let (Some(note), Some(signed)) = (&note, &signature.signed) {
+            kept.puts.push(put(kind::APPROVAL, note.clone(), &id.0, signed, Rule::Upsert)?);
+        }
         let signed = self
-            .change_reset(id, "reset.signed", |reset| {
+            .change_reset_and(id, SIGNED, kept, |reset| {
                 if !matches!(reset.status, ResetStatus::Requested) && reset.revision.is_none() {
                     return Err(EngineError::Refused(format!("nothing of reset {id} waits for approval")));
                 }
@@ -85,6 +94,8 @@ impl Engine {
                     "plan": digest.to_string(), "by": signature.by.to_string(),
                     "person": signature.by.person().map(ToString::to_string),
                     "grade": signature.strength.grade, "lacks": lacks,
+                    APPROVAL_SHA256: note,
+                    SIGNER_SHA256: signature.signed.as_ref().map(|signed| sha256(signed.key.as_bytes()).to_string()),
                 }))
             })
             .await?;
@@ -94,7 +105,7 @@ impl Engine {
         let reset = if signed.status == ResetStatus::Requested {
             self.begin(id).await?
         } else {
-            self.approve_revision(id, &approvers(&signed)).await?
+            self.approve_revision(id, &approvers(&signed), Some(permits.persons())).await?
         };
         self.ring(id).await?;
         Ok(Signed { reset, lacks })
@@ -107,12 +118,13 @@ impl Engine {
     pub async fn begin(&self, id: &ResetId) -> Result<Reset, EngineError> {
         let now = self.context.clock.now();
         let known = self.reset(id).await?;
-        if self.too_old(&known) {
+        let planned = self.estate(&known.plan.estate.to_string()).await?;
+        let permits = self.permits(&known.plan, &planned).await?.ok_or_else(ungoverned)?;
+        // It was signed in time, and rests: that is not what makes it too old.
+        if self.too_old_after(&known, permits.rest()) {
             self.reject(id, "remint", "expired").await?;
             return Err(EngineError::Expired { id: id.clone(), asked: known.requested_at.to_string() });
         }
-        let planned = self.estate(&known.plan.estate.to_string()).await?;
-        let permits = self.permits(&known, &planned).await?.ok_or_else(ungoverned)?;
         let started = self
             .change_reset(id, STARTED, |reset| {
                 if reset.status != ResetStatus::Requested {
@@ -125,7 +137,69 @@ impl Engine {
                 }
                 let (by, digest) = (approvers(reset), reset.plan.digest.to_string());
                 let grade = reset.case.as_ref().map_or("recorded", |case| weakest(&case.signatures)).to_owned();
-                let body = json!({ "approved-by": by, "plan": digest, "grade": grade, PLAN_SHA256: reset.plan.hash() });
+                let body = json!({
+                    "approved-by": by, "plan": digest, "grade": grade, PLAN_SHA256: reset.plan.hash(),
+                    "needs": permits.persons(),
+                });
+                reset.approval = Some(Approval { by, at: now, digest, grade });
+                reset.status = ResetStatus::Running;
+                Ok(body)
+            })
+            .await?;
+        self.claim(id).await?;
+        Ok(started)
+    }
+
+    /// Begins what has all it takes and rested long enough, and rejects what is too old; gives what began.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn begin_rested(&self) -> Result<Vec<ResetId>, EngineError> {
+        let mut began = Vec::new();
+        if self.settings.executor.is_none() {
+            return Ok(began);
+        }
+        for reset in self.resets().await? {
+            if reset.status != ResetStatus::Requested || reset.case.is_none() {
+                continue;
+            }
+            match self.begin(&reset.id).await {
+                Ok(_) => began.push(reset.id),
+                // It lacks something, is over, or somebody acted on it at this moment.
+                Err(
+                    EngineError::Refused(_)
+                    | EngineError::Expired { .. }
+                    | EngineError::Store(StoreError::Stale { .. }),
+                ) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(began)
+    }
+
+    /// Starts a reset that goes on by another way than the yes of persons to its plan alone.
+    pub(crate) async fn start_by_way(&self, id: &ResetId, way: Way, by: &str) -> Result<Reset, EngineError> {
+        let now = self.context.clock.now();
+        let known = self.reset(id).await?;
+        let planned = self.estate(&known.plan.estate.to_string()).await?;
+        let needs = self.permits(&known.plan, &planned).await?.map_or(0, |permits| permits.persons());
+        let started = self
+            .change_reset(id, STARTED, |reset| {
+                if reset.status != ResetStatus::Requested {
+                    return Err(EngineError::Refused(format!("reset {id} does not wait for approval")));
+                }
+                let word = way.word();
+                let case = reset.case.as_mut().ok_or_else(ungoverned)?;
+                let standing = match &way {
+                    Way::Standing { id, .. } => Some(id.clone()),
+                    Way::BreakGlass { .. } => None,
+                };
+                case.way = Some(way);
+                let (by, digest, grade) = (by.to_owned(), reset.plan.digest.to_string(), "recorded".to_owned());
+                let body = json!({
+                    "approved-by": by, "plan": digest, "grade": grade, PLAN_SHA256: reset.plan.hash(), "needs": needs,
+                    "by-way-of": word, "standing": standing,
+                });
                 reset.approval = Some(Approval { by, at: now, digest, grade });
                 reset.status = ResetStatus::Running;
                 Ok(body)
@@ -142,7 +216,7 @@ impl Engine {
     pub async fn withdraw(&self, id: &ResetId, by: &Party, reason: &str) -> Result<Reset, EngineError> {
         let now = self.context.clock.now();
         let reset = self
-            .change_reset(id, "reset.withdrawn", |reset| {
+            .change_reset(id, WITHDRAWN, |reset| {
                 let case = reset.case.as_mut().ok_or_else(ungoverned)?;
                 case.withdraw(by, now).map_err(refused)?;
                 Ok(json!({ "by": by.to_string(), "person": by.person().map(ToString::to_string), "reason": reason }))

@@ -66,7 +66,7 @@ impl Engine {
         lease: Arc<Lease>,
     ) -> Result<Reset, EngineError> {
         let id = reset.id.clone();
-        let permits = self.permits(&reset, &estate).await?;
+        let permits = self.permits(&reset.plan, &estate).await?;
         let mut run = Run::new(
             reset.clone(),
             Arc::clone(&estate),

@@ -95,17 +95,22 @@ impl Engine {
     }
 
     /// Says yes to exactly the difference that stands in the reset.
-    pub(super) async fn approve_revision(&self, id: &ResetId, by: &str) -> Result<Reset, EngineError> {
+    pub(super) async fn approve_revision(
+        &self,
+        id: &ResetId,
+        by: &str,
+        needs: Option<u32>,
+    ) -> Result<Reset, EngineError> {
         for _ in 1..TRIES {
-            match self.revise_once(id, by).await {
+            match self.revise_once(id, by, needs).await {
                 Err(EngineError::Store(StoreError::Stale { .. })) => tokio::task::yield_now().await,
                 done => return done,
             }
         }
-        self.revise_once(id, by).await
+        self.revise_once(id, by, needs).await
     }
 
-    async fn revise_once(&self, id: &ResetId, by: &str) -> Result<Reset, EngineError> {
+    async fn revise_once(&self, id: &ResetId, by: &str, needs: Option<u32>) -> Result<Reset, EngineError> {
         let key = Key { kind: kind::RESET, id: id.0.clone() };
         let stored = self.store.get(&key).await?.ok_or_else(|| EngineError::NoReset(id.clone()))?;
         let at = stored.revision;
@@ -163,7 +168,7 @@ impl Engine {
         let plan = Planned::of(revision.plan);
         let body = json!({
             "approved-by": by, "plan": digest, "parent": reset.plan.digest.to_string(), "delta": delta,
-            "grade": "recorded", PLAN_SHA256: plan.hash(),
+            "grade": "recorded", PLAN_SHA256: plan.hash(), "needs": needs,
         });
         change.entries.push(entry(REVISED, now, Some(id), None, &body));
         reset.plan = plan;

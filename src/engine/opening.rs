@@ -14,16 +14,18 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use remint_contract::{Location, Ref, ResetId};
+use remint_core::approval::{Obligations, Way};
 use remint_core::calendar::{Due, Known, Opening, Turns, Window, turns};
 use remint_core::estate::Estate;
 use remint_core::machine::State;
-use remint_core::plan::{Occasion, Plan, Request as Wanted, plan};
+use remint_core::plan::{Member, Occasion, Plan, Request as Wanted, plan};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::engine::pause::untouched;
 use crate::engine::record::{ResetStatus, RotationRecord, Urgency, entry, kind, put, read};
 use crate::engine::reset::Request;
+use crate::engine::standing::Asked;
 use crate::engine::{Engine, EngineError};
 use crate::store::{Change, Key, Rule, StoreError};
 
@@ -147,8 +149,9 @@ impl Engine {
         let reason = format!("{} opened on {}", window.name, opening.scheduled);
         let (by, estate) = (window.name.to_string(), Estate::clone(estate));
         let request = Request { id: id.clone(), plan, estate, reason, by, at: now };
-        self.request_with(request, Urgency::Scheduled, None, None, change).await?;
-        self.approve(&id, &window.name.to_string()).await?;
+        let party = self.settings.executor.is_some().then(|| Self::party_of(&window.name));
+        self.request_with(request, Urgency::Scheduled, None, party, change).await?;
+        self.approve_window(&id, window).await?;
         Ok(Some(Opened { window: window.name.clone(), opening, reset: id }))
     }
 
@@ -162,11 +165,8 @@ impl Engine {
         change: &mut Change,
     ) -> Result<Option<(ResetId, Opening, Plan)>, EngineError> {
         let now = self.context.clock.now();
-        let turns = turns(window, opening, estate, &self.known().await?);
-        let occasion = Occasion::new(window.name.clone(), *opening, &turns);
+        let (turns, planned) = self.plan_turns(window, opening, estate).await?;
         let mut body = told(opening, due.late, &turns);
-        let planned =
-            if turns.turns.is_empty() { Ok(None) } else { self.plan_opening(occasion, estate).await.map(Some) };
         let plan = planned.unwrap_or_else(|why| {
             tracing::error!(window = %window.name, why, "a window opened, and there is no plan");
             body["refused"] = json!(why);
@@ -181,9 +181,60 @@ impl Engine {
         Ok(id.zip(plan).map(|(id, plan)| (id, *opening, plan)))
     }
 
-    async fn plan_opening(&self, occasion: Occasion, estate: &Arc<Estate>) -> Result<Plan, String> {
+    /// Whose turn it is, and the plan for them. In a governed state, what takes persons has a turn only where they approved
+    /// in advance what is done to it now.
+    async fn plan_turns(
+        &self,
+        window: &Window,
+        opening: &Opening,
+        estate: &Arc<Estate>,
+    ) -> Result<(Turns, Result<Option<Plan>, String>), EngineError> {
+        let mut known = self.known().await?;
+        let covers = match self.settings.executor {
+            None => None,
+            Some(_) => Some(self.standing_of(&window.name).await?.map(|one| one.asked.covers).unwrap_or_default()),
+        };
+        for credential in estate.credentials.keys().filter(|_| covers.is_some()) {
+            let covered = covers.as_ref().is_some_and(|covers| covers.contains_key(credential));
+            let one = known.entry(credential.clone()).or_default();
+            one.covered = covered;
+            one.barred = !covered && Obligations::of(estate, credential).approvals > 0;
+        }
+        loop {
+            let turns = turns(window, opening, estate, &known);
+            if turns.turns.is_empty() {
+                return Ok((turns, Ok(None)));
+            }
+            let occasion = Occasion::new(window.name.clone(), *opening, &turns);
+            let planned = self.plan_opening(occasion, estate).await;
+            let other = |member: &&Member| {
+                let covered = covers.as_ref().and_then(|covers| covers.get(&member.credential));
+                covered.is_some_and(|covered| *covered != member.itself())
+            };
+            let changed: Vec<Ref> = planned
+                .iter()
+                .flat_map(|plan| &plan.members)
+                .filter(other)
+                .map(|member| member.credential.clone())
+                .collect();
+            if changed.is_empty() {
+                return Ok((turns, planned.map(Some)));
+            }
+            for credential in changed {
+                let one = known.entry(credential).or_default();
+                // Each round bars one more at least.
+                if one.barred {
+                    return Ok((turns, Err("what was approved in advance is not what would be done".to_owned())));
+                }
+                (one.covered, one.barred) = (true, true);
+            }
+        }
+    }
+
+    pub(super) async fn plan_opening(&self, occasion: Occasion, estate: &Arc<Estate>) -> Result<Plan, String> {
         let mut wanted = Wanted::scheduled(occasion);
         wanted.known_destinations = self.known_destinations().await.map_err(|error| error.to_string())?;
+        wanted.exceptions = self.excepted().await.map_err(|error| error.to_string())?.into_keys().collect();
         let made = plan(estate, &wanted, &*self.kinds, self.context.clock.now());
         made.map_err(|refusals| refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     }
@@ -198,10 +249,30 @@ impl Engine {
         }
         let over =
             reset.plan.occasion.as_ref().is_some_and(|occasion| occasion.opening.closes <= self.context.clock.now());
-        let done = if over { self.reject(id, &by, "the window closed").await } else { self.approve(id, &by).await };
+        let done = if over {
+            self.reject(id, &by, "the window closed").await.map(drop)
+        } else {
+            self.approve_window(id, window).await
+        };
         match done {
-            Ok(_) | Err(EngineError::Refused(_) | EngineError::Expired { .. }) => Ok(()),
+            Ok(()) | Err(EngineError::Refused(_) | EngineError::Expired { .. }) => Ok(()),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Approves the way this state approves: the window itself where nobody governs, else what persons approved in advance.
+    async fn approve_window(&self, id: &ResetId, window: &Window) -> Result<(), EngineError> {
+        let by = window.name.to_string();
+        if self.settings.executor.is_none() {
+            return self.approve(id, &by).await.map(drop);
+        }
+        match self.standing_of(&window.name).await? {
+            Some(standing) => {
+                let Asked { id: name, until, covers, .. } = standing.asked;
+                self.start_by_way(id, Way::Standing { id: name, until, covers }, &by).await.map(drop)
+            }
+            // What takes nobody starts; what takes somebody had no turn.
+            None => self.begin(id).await.map(drop),
         }
     }
 

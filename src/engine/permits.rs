@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use remint_contract::Ref;
@@ -57,6 +58,16 @@ impl Permits {
         Self { kinds, of, executor, newest }
     }
 
+    /// The most persons that any member of the plan takes.
+    pub(crate) fn persons(&self) -> u32 {
+        self.kinds.iter().map(|(needs, _)| needs.approvals).max().unwrap_or_default()
+    }
+
+    /// The longest rest between the last signature and the start.
+    pub(crate) fn rest(&self) -> Duration {
+        self.kinds.iter().map(|(needs, _)| needs.cool_down).max().unwrap_or_default()
+    }
+
     /// How one member of the plan stands.
     pub(crate) fn standing(&self, reset: &Reset, index: usize, now: Timestamp) -> Result<Met, Lack> {
         if now < self.newest {
@@ -83,12 +94,12 @@ impl Permits {
 }
 
 impl Engine {
-    /// What the members of a reset take; `None` where nobody governs.
-    pub(crate) async fn permits(&self, reset: &Reset, planned: &Estate) -> Result<Option<Permits>, EngineError> {
+    /// What the members of a plan take; `None` where nobody governs.
+    pub(crate) async fn permits(&self, plan: &Plan, planned: &Estate) -> Result<Option<Permits>, EngineError> {
         let Some(executor) = self.settings.executor.clone() else { return Ok(None) };
         let active = self.active_estate().await?.unwrap_or_default();
         let newest = newest::seen(&*self.store).await?;
-        Ok(Some(Permits::of(&reset.plan, planned, &active, executor, newest)))
+        Ok(Some(Permits::of(plan, planned, &active, executor, newest)))
     }
 }
 

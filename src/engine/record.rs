@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use remint_contract::{CredentialId, OperationId, Ref, ResetId, Verb, VersionId};
 use remint_core::approval::Case;
+use remint_core::digest::Digest;
 use remint_core::machine::{Rotation, Version};
 use remint_core::plan::Plan;
 use remint_core::step::Path;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::engine::pause::Standstill;
 use crate::engine::planned::Planned;
+use crate::engine::reset::plan_hash;
 use crate::store::{Key, Put, Record, Rule, StoreError};
 
 /// One reset: what was asked, what was approved, and where it stands.
@@ -72,6 +74,17 @@ impl Reset<String> {
             standstill: self.standstill,
             again: self.again,
             case: self.case,
+        }
+    }
+}
+
+impl Reset {
+    /// What waits to be approved: the revision where there is one, else the plan; its digest, and the SHA-256 of its file.
+    #[must_use]
+    pub fn waits(&self) -> (Digest, String) {
+        match &self.revision {
+            Some(revision) => (revision.plan.digest, plan_hash(&revision.plan)),
+            None => (self.plan.digest, self.plan.hash().to_owned()),
         }
     }
 }
@@ -260,6 +273,14 @@ pub mod kind {
     /// Named by the hash of its bytes.
     pub const PLAN: &str = "plan";
     pub const EXCEPTION: &str = "exception";
+    /// A reset for which the glass was broken.
+    pub const BROKEN: &str = "broken";
+    /// What is approved in advance.
+    pub const STANDING: &str = "standing";
+    /// Moves with every act of a kind, so that no two of them do not know of each other.
+    pub const GUARD: &str = "guard";
+    /// What a person signed, by the hash of the note; it can be erased with his name.
+    pub const APPROVAL: &str = "approval";
     /// Rung whenever something was said of a reset.
     pub const SIGNAL: &str = "signal";
     /// When a running reset will be done, as far as can be told.

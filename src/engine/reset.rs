@@ -20,13 +20,14 @@ use crate::engine::record::{
 use crate::engine::remind::due;
 use crate::engine::{Engine, EngineError};
 use crate::store::{Change, Key, Rule, StoreError};
+use remint_evidence_format::entry::GOVERNED;
 use remint_evidence_format::ledger::{PLAN_SHA256, STARTED};
 
 /// A request that is older than this never starts.
 const NOT_AFTER: Duration = Duration::from_hours(1);
 
 /// An exception on one operator's word ends after this, and is asked about again.
-const EXCEPTION: Duration = Duration::from_hours(30 * 24);
+pub(crate) const EXCEPTION: Duration = Duration::from_hours(30 * 24);
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -153,6 +154,8 @@ impl Engine {
             "credentials": reset.plan.members.len(),
             "reason": reset.reason,
             "requested-by": reset.requested_by,
+            "person": reset.case.as_ref().and_then(|case| case.requester.person()).map(ToString::to_string),
+            "governance": reset.case.as_ref().map(|_| GOVERNED),
         });
         change.entries.push(entry("reset.requested", now, Some(&reset.id), None, &body));
         for member in &reset.plan.members {
@@ -168,10 +171,7 @@ impl Engine {
                 &json!({ "why": task.why }),
             ));
         }
-        for credential in &reset.plan.exceptions {
-            let body = json!({ "by": reset.requested_by, "until": (now + EXCEPTION).to_string(), "why": reset.reason });
-            change.entries.push(entry("exception.granted", now, Some(&reset.id), Some(credential), &body));
-        }
+        self.leave_out(&reset, &mut change).await?;
         match self.store.commit(change).await {
             Ok(_) => {
                 self.claim(&reset.id).await?;
@@ -197,7 +197,7 @@ impl Engine {
             return Err(EngineError::Expired { id: id.clone(), asked: known.requested_at.to_string() });
         }
         if known.status != ResetStatus::Requested && known.revision.is_some() {
-            return self.approve_revision(id, by).await;
+            return self.approve_revision(id, by, None).await;
         }
         let approved = self
             .change_reset(id, STARTED, |reset| {
@@ -217,8 +217,13 @@ impl Engine {
 
     /// True once a request is too old to start.
     pub(crate) fn too_old(&self, reset: &Reset) -> bool {
+        self.too_old_after(reset, Duration::ZERO)
+    }
+
+    /// The same, for one that had to rest so long.
+    pub(crate) fn too_old_after(&self, reset: &Reset, rest: Duration) -> bool {
         let age = self.context.clock.now().duration_since(reset.requested_at).unsigned_abs();
-        reset.status == ResetStatus::Requested && age > NOT_AFTER
+        reset.status == ResetStatus::Requested && age > NOT_AFTER.saturating_add(rest)
     }
 
     /// Says no; the credentials have no owner any more.

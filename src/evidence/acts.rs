@@ -14,6 +14,8 @@ pub enum Act<'a> {
     Planned { plan: &'a Plan, by: &'a str },
     /// Somebody asked for something and did not get it.
     Refused { what: &'a str, by: &'a str, why: &'a str },
+    /// A folder says something else than what is active, and waits for somebody who may change that.
+    Staged { estate: &'a str, active: &'a str, changes: usize },
     /// The daemon takes requests.
     Started { holder: &'a str, by: &'a str },
     /// It was told to stop, and what was under way has ended or was left.
@@ -36,6 +38,9 @@ impl Act<'_> {
             ),
             Self::Refused { what, by, why } => {
                 ("request.refused", json!({ "what": what, "by": by, "why": shortened(why) }))
+            }
+            Self::Staged { estate, active, changes } => {
+                ("estate.staged", json!({ "estate": estate, "active": active, "with-authority": changes }))
             }
             Self::Started { holder, by } => {
                 ("daemon.started", json!({ "version": env!("CARGO_PKG_VERSION"), "replica": holder, "by": by }))

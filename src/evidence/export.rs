@@ -1,7 +1,9 @@
 //! The bundle of one reset, for an auditor.
 
 use remint_contract::ResetId;
+use remint_core::approval::Signed;
 use remint_core::plan::Plan;
+use remint_evidence_format::approval::Disclosed;
 use remint_evidence_format::bundle::{BuildError, Bundle, Earlier, Parts, Placed};
 use remint_evidence_format::checkpoint::Checkpoint;
 use remint_evidence_format::ledger::{Ledger, LedgerError};
@@ -113,6 +115,7 @@ pub async fn export_seen(
     let earlier = earlier.collect::<Result<Vec<_>, _>>()?;
     let persons = disclosed(store, &reset.0).await?;
     let links: Vec<String> = Link::all(store).await?.into_iter().map(|link| link.proof).collect();
+    let (approvals, exceptions) = approvals(store, reset, &entries).await?;
     let parts = Parts {
         reset: &reset.0,
         plans: &plans,
@@ -121,12 +124,42 @@ pub async fn export_seen(
         earlier: &earlier,
         persons: &persons,
         links: &links,
+        approvals: &approvals,
+        exceptions: &exceptions,
     };
     let unbuilt = |source| ExportError::Build { reset: reset.clone(), source };
     let unsigned = Bundle::unsigned(&parts).map_err(unbuilt)?;
     let signed = key.sign(unsigned.text().as_bytes()).await;
     let signature = signed.map_err(|source| ExportError::Sign { reset: reset.clone(), source })?;
     unsigned.signed(key.verifier(), &signature).map_err(unbuilt)
+}
+
+/// What persons signed of its plans, and of what it leaves out, each to the entry that names it.
+async fn approvals(
+    store: &dyn Store,
+    reset: &ResetId,
+    entries: &[Stored],
+) -> Result<(Vec<Disclosed>, Vec<Disclosed>), ExportError> {
+    let read_all = Ledger::of(&reset.0, entries.iter().map(|stored| stored.bytes.as_slice()));
+    let ledger = read_all.map_err(|source| ExportError::Entries { reset: reset.clone(), source })?;
+    let of = async |entry: u64, note: Hash| -> Result<Option<Disclosed>, ExportError> {
+        let record = store.get(&Key { kind: kind::APPROVAL, id: note.to_string() }).await?;
+        let signed: Option<Signed> = record.map(read).transpose()?;
+        // What was erased is not there, and is missed by whoever verifies.
+        Ok(signed.map(|Signed { note, key }| Disclosed { entry, key, note }))
+    };
+    let (mut plans, mut exceptions) = (Vec::new(), Vec::new());
+    for said in ledger.approvals() {
+        if let Some((note, _)) = said.signed {
+            plans.extend(of(said.entry, note).await?);
+        }
+    }
+    for excepted in ledger.excepted() {
+        for (note, _) in &excepted.signed {
+            exceptions.extend(of(excepted.entry, *note).await?);
+        }
+    }
+    Ok((plans, exceptions))
 }
 
 /// Every plan that the entries name; the newest is at hand.

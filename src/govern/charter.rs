@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use remint_core::approval::Person;
 use remint_core::digest::Digest;
 use remint_core::gate::{Table, TableError};
+use remint_evidence_format::note::VerifierKey;
 use serde::{Deserialize, Serialize};
 
 /// The file of a folder that says who is who.
@@ -38,6 +40,8 @@ pub enum CharterError {
     TooLarge(PathBuf),
     #[error(transparent)]
     Table(#[from] TableError),
+    #[error("the key `{key}` of {person} is none that he can sign with: {why}; remint policy key makes one")]
+    Key { person: Person, key: String, why: String },
 }
 
 impl Charter {
@@ -77,9 +81,20 @@ impl Charter {
     /// Who is who.
     ///
     /// # Errors
-    /// The table leaves it open.
-    pub fn table(&self) -> Result<Table, TableError> {
-        Table::parse(&self.persons)
+    /// The table leaves it open, or a key in it is none of its person.
+    pub fn table(&self) -> Result<Table, CharterError> {
+        let table = Table::parse(&self.persons)?;
+        for person in table.persons() {
+            for key in table.keys(&person) {
+                let why = match VerifierKey::parse(&key) {
+                    Ok(parsed) if parsed.name() == person.0 => continue,
+                    Ok(parsed) => format!("it is called {}", parsed.name()),
+                    Err(error) => error.to_string(),
+                };
+                return Err(CharterError::Key { person, key, why });
+            }
+        }
+        Ok(table)
     }
 
     /// Pins it.

@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use remint_core::approval::{Party, Person, Signature, Strength};
+use remint_core::approval::{Party, Person, Signature, Signed, Strength};
 use remint_core::digest::Digest;
 use remint_core::gate::{Action, Caller, Decider, Decision, Question, Resource, Table, without_engine};
+use remint_evidence_format::approval::Approval;
+use remint_evidence_format::note::VerifierKey;
 use serde_json::json;
 use tokio::sync::Mutex;
 
 use crate::context::Context;
 use crate::engine::newest;
 use crate::engine::record::{entry, put, read};
-use crate::govern::{Charter, Consent, Program, ProgramError};
+use crate::govern::{About, Charter, Consent, Program, ProgramError};
 use crate::store::{Change, Key, Rule, Store, StoreError};
 
 /// Whether and how a state is governed.
@@ -22,6 +24,8 @@ pub struct Gate {
     store: Arc<dyn Store>,
     context: Context,
     decides: Decides,
+    /// False where the state may only be looked at: then only what mends it is let through, and says so itself.
+    recorded: bool,
     /// The charter that was read last: it changes seldom.
     kept: Mutex<Option<Arc<Active>>>,
 }
@@ -70,13 +74,21 @@ impl Gate {
     /// The store cannot be read.
     pub async fn open(store: Arc<dyn Store>, context: Context) -> Result<Self, StoreError> {
         let governed = store.get(&marker()).await?.is_some();
-        Ok(Self { governed, store, context, decides: Decides::Program(Program::beside()), kept: Mutex::new(None) })
+        let decides = Decides::Program(Program::beside());
+        Ok(Self { governed, store, context, decides, recorded: true, kept: Mutex::new(None) })
     }
 
     /// The same gate, with the decision program elsewhere.
     #[must_use]
     pub fn asking(mut self, program: PathBuf) -> Self {
         self.decides = Decides::Program(program);
+        self
+    }
+
+    /// The same gate, of a state that may only be looked at.
+    #[must_use]
+    pub(crate) fn of_read_only(mut self) -> Self {
+        self.recorded = false;
         self
     }
 
@@ -109,7 +121,7 @@ impl Gate {
             return Ok(Passed { by, caller, party: None, groups: BTreeSet::new() });
         }
         let (party, groups, decision) = self.explain(caller, action, resource).await?;
-        if !(decision.allowed && action.only_looks()) {
+        if !(decision.allowed && action.only_looks()) && (self.recorded || action != Action::Restore) {
             self.record(caller, &party, action, resource, &decision).await?;
         }
         if !decision.allowed {
@@ -218,6 +230,35 @@ impl Gate {
             change.puts.push(newest::put_seen(now)?);
         }
         self.store.commit(change).await.map(drop)
+    }
+
+    /// The yes of somebody who passed, with what he signed with a key of his own: it is of exactly this, by the person that
+    /// he is, with a key that the active table has for him, and of now.
+    ///
+    /// # Errors
+    /// It is not.
+    pub async fn vouch(&self, passed: &Passed, note: &str, about: &About<'_>) -> Result<Signature, GateError> {
+        let refused = |why: String| GateError::Refused(format!("the signed approval does not count: {why}"));
+        let now = self.context.clock.now();
+        let active = self.active().await?.ok_or_else(|| GateError::Refused(UNGOVERNED.to_owned()))?;
+        let person = passed.person().ok_or_else(|| refused("nobody knows which person you are".to_owned()))?;
+        let keys = active.table.keys(&person);
+        let mut why = format!("the table of persons has no key of {person}; remint policy key makes one");
+        for text in keys {
+            let opened = VerifierKey::parse(&text).and_then(|key| Approval::open(note, &key));
+            match opened {
+                Err(error) => why = error.to_string(),
+                Ok(approval) => {
+                    let signature = passed.signature(now).ok_or_else(|| GateError::Refused(UNGOVERNED.to_owned()))?;
+                    let bound = about.bind(&approval, now).map_err(refused)?;
+                    let strength = Strength { auth_time: Some(bound.at), grade: SIGNED_GRADE.to_owned() };
+                    let signed = Some(Signed { note: note.to_owned(), key: text });
+                    let (until, additions) = (Some(bound.until), bound.additions);
+                    return Ok(Signature { strength, until, additions, signed, ..signature });
+                }
+            }
+        }
+        Err(refused(why))
     }
 
     /// Checks a charter as the decision program reads it.
@@ -354,6 +395,8 @@ impl Passed {
             delta: false,
             additions: None,
             withdrawn: None,
+            until: None,
+            signed: None,
         })
     }
 }
@@ -367,7 +410,8 @@ pub(crate) fn marker() -> Key {
     Key { kind: STATE, id: GOVERNED.to_owned() }
 }
 
-fn active_key() -> Key {
+/// Where the digest of the charter in force is kept.
+pub(crate) fn active_key() -> Key {
     Key { kind: ACTIVE, id: CHARTER.to_owned() }
 }
 
@@ -376,6 +420,8 @@ const GOVERNED: &str = "governed";
 const ACTIVE: &str = "active";
 const CHARTER: &str = "charter";
 const STAGED: &str = "staged";
+/// What a signature is called that anybody can check with the person's key.
+const SIGNED_GRADE: &str = "signed";
 /// The kinds of the entries.
 const DECIDED: &str = "access.decided";
 const ACTIVATED: &str = "policy.activated";

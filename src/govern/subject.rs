@@ -16,3 +16,51 @@ pub async fn reset(engine: &Engine, id: &ResetId) -> Result<Resource, EngineErro
     let plan = known.revision.as_ref().map_or(&*known.plan, |revision| &revision.plan);
     Ok(Resource::Reset(Scope::of_plan(&id.0, plan, &estate, requester)))
 }
+
+/// A credential, as the active estate has it.
+///
+/// # Errors
+/// The name is none, or the store failed.
+pub async fn credential(engine: &Engine, name: &str) -> Result<Resource, EngineError> {
+    let reference = name.parse().map_err(|error| EngineError::Refused(format!("{error}")))?;
+    let estate = engine.active_estate().await?.unwrap_or_default();
+    Ok(Resource::Credential(Scope::of_credential(&reference, &estate)))
+}
+
+/// An exception: as a reset of the credential that it leaves as it is, with who asked.
+///
+/// # Errors
+/// It is not there, or the store failed.
+pub async fn exception(engine: &Engine, id: &str) -> Result<Resource, EngineError> {
+    let (known, _) = engine.exception(id).await?;
+    let estate = engine.active_estate().await?.unwrap_or_default();
+    let requester = known.case.as_ref().and_then(|case| case.requester.person().cloned());
+    let credential = std::iter::once(&known.asked.credential);
+    Ok(Resource::Reset(Scope::of_credentials(id, credential, &estate, requester)))
+}
+
+/// A window: as a reset of all that it selects.
+///
+/// # Errors
+/// The name is none, or the store failed.
+pub async fn window(engine: &Engine, name: &str) -> Result<Resource, EngineError> {
+    let reference = name.parse().map_err(|error| EngineError::Refused(format!("{error}")))?;
+    let estate = engine.active_estate().await?.unwrap_or_default();
+    let selected = estate.credentials.iter().filter(|(_, credential)| {
+        estate.windows.get(&reference).is_some_and(|window| window.selects(&estate, credential))
+    });
+    let selected: Vec<_> = selected.map(|(name, _)| name).collect();
+    Ok(Resource::Reset(Scope::of_credentials(name, selected.into_iter(), &estate, None)))
+}
+
+/// What is approved in advance: as a reset of all that it covers, with who asked.
+///
+/// # Errors
+/// It is not there, or the store failed.
+pub async fn standing(engine: &Engine, id: &str) -> Result<Resource, EngineError> {
+    let (known, _) = engine.standing(id).await?;
+    let estate = engine.active_estate().await?.unwrap_or_default();
+    let requester = known.case.requester.person().cloned();
+    let credentials = known.asked.covers.keys();
+    Ok(Resource::Reset(Scope::of_credentials(id, credentials, &estate, requester)))
+}

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use remint_contract::ResetId;
+use remint_core::approval::Signed;
 use remint_evidence_format::person::{Disclosed, PREFIX};
 use remint_evidence_format::tree::Hash;
 use remint_evidence_format::{Draft, Stored};
@@ -21,12 +22,12 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::context::Context;
-use crate::engine::record::{entry, put, read};
+use crate::engine::record::{entry, kind, put, read};
 use crate::store::dump::Line;
 use crate::store::{Change, Committed, Fence, Key, Leaf, Put, Record, Rule, Sealed, Store, StoreError, Wake};
 
 /// The keys of an entry's body that hold a name.
-pub const PERSONAL: [&str; 3] = ["approved-by", "by", "requested-by"];
+pub const PERSONAL: [&str; 5] = ["approved-by", "by", "person", "principal", "requested-by"];
 
 /// The kind of the records.
 pub const KIND: &str = "person";
@@ -124,9 +125,18 @@ pub async fn erase(store: &dyn Store, context: &Context, name: &str, by: &str) -
         }
     }
     let erased = change.deletes.len();
-    for kind in
-        [crate::engine::record::kind::RESET, crate::engine::record::kind::TASK, crate::engine::record::kind::FINDING]
-    {
+    // What he signed names him; its hash in the entries does not.
+    for record in store.list(kind::APPROVAL, None).await? {
+        let id = record.id.clone();
+        let Signed { note, .. } = read(record)?;
+        let person = note.lines().find_map(|line| line.strip_prefix("person "));
+        if person.is_some_and(|person| {
+            name == person || name.strip_prefix(person).is_some_and(|rest| rest.starts_with(" ("))
+        }) {
+            change.deletes.push(Key { kind: kind::APPROVAL, id });
+        }
+    }
+    for kind in [kind::RESET, kind::TASK, kind::FINDING] {
         for record in store.list(kind, None).await? {
             let mut body = record.body.clone();
             if scrub(&mut body, name) {

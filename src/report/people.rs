@@ -37,10 +37,13 @@ pub(super) fn sections(out: &mut String, story: &Story, links: &mut Links) {
         none,
         links,
     );
-    out.push_str(
-        "<p class=\"note\">Ungoverned: this version of Remint verifies no person. No signature of a person stands in this \
-         bundle; its slots for approvals, exceptions and persons are empty.</p>\n",
-    );
+    if story.ledger.is_governed() {
+        signed(out, story, links);
+    } else {
+        out.push_str(
+            "<p class=\"note\">Ungoverned: nobody verified these persons, and no signature of one stands in this bundle.</p>\n",
+        );
+    }
     let mut excepted = (Vec::new(), Vec::new());
     let mut words = (Vec::new(), Vec::new());
     for (subject, row) in story.ledger.rows() {
@@ -89,6 +92,36 @@ pub(super) fn sections(out: &mut String, story: &Story, links: &mut Links) {
     );
 }
 
+/// Whose yes it took, and which of them anybody can check.
+fn signed(out: &mut String, story: &Story, links: &mut Links) {
+    let approvals = story.ledger.approvals();
+    let rows: Vec<[String; 5]> = approvals
+        .iter()
+        .map(|said| {
+            let known = match said.signed {
+                Some(_) => "signed with a key of his own",
+                None if said.grade == "recorded" => "recorded: the word of the log",
+                None => said.grade.as_str(),
+            };
+            let known = match said.withdrawn {
+                Some(entry) => format!("{known}; withdrawn by entry {entry}"),
+                None => known.to_owned(),
+            };
+            [said.at.clone(), said.by.clone(), said.plan.clone(), known, String::new()]
+        })
+        .collect();
+    let entries: Vec<u64> = approvals.iter().map(|said| said.entry).collect();
+    let head = ["When", "Who", "Which plan", "How it is known", ""];
+    table(out, "signed", "Signatures of persons", head, &rows, &entries, "Nobody signed a plan of this reset.", links);
+    for begun in story.ledger.begun() {
+        let way = begun.by_way_of.as_deref().map_or_else(
+            || format!("it took {} different persons", begun.needs),
+            |way| format!("it came into force by way of {way}"),
+        );
+        let _ = writeln!(out, "<p class=\"note\">Plan {}: {}.</p>", Text(&begun.plan), Text(&way));
+    }
+}
+
 #[expect(clippy::too_many_arguments, reason = "one table of five columns, three times")]
 fn table(
     out: &mut String,
@@ -124,6 +157,8 @@ fn table(
 fn act(kind: &str) -> &str {
     match kind {
         "reset.requested" => "asked for it",
+        "break-glass.used" => "broke the glass",
+        "break-glass.reviewed" => "reviewed that",
         "reset.started" => "approved the plan",
         "reset.revised" => "approved a revision",
         "reset.escalated" => "asked for a revision",

@@ -31,10 +31,15 @@ pub(super) fn header(out: &mut String, reset: &str, verified: &Report, story: Op
         let people: Vec<String> = asked.into_iter().chain(approved).collect();
         let _ = writeln!(
             out,
-            "<p>{} · {} to {} · <strong>ungoverned</strong>: nobody verified these names</p>",
+            "<p>{} · {} to {} · {}</p>",
             if people.is_empty() { "nobody is named".to_owned() } else { people.join(", ") },
             time(story.begin()),
             time(story.end()),
+            if verified.governed {
+                "<strong>governed</strong> by policies and persons"
+            } else {
+                "<strong>ungoverned</strong>: nobody verified these names"
+            },
         );
     }
     out.push_str("</header>\n");

@@ -2,7 +2,8 @@
 //!
 //! Flow: [`Folder::look`] compares a stamp of the folder (every document's size and times) with the last one, reads it
 //! when they differ, and compares what it says with the active estate. The first estate of a state is made active at
-//! once. Later a change without authority is, too; one with authority is staged until [`Folder::activate`].
+//! once. Later a change without authority is, too; one with authority is staged until [`Folder::activate`]. Where the state is
+//! governed nothing becomes active by itself: every change waits for somebody who may `change-estate`.
 //!
 //! Polling, not notification: a stamp costs one `stat` a document, works on every file system (network mounts, mounted
 //! config maps and bind mounts deliver no or strange events), and a queue of events that overflowed would need it anyway.
@@ -22,6 +23,7 @@ use remint_core::digest::Digest;
 use remint_core::estate::{Estate, EstateDiff, Loaded, Problem};
 
 use crate::app::{App, AppError, load_paths};
+use crate::evidence::acts::{self, Act};
 use crate::govern::{GateError, Passed};
 use crate::serve::folder::reader::unreadable;
 use crate::serve::folder::stamp::Stamp;
@@ -226,14 +228,23 @@ impl Folder {
         let (before, digest) = (active.digest(), next.digest());
         let diff = active.diff(&next);
         let mut now = Standing { active: Some(before), staged: None, problems: Vec::new(), notes: loaded.notes };
-        if before != digest && diff.authority().next().is_none() {
+        let governed = self.app.gate.governed();
+        if before != digest && !governed && diff.authority().next().is_none() {
             self.app.activate(loaded.estate, &self.by).await?;
             tracing::info!(estate = %digest, "a change without authority is active");
             now.active = Some(digest);
         } else if before != digest {
             let known = self.standing().staged.is_some_and(|staged| staged.digest == digest);
+            if !known && governed {
+                let what = Act::Staged {
+                    estate: &digest.to_string(),
+                    active: &before.to_string(),
+                    changes: diff.authority().count(),
+                };
+                acts::record(&*self.app.engine.store, &self.app.engine.context, what).await?;
+            }
             if !known {
-                tracing::warn!(staged = %digest, active = %before, "a change with authority is staged: it waits for `remint estate activate`");
+                tracing::warn!(staged = %digest, active = %before, "a change is staged: it waits for `remint estate activate`");
             }
             now.staged = Some(Staged { digest, diff, estate: loaded.estate });
         } else if before == digest {

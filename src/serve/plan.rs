@@ -48,6 +48,7 @@ impl Scope {
         request.contain = self.contain.as_deref().map(str::parse).transpose()?;
         request.clean = nodes(&self.clean)?.into_iter().collect();
         request.exceptions = self.except.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+        request.exceptions.extend(engine.excepted().await?.into_keys());
         request.deadline = self.deadline;
         request.known_destinations = engine.known_destinations().await?;
         let (estate, kinds, now) = (estate.clone(), Arc::clone(&engine.kinds), engine.context.clock.now());

@@ -3,6 +3,8 @@
 use remint_evidence_format::{FormatError, Stored, entry};
 use serde_json::json;
 
+use super::{Call, call};
+
 /// One event, as it is sent every time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -12,6 +14,8 @@ pub struct Event {
     pub kind: String,
     /// The JSON.
     pub body: String,
+    /// Whom it calls, and what for.
+    pub call: Option<Call>,
 }
 
 impl Event {
@@ -23,6 +27,7 @@ impl Event {
         let parsed = entry::parse(&stored.bytes)?;
         let id = format!("{origin}/{index}");
         let kind = format!("dev.remint.{}", parsed.kind);
+        let call = call(&parsed.kind, parsed.reset.as_deref(), &parsed.body()?);
         let mut event = json!({
             "specversion": "1.0",
             "id": id,
@@ -42,6 +47,11 @@ impl Event {
         if let Some(subject) = &parsed.subject {
             event["subject"] = json!(subject);
         }
-        Ok(Self { id, kind, body: event.to_string() })
+        if let Some(Call { sort, next }) = &call {
+            // An extension attribute, so that who routes events need not read their data.
+            event["remintcall"] = json!(sort.word());
+            event["data"]["next"] = json!(next);
+        }
+        Ok(Self { id, kind, body: event.to_string(), call })
     }
 }

@@ -22,16 +22,18 @@ pub enum StreamError {
     Entry(#[from] FormatError),
 }
 
-/// Which entries a stream tells of: those whose kind begins with one of these; all where there is none.
+/// Which entries a stream tells of: those whose kind begins with one of these, or that call somebody as one of these words
+/// (`alarm`, `task`) says; all where there is none.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted(pub Vec<String>);
 
 impl Wanted {
-    fn has(&self, kind: &str) -> bool {
-        let kind = kind.strip_prefix("dev.remint.").unwrap_or(kind);
+    fn has(&self, event: &Event) -> bool {
+        let kind = event.kind.strip_prefix("dev.remint.").unwrap_or(&event.kind);
+        let calls = |word: &String| event.call.as_ref().is_some_and(|call| call.sort.word() == word);
         // What a stream does is told too, but not what it could not tell: that would never end.
         !kind.starts_with("stream.")
-            && (self.0.is_empty() || self.0.iter().any(|start| kind.starts_with(start.as_str())))
+            && (self.0.is_empty() || self.0.iter().any(|start| calls(start) || kind.starts_with(start.as_str())))
     }
 }
 
@@ -140,7 +142,7 @@ impl Sender {
             let Some(index) = stored.index else { break };
             let event = Event::of(&stored, index, &self.origin)?;
             let mut sent = standing.sent;
-            if self.wanted.has(&event.kind) {
+            if self.wanted.has(&event) {
                 match self.sink.send(&event, self.clock.now()).await {
                     Ok(()) => {
                         delivered += 1;

@@ -1,5 +1,13 @@
 //! Persons' approvals on real resets: who starts one, and what stops the credentials that did not start.
 
+mod bundle;
+mod ceremony;
+mod emergency;
+mod exceptions;
+mod standing;
+mod state;
+mod streams;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -17,12 +25,12 @@ use remint_core::machine::{Reason, State};
 
 use crate::rig::{Rig, assert_settled};
 
-fn person(name: &str, principal: &str) -> Party {
+pub(crate) fn person(name: &str, principal: &str) -> Party {
     Party::Person { principal: principal.to_owned(), person: Person(name.to_owned()) }
 }
 
 /// So many persons for everything, the requester not among them.
-fn policy(estate: &mut Estate, approvals: u32) {
+pub(crate) fn policy(estate: &mut Estate, approvals: u32) {
     let identity = estate.identities.values().next().unwrap().meta.clone();
     let meta = Meta { name: identity.name.clone(), ..identity };
     let reference = "ApprovalPolicy/all".parse().unwrap();
@@ -74,6 +82,8 @@ fn yes(engine: &Engine, by: Party) -> Signature {
         delta: false,
         additions: None,
         withdrawn: None,
+        until: None,
+        signed: None,
     }
 }
 
@@ -165,6 +175,63 @@ async fn a_state_without_a_case_or_a_party_starts_nothing_where_somebody_governs
     assert!(words.iter().all(|(_, what)| what.is_some()), "{words:?}");
 }
 
+/// What is active, from now on.
+async fn active(engine: &Engine, estate: &Estate) {
+    let mut change = Change::default();
+    let name = estate.digest().to_string();
+    change.puts.push(put(kind::ESTATE, name.clone(), "", estate, Rule::Upsert).unwrap());
+    change.puts.push(put("active", "estate", "", &name, Rule::Upsert).unwrap());
+    engine.store.commit(change).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_several_credentials_only_the_one_parks_that_was_changed_after_it_was_approved() {
+    let rig = rig(3, 2).await;
+    let engine = governed(rig.engine());
+    let (id, digest) = asked(&rig, &engine).await;
+    sign(&engine, &id, digest, "bob", "unix:2").await;
+    sign(&engine, &id, digest, "carol", "unix:3").await;
+    let mut edited = rig.estate.clone();
+    let app1 = "Credential/app1".parse().unwrap();
+    edited.credentials.get_mut(&app1).unwrap().delivered_to[0].at.path = "apps/elsewhere".to_owned();
+    active(&engine, &edited).await;
+    engine.run(&id).await.unwrap();
+    let states: Vec<(String, bool)> = engine
+        .rotations(&id)
+        .await
+        .unwrap()
+        .iter()
+        .map(|record| (record.credential.to_string(), matches!(record.rotation.state, State::Settled { .. })))
+        .collect();
+    let settled = [("Credential/app0", true), ("Credential/app1", false), ("Credential/app2", true)];
+    assert_eq!(states, settled.map(|(name, settled)| (name.to_owned(), settled)));
+}
+
+#[tokio::test]
+async fn a_system_that_points_at_another_host_since_is_sent_nothing() {
+    let (rig, elsewhere) = (rig(1, 2).await, Rig::start(1).await);
+    let engine = governed(rig.engine());
+    let (id, digest) = asked(&rig, &engine).await;
+    sign(&engine, &id, digest, "bob", "unix:2").await;
+    sign(&engine, &id, digest, "carol", "unix:3").await;
+    // Every system of the active estate is somebody else's by now.
+    let mut edited = rig.estate.clone();
+    for (name, system) in &mut edited.systems {
+        let theirs = &elsewhere.estate.systems[name];
+        system.settings.clone_from(&theirs.settings);
+    }
+    assert_ne!(edited.digest(), rig.estate.digest());
+    active(&engine, &edited).await;
+    let old = rig.value(0);
+    let before = elsewhere.issuer.live_versions("app0").len();
+    engine.run(&id).await.unwrap();
+    let words = parked(&engine, &id).await;
+    let settled = engine.rotations(&id).await.unwrap();
+    assert!(settled.iter().all(|record| !matches!(record.rotation.state, State::Settled { .. })), "{words:?}");
+    assert_eq!(elsewhere.issuer.live_versions("app0").len(), before, "nothing was made there");
+    assert!(rig.issuer.accepts(&old), "and nothing ended here");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_signatures_at_once_from_two_replicas_start_a_reset_once() {
     let rig = rig(1, 2).await;
@@ -173,7 +240,7 @@ async fn many_signatures_at_once_from_two_replicas_start_a_reset_once() {
     let other = governed(rig.engine_over(store));
     let (id, digest) = asked(&rig, &one).await;
     let mut signing = tokio::task::JoinSet::new();
-    for number in 0..100 {
+    for number in 0..1000 {
         let engine = if number % 2 == 0 { one.clone() } else { other.clone() };
         let id = id.clone();
         signing.spawn(async move {

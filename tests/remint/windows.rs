@@ -1,5 +1,7 @@
 //! Windows that open by themselves: once for ever, each credential at its turn, and what becomes of those that were missed.
 
+mod daemon;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -17,20 +19,20 @@ use remint_core::machine::State;
 use crate::rig::{Rig, assert_settled};
 
 /// A clock that the test moves, and that goes on by itself as every clock.
-struct Moved {
+pub(crate) struct Moved {
     began: Timestamp,
     stands: Timestamp,
     by: AtomicI64,
 }
 
 impl Moved {
-    fn at(text: &str) -> Arc<Self> {
+    pub(crate) fn at(text: &str) -> Arc<Self> {
         let began = remint_contract::SystemClock.now();
         Arc::new(Self { began, stands: text.parse().unwrap(), by: AtomicI64::new(0) })
     }
 
     /// Moves it to a time, never back.
-    fn to(&self, text: &str) {
+    pub(crate) fn to(&self, text: &str) {
         let wait = text.parse::<Timestamp>().unwrap().duration_since(self.now());
         self.by.fetch_add(wait.as_secs() + 1, Ordering::SeqCst);
     }
@@ -49,7 +51,7 @@ impl Clock for Moved {
 }
 
 /// The rig's estate with a window every night at two, for its applications.
-fn nightly(rig: &Rig, missed: Missed) -> Estate {
+pub(crate) fn nightly(rig: &Rig, missed: Missed) -> Estate {
     let mut estate = rig.estate.clone();
     for (name, credential) in &mut estate.credentials {
         if name.name.as_str() != "root" {

@@ -38,7 +38,7 @@ pub(crate) fn run(name: Option<&str>, arguments: &[String]) -> Outcome<ExitCode>
     let tally = Arc::new(Mutex::new(Tally::default()));
     // First the program that decides: it lies beside `remint` then, where the tests of the daemon look for it.
     let mut passed = true;
-    for tests in name.is_none().then(policy).into_iter().chain([tests]) {
+    for tests in [policy(name.is_none()), tests] {
         let sees = Arc::clone(&tally);
         let status = signals.run_reading(tests, move |line| {
             println!("{line}");
@@ -60,10 +60,12 @@ pub(crate) fn run(name: Option<&str>, arguments: &[String]) -> Outcome<ExitCode>
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The tests of `policy`, which is a workspace of its own and is built into the folder of this one.
-fn policy() -> Command {
+/// `policy`, which is a workspace of its own and is built into the folder of this one: all its tests, or only the program,
+/// which tests of the daemon start.
+fn policy(all: bool) -> Command {
     let mut tests = Command::new(env!("CARGO"));
-    tests.args(["test", "--locked", "--manifest-path", "policy/Cargo.toml"]);
+    let what = if all { "test" } else { "build" };
+    tests.args([what, "--locked", "--manifest-path", "policy/Cargo.toml"]);
     if std::env::var_os("CARGO_TARGET_DIR").is_none() {
         tests.args(["--target-dir", "target"]);
     }

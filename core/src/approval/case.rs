@@ -9,11 +9,13 @@
 //! revising  --revise(other delta)----> revising  another revision in its place: what was said of the first is void
 //! ```
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use remint_contract::Ref;
 use serde::{Deserialize, Serialize};
 
-use crate::approval::{Delta, Party, Signature};
+use crate::approval::{Delta, Party, Person, Signature};
 use crate::digest::{Digest, is_default};
 
 /// The case of one reset.
@@ -29,6 +31,30 @@ pub struct Case {
     pub signatures: Vec<Signature>,
     /// The newest time that was seen: nothing here believes an earlier one.
     pub latest: Timestamp,
+    /// What else than the yes of persons to this plan alone lets it go on.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub way: Option<Way>,
+}
+
+/// How a reset goes on without the yes of persons to its plan alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// Somebody who may broke the glass: nobody is waited for until then, and he is reviewed.
+    BreakGlass { by: Person, until: Timestamp },
+    /// Persons approved in advance what comes again: of each credential exactly what they saw.
+    Standing { id: String, until: Timestamp, covers: BTreeMap<Ref, Digest> },
+}
+
+impl Way {
+    /// Its word in entries.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::BreakGlass { .. } => "break-glass",
+            Self::Standing { .. } => "standing",
+        }
+    }
 }
 
 /// Why something was not taken in.
@@ -48,7 +74,14 @@ impl Case {
     /// Somebody asked for a plan.
     #[must_use]
     pub fn open(requester: Party, plan: Digest, now: Timestamp) -> Self {
-        Self { requester, plans: vec![(plan, Delta::default())], pending: None, signatures: Vec::new(), latest: now }
+        Self {
+            requester,
+            plans: vec![(plan, Delta::default())],
+            pending: None,
+            signatures: Vec::new(),
+            latest: now,
+            way: None,
+        }
     }
 
     /// What waits to be signed: the revision where there is one, else the plan.

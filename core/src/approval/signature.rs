@@ -1,6 +1,8 @@
 //! One person's yes to one plan, and what it reaches.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -31,6 +33,19 @@ pub struct Signature {
     pub additions: Option<Additions>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub withdrawn: Option<Timestamp>,
+    /// He said that it counts no longer than that.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub until: Option<Timestamp>,
+    /// What he signed with a key of his own, on its way in; it is kept as a record of its own, which can be erased.
+    #[serde(skip)]
+    pub signed: Option<Signed>,
+}
+
+/// A signed note, and the key that it was checked with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    pub note: String,
+    pub key: String,
 }
 
 /// How strongly the signer was known.
@@ -43,12 +58,39 @@ pub struct Strength {
     pub grade: String,
 }
 
-/// Additions that were allowed in advance.
+/// Additions that were allowed in advance; in words `3 standard,privileged`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Additions {
     pub most: usize,
     /// Of these tiers only.
     pub tiers: BTreeSet<Tier>,
+}
+
+impl fmt::Display for Additions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tiers: Vec<&str> = self.tiers.iter().map(|tier| word(*tier)).collect();
+        write!(f, "{} {}", self.most, tiers.join(","))
+    }
+}
+
+impl FromStr for Additions {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` does not say what may be added: write a number and tiers, like `3 standard`");
+        let (most, tiers) = text.split_once([' ', ':']).ok_or_else(wrong)?;
+        let most = most.parse().ok().filter(|most| *most > 0).ok_or_else(wrong)?;
+        let tier = |name: &str| Tier::ALL.into_iter().find(|tier| word(*tier) == name);
+        let tiers = tiers.split(',').map(tier).collect::<Option<BTreeSet<_>>>().ok_or_else(wrong)?;
+        Ok(Self { most, tiers })
+    }
+}
+
+const fn word(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Standard => "standard",
+        Tier::Privileged => "privileged",
+    }
 }
 
 /// What a revision changes: an approval of it signs this.
@@ -59,7 +101,7 @@ pub struct Delta {
     pub changed: BTreeSet<Ref>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub added: BTreeSet<Ref>,
-    /// Something that is no leaf is different, the limits: nothing that was signed before counts.
+    /// Something that is no credential's leaf is different, the limits or what is left out: nothing that was signed before counts.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: bool,
 }
@@ -73,7 +115,8 @@ impl Delta {
             plan.members.iter().enumerate().map(leaf).collect()
         };
         let (before, after) = (leaves(parent), leaves(plan));
-        let mut delta = Self { limits: parent.limits != plan.limits, ..Self::default() };
+        let mut delta =
+            Self { limits: parent.limits != plan.limits || parent.exceptions != plan.exceptions, ..Self::default() };
         for (credential, leaf) in after {
             match before.get(&credential) {
                 None => drop(delta.added.insert(credential)),
@@ -96,7 +139,7 @@ impl Signature {
     #[must_use]
     pub fn counts(&self, now: Timestamp, expires: Duration) -> bool {
         let until = self.at.checked_add(expires).unwrap_or(self.at);
-        self.withdrawn.is_none() && self.at <= now && now < until
+        self.withdrawn.is_none() && self.at <= now && now < until && self.until.is_none_or(|own| now < own)
     }
 
     /// True when the signer had proven who he is at most so long before.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use remint_contract::{ConfirmGrade, ProofGrade, Ref};
 
-use crate::approval::{Case, Executor, Obligations, Person, Separate, Signature};
+use crate::approval::{Case, Executor, Obligations, Person, Separate, Signature, Way};
+use crate::digest::Digest;
 use crate::estate::Tier;
 use crate::plan::Member;
 
@@ -20,6 +21,8 @@ pub struct Candidate<'a> {
     pub least_proof: ProofGrade,
     /// Members of the plan's first wave; `None` where everything is stopped at once.
     pub canary: Option<usize>,
+    /// What is done to it, whichever others are in the plan; `None`: no approval in advance covers it.
+    pub itself: Option<Digest>,
 }
 
 impl<'a> Candidate<'a> {
@@ -33,6 +36,7 @@ impl<'a> Candidate<'a> {
             least_confirm: member.least_confirm,
             least_proof: member.least_proof,
             canary: (!contained).then_some(canary),
+            itself: Some(member.itself()),
         }
     }
 }
@@ -69,6 +73,11 @@ pub enum Lack {
     Canary {
         most: usize,
     },
+    /// What was approved in advance does not cover it.
+    Standing {
+        id: String,
+        why: &'static str,
+    },
 }
 
 impl Case {
@@ -85,6 +94,9 @@ impl Case {
     ) -> Result<Met, Lack> {
         if now < self.latest {
             return Err(Lack::ClockBack { latest: self.latest });
+        }
+        if let Some(met) = self.by_its_way(candidate, now) {
+            return met;
         }
         bounds(candidate, needs)?;
         let separate = |what| needs.separate.contains(&what);
@@ -103,6 +115,25 @@ impl Case {
         }
         counted.sort_by_key(|signature| signature.at);
         enough(&counted, needs, not_counted, now)
+    }
+
+    /// What the way says that it came by; `None`: it takes the yes of persons.
+    fn by_its_way(&self, candidate: &Candidate<'_>, now: Timestamp) -> Option<Result<Met, Lack>> {
+        match self.way.as_ref()? {
+            Way::BreakGlass { by, until } => (now < *until).then(|| Ok(Met { by: vec![by.clone()] })),
+            Way::Standing { id, until, covers } => {
+                // What it does not speak of takes what it always takes.
+                let covered = covers.get(candidate.credential)?;
+                let why = if now >= *until {
+                    "it is over"
+                } else if candidate.itself.as_ref() != Some(covered) {
+                    "it is of something else than is to be done now"
+                } else {
+                    return Some(Ok(Met { by: Vec::new() }));
+                };
+                Some(Err(Lack::Standing { id: id.clone(), why }))
+            }
+        }
     }
 
     /// True when the signature is of this credential's leaf as it is.
@@ -227,6 +258,9 @@ impl fmt::Display for Lack {
                     f,
                     "the plan asks for a weaker {what} than the policy; say the grade in an ApprovalPolicy, and plan again"
                 )
+            }
+            Self::Standing { id, why } => {
+                write!(f, "the standing approval {id} does not cover it: {why}; approve it anew")
             }
             Self::Canary { most } => write!(f, "the plan's first wave has more than {most} credentials; plan again"),
         }

@@ -19,6 +19,10 @@ pub struct Known {
     pub busy: bool,
     /// The first opening that was over before its turn came.
     pub carried: Option<Timestamp>,
+    /// Persons approved in advance that it is replaced here: a privileged one may have its turn, too.
+    pub covered: bool,
+    /// It takes persons here, and none of them approved it in advance.
+    pub barred: bool,
 }
 
 /// Why a credential is due.
@@ -62,6 +66,8 @@ pub enum Left {
     Privileged,
     /// A reset that is not over has it, or one that it is bound to.
     Busy,
+    /// Policies ask for persons, and nobody approved it in advance as it is now.
+    Unapproved,
 }
 
 /// All turns of an opening.
@@ -172,11 +178,14 @@ fn stopped<'e>(
     units: &BTreeMap<&'e Ref, &'e Ref>,
 ) -> BTreeMap<&'e Ref, Left> {
     let mut stopped = BTreeMap::new();
+    let covered = |name: &Ref| known.get(name).is_some_and(|known| known.covered);
     for (name, credential) in &estate.credentials {
         let Some(unit) = units.get(name).copied() else { continue };
         let identity = estate.identities.get(&credential.identity);
-        if identity.is_none_or(|identity| identity.tier == Tier::Privileged) {
+        if !covered(name) && identity.is_none_or(|identity| identity.tier == Tier::Privileged) {
             stopped.insert(unit, Left::Privileged);
+        } else if known.get(name).is_some_and(|known| known.barred) {
+            stopped.entry(unit).or_insert(Left::Unapproved);
         } else if known.get(name).is_some_and(|known| known.busy) {
             stopped.entry(unit).or_insert(Left::Busy);
         }

@@ -1,7 +1,8 @@
 //! How two estates differ, for a person who has to say yes to it.
 //!
 //! Changes to what has authority (endpoints, auth, destinations, consumers, unlocks, class, tier, owners, probes) come
-//! first and are marked `!`: they are what an attacker who may edit files would touch.
+//! first and are marked `!`: they are what an attacker who may edit files would touch. Before all of them stand new
+//! destinations and endpoints, also those of documents that are new as a whole.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +28,7 @@ pub enum Change {
     },
 }
 
-/// One difference. Those with authority sort first.
+/// One difference. New destinations and endpoints sort first, then what else has authority.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     pub document: Ref,
@@ -66,6 +67,9 @@ const AUTHORITY: [&str; 20] = [
     "verified_by",
 ];
 
+/// Where a value goes, and who is talked to.
+const LEADS: [&str; 2] = ["delivered_to", "settings"];
+
 impl Estate {
     /// What changes when `next` follows `self`.
     #[must_use]
@@ -79,11 +83,40 @@ impl Estate {
                 Some(_) => {}
             }
         }
-        differences.extend(
-            after.keys().filter(|name| !before.contains_key(*name)).map(|name| whole(name, Change::DocumentAdded)),
-        );
-        differences.sort_by(|a, b| (!a.authority, &a.document, &a.change).cmp(&(!b.authority, &b.document, &b.change)));
+        for (name, new) in after.iter().filter(|(name, _)| !before.contains_key(*name)) {
+            differences.push(whole(name, Change::DocumentAdded));
+            // Where its values go, and who is talked to, is said also of what is new as a whole.
+            for key in LEADS {
+                let come = new.get(key).filter(|come| !come.is_null());
+                let none = empty_like(come).unwrap_or(&Value::Null);
+                come.into_iter().for_each(|come| {
+                    fields(
+                        name,
+                        &serde_json::json!({ key: none }),
+                        &serde_json::json!({ key: come }),
+                        &mut differences,
+                    );
+                });
+            }
+        }
+        differences.sort_by(|a, b| (a.rank(), &a.document, &a.change).cmp(&(b.rank(), &b.document, &b.change)));
         EstateDiff { differences }
+    }
+}
+
+impl Difference {
+    /// New destinations and endpoints first, then whatever else has authority.
+    fn rank(&self) -> u8 {
+        match &self.change {
+            Change::Field { path, after: Some(_), .. } if self.leads(path) => 0,
+            _ if self.authority => 1,
+            _ => 2,
+        }
+    }
+
+    fn leads(&self, path: &str) -> bool {
+        LEADS.contains(&path.split('.').next().unwrap_or_default())
+            && matches!(self.document.kind, Kind::Credential | Kind::System)
     }
 }
 

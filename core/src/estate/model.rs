@@ -106,6 +106,10 @@ pub enum Tier {
     Privileged,
 }
 
+impl Tier {
+    pub const ALL: [Self; 2] = [Self::Standard, Self::Privileged];
+}
+
 /// Who answers for an identity. A missing one is a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Owners {

@@ -57,6 +57,19 @@ impl Scope {
         scope
     }
 
+    /// Of these credentials, as those of a reset.
+    #[must_use]
+    pub fn of_credentials<'c>(
+        id: &str,
+        credentials: impl Iterator<Item = &'c Ref>,
+        estate: &Estate,
+        requester: Option<Person>,
+    ) -> Self {
+        let mut scope = Self { id: id.to_owned(), requester, ..Self::default() };
+        credentials.for_each(|credential| scope.add(estate, credential));
+        scope
+    }
+
     /// Of one credential.
     #[must_use]
     pub fn of_credential(credential: &Ref, estate: &Estate) -> Self {

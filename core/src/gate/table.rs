@@ -30,6 +30,9 @@ pub struct Table {
 #[serde(deny_unknown_fields)]
 struct Human {
     principals: BTreeSet<String>,
+    /// The public keys that he signs approvals with.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    keys: BTreeSet<String>,
     #[serde(default)]
     groups: BTreeSet<String>,
 }
@@ -141,6 +144,12 @@ impl Table {
             Party::Unmapped { .. } => None,
         }
         .unwrap_or_default()
+    }
+
+    /// The public keys that a person signs with.
+    #[must_use]
+    pub fn keys(&self, person: &Person) -> BTreeSet<String> {
+        self.persons.get(&person.0).map(|human| human.keys.clone()).unwrap_or_default()
     }
 
     /// Every person's name.

@@ -75,6 +75,14 @@ fn leaf_of<'p>(
     Digest::leaf(&written(&Leaf { member: body, cut, after, held }))
 }
 
+impl Member {
+    /// The digest of what is done to it, whichever other members are in the plan.
+    #[must_use]
+    pub fn itself(&self) -> Digest {
+        body(self)
+    }
+}
+
 /// The digest of what a member is by itself.
 fn body(member: &Member) -> Digest {
     let mut bare = Cow::Borrowed(member);
@@ -122,6 +130,9 @@ pub(super) fn root(plan: &Plan, begun: &[Digest]) -> Digest {
         leaf_of(member, body, after, cut, &names)
     });
     leaves.push(Digest::leaf(&written(&plan.limits)));
+    // What is left out is approved with the rest.
+    let left_out = (!plan.exceptions.is_empty()).then(|| Digest::leaf(&written(&("exceptions", &plan.exceptions))));
+    leaves.extend(left_out);
     // An approval of a revision is one of the difference: of this plan as the successor of that one.
     leaves.extend(plan.parent.iter().map(|parent| Digest::leaf(parent.to_string().as_bytes())));
     Digest::merkle_of(&leaves)

@@ -30,6 +30,8 @@ pub(crate) fn yes(by: &Party, second: i64) -> Signature {
         delta: false,
         additions: None,
         withdrawn: None,
+        until: None,
+        signed: None,
     }
 }
 
@@ -44,6 +46,7 @@ pub(crate) fn candidate(credential: &Ref, tier: Tier) -> Candidate<'_> {
         least_confirm: ConfirmGrade::Served,
         least_proof: ProofGrade::Refused,
         canary: Some(1),
+        itself: None,
     }
 }
 

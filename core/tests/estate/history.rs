@@ -110,7 +110,7 @@ fn the_same_estate_again_starts_no_era() {
 }
 
 #[test]
-fn a_diff_shows_authority_first() {
+fn a_diff_shows_new_destinations_and_endpoints_first_and_then_authority() {
     let next = before()
         .replace("\"host:m#M\"", "\"host:elsewhere#M\"")
         .replace("{class: machine, owners: {policy: a", "{class: machine, tier: privileged, owners: {policy: eve")
@@ -123,10 +123,10 @@ fn a_diff_shows_authority_first() {
         diff.to_string(),
         "\
 ! + System/old-store settings.url: http://evil
+! + Credential/minter delivered_to: System/host:elsewhere (M: {secret})
 ! + Identity/new
 ! ~ Identity/robot owners.policy: a → eve
 ! ~ Identity/robot tier: standard → privileged
-! + Credential/minter delivered_to: System/host:elsewhere (M: {secret})
 ! - Credential/minter delivered_to: System/host:m (M: {secret})
 ! ~ Credential/store-key issued_by.system: System/old-store → System/issuer
 ! + Credential/token consumed_by: Workload/web

@@ -4,21 +4,25 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::MANIFEST;
-use crate::entry::UNGOVERNED;
+use crate::entry::{GOVERNED, UNGOVERNED};
 use crate::note::Note;
 use crate::tree::sha256;
 use crate::{FormatError, report::Finding};
 
 /// What is to be signed.
-pub(super) fn unsigned(reset: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<String, FormatError> {
+pub(super) fn unsigned(
+    reset: &str,
+    governance: &str,
+    files: &BTreeMap<String, Vec<u8>>,
+) -> Result<String, FormatError> {
     if reset.is_empty() || reset.chars().any(char::is_control) {
         return Err(FormatError::Field { field: "reset", why: "it is empty or has a control character" });
     }
-    Ok(text(reset, files))
+    Ok(text(reset, governance, files))
 }
 
-/// The reset that a manifest is of; its files are compared by [`compare`].
-pub(super) fn reset_of<'a>(note: &Note<'a>) -> Result<&'a str, FormatError> {
+/// The reset that a manifest is of, and its governance; its files are compared by [`compare`].
+pub(super) fn reset_of<'a>(note: &Note<'a>) -> Result<(&'a str, &'a str), FormatError> {
     let mut lines = note.text.lines();
     if lines.next() != Some(FORMAT) {
         return Err(FormatError::NotUnderstood { what: "the version of the bundle".to_owned() });
@@ -26,15 +30,19 @@ pub(super) fn reset_of<'a>(note: &Note<'a>) -> Result<&'a str, FormatError> {
     let reset = lines.next().and_then(|line| line.strip_prefix("reset ")).filter(|reset| !reset.is_empty());
     let governance = lines.next().and_then(|line| line.strip_prefix("governance "));
     match (reset, governance) {
-        (Some(reset), Some(UNGOVERNED)) => Ok(reset),
+        (Some(reset), Some(governance @ (UNGOVERNED | GOVERNED))) => Ok((reset, governance)),
         (Some(_), Some(_)) => Err(FormatError::NotUnderstood { what: "the governance of the bundle".to_owned() }),
         _ => Err(FormatError::Malformed { what: "manifest", why: "it does not name its reset and governance" }),
     }
 }
 
 /// What differs between the manifest and the files that are there. Nothing is found only where both agree in every byte.
-pub(super) fn compare(reset: &str, found: &str, files: &BTreeMap<String, Vec<u8>>) -> Vec<Finding> {
-    let expected = text(reset, files);
+pub(super) fn compare(
+    (reset, governance): (&str, &str),
+    found: &str,
+    files: &BTreeMap<String, Vec<u8>>,
+) -> Vec<Finding> {
+    let expected = text(reset, governance, files);
     if found == expected {
         return Vec::new();
     }
@@ -60,8 +68,8 @@ pub(super) fn compare(reset: &str, found: &str, files: &BTreeMap<String, Vec<u8>
     findings
 }
 
-fn text(reset: &str, files: &BTreeMap<String, Vec<u8>>) -> String {
-    let mut text = format!("{FORMAT}\nreset {reset}\ngovernance {UNGOVERNED}\n");
+fn text(reset: &str, governance: &str, files: &BTreeMap<String, Vec<u8>>) -> String {
+    let mut text = format!("{FORMAT}\nreset {reset}\ngovernance {governance}\n");
     let mut lengths = String::new();
     for (name, bytes) in listed(files) {
         let (sum, length) = lines_of(name, bytes);

@@ -13,6 +13,9 @@ pub struct Trust {
     pub seen: Option<Checkpoint>,
     /// Keys of probers. When there is one, every old value that was tried must have been tried by one of them, too.
     pub probers: Vec<VerifierKey>,
+    /// Keys of persons, each under the person's name. When there is one, every approval that was signed must be signed by
+    /// one of them.
+    pub persons: Vec<VerifierKey>,
     /// Who else must have seen the log, and how many of them.
     pub witnesses: Option<Quorum>,
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    APPROVALS, CHECKPOINT, COMPLETENESS, CONSISTENCY, ENTRIES, EXCEPTIONS, MANIFEST, PERSONS, PROOFS, Trust,
+    APPROVALS, CHECKPOINT, COMPLETENESS, CONSISTENCY, ENTRIES, EXCEPTIONS, MANIFEST, PERSONS, PROOFS, Trust, approvals,
     consistency, link_name, manifest, observed, plans, proof,
 };
 use crate::checkpoint::Checkpoint;
@@ -27,9 +27,8 @@ pub(super) fn verify(files: &Files, trust: &Trust) -> Report {
     }
     let followed = check_keys(files, trust.key.as_ref(), &mut report);
     let key = followed.as_ref();
-    let Some(reset) = check_manifest(files, key, &mut report) else { return report.close() };
+    let Some((reset, governance)) = check_manifest(files, key, &mut report) else { return report.close() };
     report.reset = Some(reset.clone());
-    check_slots(files, &mut report);
     let checkpoint = check_checkpoint(files, key, &mut report);
     check_witnesses(files, trust.witnesses.as_ref(), &mut report);
     let (ledger, leaves) = check_entries(files, &reset, &mut report);
@@ -40,8 +39,16 @@ pub(super) fn verify(files: &Files, trust: &Trust) -> Report {
     if let Some(ledger) = ledger {
         plans::check(files, &ledger, &mut report);
         check_completeness(files, &ledger, &mut report);
+        if governance != ledger.governance() {
+            report.find(Finding::broken(
+                MANIFEST,
+                format!("it says {governance}, and the entries {}", ledger.governance()),
+            ));
+        }
+        let signed = approvals::read(files, &mut report);
         // What a broken bundle says of itself is not told on.
         if report.integrity {
+            approvals::check(files, &ledger, &signed, &trust.persons, &mut report);
             report.tell(&ledger);
             observed::check(&ledger, &trust.probers, &mut report);
         }
@@ -97,16 +104,16 @@ fn link_number(name: &str) -> Option<usize> {
     (number > 0 && link_name(number) == name).then_some(number)
 }
 
-fn check_manifest(files: &Files, key: Option<&VerifierKey>, report: &mut Report) -> Option<String> {
+fn check_manifest(files: &Files, key: Option<&VerifierKey>, report: &mut Report) -> Option<(String, String)> {
     let note = match Note::parse(bytes(files, MANIFEST)) {
         Ok(note) => note,
         Err(error) => return report.broken(MANIFEST, &error),
     };
-    let reset = match manifest::reset_of(&note) {
-        Ok(reset) => reset,
+    let (reset, governance) = match manifest::reset_of(&note) {
+        Ok(named) => named,
         Err(error) => return report.broken(MANIFEST, &error),
     };
-    let differences = manifest::compare(reset, note.text, files);
+    let differences = manifest::compare((reset, governance), note.text, files);
     if differences.is_empty() {
         report.hold(format!(
             "Every file is the one that the manifest lists: {} files, none changed, missing or added.",
@@ -131,15 +138,7 @@ fn check_manifest(files: &Files, key: Option<&VerifierKey>, report: &mut Report)
         None => report
             .find(Finding::origin("the key", "no key was given, so nobody knows who wrote this bundle; pass --key")),
     }
-    Some(reset.to_owned())
-}
-
-fn check_slots(files: &Files, report: &mut Report) {
-    for name in [APPROVALS, EXCEPTIONS] {
-        if bytes(files, name) != b"[]\n" {
-            report.find(Finding::broken(name, "it must be empty in a bundle that says ungoverned"));
-        }
-    }
+    Some((reset.to_owned(), governance.to_owned()))
 }
 
 fn check_checkpoint(files: &Files, key: Option<&VerifierKey>, report: &mut Report) -> Option<Checkpoint> {

@@ -5,6 +5,7 @@
 //! | `reset.requested` | `requested-by` | `reason` |
 //! | `reset.started`, `reset.revised` | `approved-by` | `grade` |
 //! | `reset.escalated` | `requested-by` | `reason` |
+//! | `break-glass.used`, `break-glass.reviewed` | `by` | `reason` |
 //! | `reset.rejected`, `reset.paused`, `reset.resumed`, `reset.aborted`, `node.cleaned` | `by` | `reason`, `grade` |
 //!
 //! A name that is missing stays missing: old writers, and whatever nobody answered for.
@@ -44,7 +45,9 @@ impl Said {
     }
 }
 
-const KINDS: [(&str, &str); 9] = [
+const KINDS: [(&str, &str); 11] = [
+    ("break-glass.used", "by"),
+    ("break-glass.reviewed", "by"),
     ("reset.requested", "requested-by"),
     ("reset.started", "approved-by"),
     ("reset.revised", "approved-by"),

@@ -117,7 +117,17 @@ impl Story {
 /// With one plan, and nothing that was seen before.
 pub(crate) fn parts<'a>(entries: &'a [Placed], checkpoint: &'a str) -> Parts<'a> {
     static PLANS: std::sync::LazyLock<Vec<Vec<u8>>> = std::sync::LazyLock::new(|| vec![PLAN.to_vec()]);
-    Parts { reset: RESET, plans: &PLANS, entries, checkpoint, earlier: &[], persons: &[], links: &[] }
+    Parts {
+        reset: RESET,
+        plans: &PLANS,
+        entries,
+        checkpoint,
+        earlier: &[],
+        persons: &[],
+        links: &[],
+        approvals: &[],
+        exceptions: &[],
+    }
 }
 
 /// One of everything that counts as done.

@@ -23,6 +23,10 @@ pub(super) struct Trusted {
     /// The public key of a prober that you trust: then it must have seen every old value refused. Repeat it for more
     #[arg(long, value_name = "VKEY")]
     prober: Vec<String>,
+    /// The public key that you know a person by, as `remint policy key` printed it: then every approval that was signed must
+    /// be signed with one of them. Repeat it for more
+    #[arg(long, value_name = "VKEY")]
+    person: Vec<String>,
     #[command(flatten)]
     witnesses: Witnesses,
 }
@@ -39,8 +43,9 @@ impl Trusted {
         let keys: Vec<VerifierKey> = key.iter().cloned().chain(last.map(|followed| followed.key)).collect();
         let seen = self.seen.as_deref().map(|path| checkpoint(path, &keys)).transpose()?;
         let probers = self.prober.iter().map(|text| parse("--prober", text)).collect::<Result<_, _>>()?;
+        let persons = self.person.iter().map(|text| parse("--person", text)).collect::<Result<_, _>>()?;
         let witnesses = self.witnesses.quorum()?;
-        Ok(Trust { key, seen, probers, witnesses })
+        Ok(Trust { key, seen, probers, persons, witnesses })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{User, exit, object};
 
-const COMMANDS: [&str; 55] = [
+const COMMANDS: [&str; 61] = [
     "",
     "demo",
     "validate",
@@ -16,6 +16,8 @@ const COMMANDS: [&str; 55] = [
     "reset",
     "approve",
     "reject",
+    "review",
+    "except",
     "clean",
     "decide",
     "escalate",
@@ -33,6 +35,10 @@ const COMMANDS: [&str; 55] = [
     "get parked",
     "windows",
     "windows next",
+    "windows approve",
+    "windows end",
+    "policy key",
+    "get exceptions",
     "evidence",
     "evidence list",
     "evidence export",
