@@ -5,7 +5,7 @@ use remint_core::gate::{Action, Caller, Entrance, Resource};
 
 use crate::app::{App, AppError};
 use crate::cli::evidence::Evidence;
-use crate::cli::{Command, acts, estate, keys, log, store};
+use crate::cli::{Command, acts, estate, keys, log, store, token};
 use crate::engine::EngineError;
 use crate::govern::reset;
 
@@ -60,9 +60,12 @@ impl Command {
             | Self::Init(_)
             | Self::Policy(_)
             | Self::Serve(_)
+            | Self::Login(_)
             | Self::ReadFolder(_)
             | Self::Prober(_)
             | Self::Witness(_) => Ask::Nothing,
+            Self::Token(token::Token::List) => Ask::On(Action::Read, Resource::Policy),
+            Self::Token(_) => Ask::On(Action::GrantAccess, Resource::Policy),
             Self::Graph(_) | Self::Get(_) | Self::Windows(_) | Self::Estate(estate::Estate::Diff(_)) => {
                 Ask::On(Action::Read, Resource::Estate)
             }

@@ -2,7 +2,7 @@
 
 use super::{User, exit, object};
 
-const COMMANDS: [&str; 55] = [
+const COMMANDS: [&str; 60] = [
     "",
     "demo",
     "validate",
@@ -55,6 +55,11 @@ const COMMANDS: [&str; 55] = [
     "--version",
     "nonsense",
     "reset --plan",
+    "login",
+    "token",
+    "token create",
+    "token list",
+    "token revoke",
     "serve",
     "get nonsense",
     "reach --between yesterday today",
