@@ -349,6 +349,7 @@ impl App {
         change.puts.push(put(kind::ESTATE, digest.to_string(), "", &estate, Rule::Upsert)?);
         change.puts.push(put("active", "estate", "", &digest.to_string(), Rule::Upsert)?);
         change.puts.push(put("active", "documents", "", &documents.to_string(), Rule::Upsert)?);
+        change.puts.push(put("active", "windows", "", &estate.windows, Rule::Upsert)?);
         for era in &history.eras {
             let body = EraRecord { estate: era.estate.digest().to_string(), from: era.from, until: era.until };
             change.puts.push(put("era", era.from.to_string(), "", &body, Rule::Upsert)?);

@@ -61,6 +61,7 @@ pub mod record;
 mod regain;
 pub mod reproof;
 pub mod reset;
+pub mod resting;
 pub mod rollback;
 pub mod run;
 pub mod step;

@@ -40,6 +40,10 @@ async fn look(engine: &Engine, desk: &Desk, until: &mut Until) -> Result<(), Eng
     if known && idle || !engine.chairs().await? {
         return Ok(());
     }
+    if let Some(resting) = engine.resting_windows().await? {
+        *until = Until { estate, next: resting.next };
+        return Ok(());
+    }
     let look = engine.open_windows().await?;
     for opened in look.opened {
         tracing::info!(window = %opened.window, reset = %opened.reset, closes = %opened.opening.closes, "a window opened");

@@ -1,24 +1,30 @@
 //! A signing key that never leaves a real OpenBao.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use remint::app::copy::copy;
 use remint::app::{App, Places};
 use remint::context::Context;
 use remint::engine::EngineSettings;
 use remint::escrow::SystemRandomness;
+use remint::evidence::anchor::Standing;
 use remint::evidence::key::Shelf;
 use remint::evidence::rotation::{Link, Rotation, RotationError};
-use remint::store::Change;
+use remint::recover::{mark_restored, recover};
+use remint::store::{Change, dump};
 use remint_contract::HostRules;
 use remint_evidence_format::checkpoint::Checkpoint;
 use remint_evidence_format::note::VerifierKey;
 use remint_evidence_format::succession::follow;
 use serde_json::json;
 
+use crate::backup::backup;
 use crate::keeper::bao::Bao;
 use crate::rig::OnlyFake;
 use crate::store::draft;
+use crate::store::postgres::Databases;
 
 fn places(home: &Path) -> Places {
     Places { state: home.join("state"), kek: home.join("kek"), same_folder: false, store: None }
@@ -149,4 +155,55 @@ async fn what_cannot_sign_stops_the_log_and_loses_nothing() {
     bao.configure(home.path(), "log", "log", &token);
     app.sequencer.flush().await.unwrap();
     assert!(app.engine.store.unsequenced(9).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_under_such_a_key_is_copied_restored_and_begun_anew_under_the_same_key() {
+    let (bao, home) = (Bao::find().await, tempfile::tempdir().unwrap());
+    let Some(databases) = Databases::find("a copy of a log that is signed elsewhere").await else { return };
+    bao.key("log", "ed25519").await;
+    bao.configure(home.path(), "log", "log", &bao.confined("log", &[]).await);
+    let app = init(home.path()).await;
+    let first = grow(&app).await;
+    let key = app.key.verifier().clone();
+    // It ends in order, and lets go of what it places entries under.
+    app.sequencer.run(std::future::ready(())).await;
+    drop(app);
+
+    // To a database, where it goes on.
+    let other = tempfile::tempdir().unwrap();
+    let state = other.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::copy(home.path().join("state/remint.yaml"), state.join("remint.yaml")).unwrap();
+    let there = Places { state, store: Some(databases.fresh().await), ..places(home.path()) };
+    let copied = copy(&places(home.path()), &there).await.unwrap();
+    assert_eq!(copied.tree, first.size);
+    let (kinds, rules) = (Arc::new(OnlyFake::default()), HostRules::default());
+    let app = App::open(&there, &Context::system(), kinds, rules, EngineSettings::default()).await.unwrap();
+    assert_eq!(*app.key.verifier(), key);
+    assert!(grow(&app).await.size > first.size);
+    drop(app);
+
+    // From a backup: a log of another name, signed there too.
+    let file = home.path().join("backup");
+    backup(&home.path().join("state"), None, &file).await;
+    let restored = tempfile::tempdir().unwrap();
+    bao.configure(restored.path(), "log", "log", &bao.confined("log", &[]).await);
+    let again = Places { kek: home.path().join("kek"), ..places(restored.path()) };
+    let store = again.alone().await.unwrap();
+    dump::restore(&file, &*store).await.unwrap();
+    mark_restored(&*store, "backup").await.unwrap();
+    drop(store);
+    let (kinds, rules) = (Arc::new(OnlyFake::default()), HostRules::default());
+    let app = App::open(&again, &Context::system(), kinds, rules, EngineSettings::default()).await.unwrap();
+    assert_eq!(app.standing, Standing::Restored);
+    let done = recover(&app, "tester", &BTreeSet::new()).await.unwrap();
+    let begun = done.begun.unwrap();
+    assert!(begun.last_words, "the old name's key is there, and says which log comes after it");
+    drop(app);
+    let (kinds, rules) = (Arc::new(OnlyFake::default()), HostRules::default());
+    let app = App::open(&again, &Context::system(), kinds, rules, EngineSettings::default()).await.unwrap();
+    assert_eq!(app.key.verifier().name(), begun.origin);
+    assert_eq!(grow(&app).await.origin, begun.origin);
+    assert!(!again.state.join("evidence.key").exists(), "no key was made here");
 }
