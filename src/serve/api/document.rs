@@ -173,9 +173,7 @@ impl Operation {
     }
 
     fn responses(&self) -> Value {
-        let of = |status: &str, kind: &str, schema: Value| {
-            json!({ status: { "description": self.says, "content": { kind: { "schema": schema } } } })
-        };
+        let of = |status: &str, kind: &str, schema: Value| json!({ status: { "description": self.says, "content": { kind: { "schema": schema } } } });
         let object = || json!({ "type": "object" });
         let mut responses = match self.answer {
             Answer::Object => of("200", "application/json", object()),
@@ -187,7 +185,8 @@ impl Operation {
             Answer::Events => of("200", "text/event-stream", json!({ "type": "string" })),
         };
         let open = matches!(self.path, "/livez" | "/v1/login");
-        let mut refusals = if open { vec!["400"] } else { vec!["400", "401", "403", "404", "421", "429", "503", "504"] };
+        let mut refusals =
+            if open { vec!["400"] } else { vec!["400", "401", "403", "404", "421", "429", "503", "504"] };
         if self.answer == Answer::Page {
             refusals.push("422");
         }
