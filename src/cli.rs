@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use remint_contract::{HostRules, Kinds};
+use remint_contract::{HostRules, Kinds, SecretValue};
 use remint_core::approval::Executor;
 
 use crate::app::{App, AppError, Places};
+use crate::client::{Server, ServerError, Ways};
 use crate::config::{Configuration, Environment};
 use crate::context::Context;
 use crate::engine::EngineSettings;
@@ -29,7 +30,9 @@ mod evidence;
 mod except;
 mod exit;
 mod keys;
+mod known;
 mod log;
+mod login;
 mod look;
 mod output;
 mod parked;
@@ -37,10 +40,12 @@ mod pause;
 mod policy;
 mod prober;
 mod records;
+mod remote;
 mod reset;
 mod serve;
 mod store;
 mod stream;
+mod token;
 mod windows;
 mod witness;
 mod witnesses;
@@ -76,6 +81,18 @@ pub struct Global {
     /// state folder's remint.yaml, else the state folder itself
     #[arg(long, global = true, env = "REMINT_STORE", value_name = "URL")]
     store: Option<String>,
+    /// Talk to a daemon instead of opening the state: unix:/PATH, https://HOST[:PORT], or http:// and a loopback address
+    #[arg(long, global = true, env = "REMINT_SERVER", value_name = "URL")]
+    server: Option<String>,
+    /// The file with the token for --server; without it the one of `remint login`
+    #[arg(long, global = true, env = "REMINT_TOKEN_FILE", value_name = "FILE")]
+    server_token_file: Option<PathBuf>,
+    /// The certificates that --server is trusted by, in PEM, where those of the machine are not
+    #[arg(long, global = true, env = "REMINT_SERVER_CA", value_name = "FILE")]
+    server_ca: Option<PathBuf>,
+    /// Your client certificate for --server and its key, in one PEM file
+    #[arg(long, global = true, env = "REMINT_CLIENT_IDENTITY", value_name = "FILE")]
+    client_identity: Option<PathBuf>,
     /// How data is written to stdout
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -164,6 +181,11 @@ enum Command {
     /// Who may do what: check a folder of policies, stage one, ask what would be decided
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Log in at the identity provider of a daemon, in a browser
+    Login(login::Login),
+    /// Tokens of this state: for programs, and for people where there is no identity provider
+    #[command(subcommand)]
+    Token(token::Token),
     /// Run as a daemon
     Serve(serve::Serve),
     /// What a folder of documents holds, for the daemon that asks
@@ -216,6 +238,27 @@ impl Session {
         Ok(app)
     }
 
+    /// The daemon that was named, with what this user shows it.
+    pub fn server(&self) -> Result<Option<Server>, ServerError> {
+        let Some(address) = &self.global.server else { return Ok(None) };
+        let bearer = match &self.global.server_token_file {
+            Some(path) => Some(login::bearer(path)?),
+            // The socket is guarded by the file system, and asks for nothing.
+            None if address.starts_with("unix:") => None,
+            None => login::kept(&self.environment, address)?,
+        };
+        Server::parse(address, self.ways(bearer)).map(Some)
+    }
+
+    /// The daemon that was named, to whoever is not logged in.
+    pub fn stranger(&self) -> Result<Server, ServerError> {
+        Server::parse(self.global.server.as_deref().unwrap_or_default(), self.ways(None))
+    }
+
+    fn ways(&self, bearer: Option<SecretValue>) -> Ways {
+        Ways { bearer, ca: self.global.server_ca.clone(), identity: self.global.client_identity.clone() }
+    }
+
     /// True when data is asked for as JSON.
     #[must_use]
     pub fn json(&self) -> bool {
@@ -262,6 +305,10 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
+    let needs_state = !matches!(session.asks, Ask::Nothing);
+    if let Some(server) = session.server()?.filter(|_| needs_state) {
+        return remote::run(command, session, &server).await;
+    }
     match command {
         Command::Demo(demo) => demo.run(session).await,
         Command::Validate(validate) => validate.run(session),
@@ -296,6 +343,8 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Review(review) => review.run(session).await,
         Command::Execute(execute) => execute.run(session).await,
         Command::Policy(policy) => policy.run(session).await,
+        Command::Login(login) => login.run(session).await,
+        Command::Token(token) => token.run(session).await,
         Command::Serve(serve) => serve.run(session).await,
         Command::ReadFolder(read) => read.run(session),
         Command::Prober(prober) => prober.run(session).await,

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::app::AppError;
 use crate::evidence::witnessing::Policy;
+use crate::identity::{Issuer, IssuerAt};
 use crate::keeper::KeptAt;
 
 /// What the environment says.
@@ -60,6 +61,12 @@ impl Environment {
         self.config_home.clone().or_else(|| self.home.as_ref().map(under)).unwrap_or_default().join("remint/kek")
     }
 
+    /// The tokens of this user's logins, a file for each daemon.
+    #[must_use]
+    pub fn logins(&self) -> PathBuf {
+        self.kek().with_file_name("logins")
+    }
+
     /// Who says so, on the command line: the operating system's word, verified by nobody else.
     #[must_use]
     pub fn user(&self) -> String {
@@ -94,6 +101,9 @@ pub struct Configuration {
     pub log: Option<KeptAt>,
     /// What wraps the keys of the key file, where they do not lie there in the clear.
     pub keys: Option<KeptAt>,
+    /// The OpenID providers whose tokens say who somebody is.
+    #[serde(default)]
+    issuers: Vec<IssuerAt>,
 }
 
 /// A stream of events: to an address, or into a file.
@@ -169,18 +179,33 @@ impl Configuration {
         if let Some(why) = found.wrong() {
             return Err(AppError::Config { path, why });
         }
-        if !found.commands.is_empty() || !found.hosts.is_empty() {
+        if !found.commands.is_empty() || !found.hosts.is_empty() || !found.issuers.is_empty() {
             let mode = match std::fs::metadata(&path) {
                 Ok(there) => there.permissions().mode(),
                 Err(source) => return Err(AppError::Read { path, source }),
             };
             if mode & 0o022 != 0 {
                 let why =
-                    "it allows programs and hosts, and others than its owner may write it; `chmod go-w` it".into();
+                    "it allows programs, hosts and issuers, and others than its owner may write it; `chmod go-w` it"
+                        .into();
                 return Err(AppError::Config { path, why });
             }
         }
         Ok(found)
+    }
+
+    /// The providers that it names.
+    ///
+    /// # Errors
+    /// One of them has no address that may be asked, or stands there twice.
+    pub fn issuers(&self, state: &Path) -> Result<Vec<Issuer>, AppError> {
+        let wrong = |why: String| AppError::Config { path: state.join("remint.yaml"), why };
+        let mut names = BTreeSet::new();
+        if let Some(twice) = self.issuers.iter().find(|at| !names.insert(&at.issuer)) {
+            return Err(wrong(format!("the issuer {} stands there twice", twice.issuer)));
+        }
+        let issuer = |at: &IssuerAt| Issuer::new(at.clone()).map_err(|error| wrong(error.to_string()));
+        self.issuers.iter().map(issuer).collect()
     }
 
     /// The witnesses that it names.
@@ -230,7 +255,7 @@ fn is_port(text: &str) -> bool {
 }
 
 const FORM: &str = "write `store: postgres://USER@HOST/DATABASE?password_file=PATH`, `commands: {NAME: [/PROGRAM, ARGUMENT]}` \
-                    `hosts: [HOST:PORT]`, `probers`, `streams`, `commitToPersons`, `witness` or `log`, and nothing else";
+                    `hosts: [HOST:PORT]`, `probers`, `streams`, `commitToPersons`, `witness`, `log`, `keys` or `issuers`, and nothing else";
 
 #[cfg(test)]
 mod tests {

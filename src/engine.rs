@@ -255,6 +255,12 @@ impl Engine {
         self
     }
 
+    /// What every call of this process took.
+    #[must_use]
+    pub fn meter(&self) -> &host::Meter {
+        &self.buckets.meter
+    }
+
     /// Everything that tells what is going on; a slow watcher misses some, and never holds the engine.
     #[must_use]
     pub fn watch(&self) -> broadcast::Receiver<Progress> {

@@ -2,8 +2,10 @@
 
 mod answer;
 pub mod app;
+mod causes;
 pub mod check;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod context;
 pub mod demo;
@@ -14,8 +16,10 @@ pub mod escrow;
 pub mod evidence;
 pub mod govern;
 pub mod harden;
+pub mod identity;
 pub mod keeper;
 pub mod keys;
+pub mod login;
 pub mod privacy;
 pub mod prober;
 pub mod recover;

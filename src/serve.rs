@@ -22,18 +22,23 @@ use tokio::sync::watch;
 use tracing::{Instrument as _, info_span};
 
 use crate::app::{App, AppError};
+use crate::causes::causes;
 use crate::engine::EngineError;
 use crate::evidence::Tiles;
 use crate::evidence::acts::{self, Act};
 use crate::evidence::refusals::Refusals;
 use crate::evidence::witnessing::{Witnessing, WitnessingError};
+use crate::identity::Identities;
 use crate::privacy::reads::{self, Reads};
-use crate::serve::api::Api;
+use crate::serve::api::{Api, Guard, Rates};
+use crate::serve::events::Events;
 use crate::serve::folder::Folder;
+use crate::serve::listen::Door;
 use crate::serve::supervisor::{Desk, Supervisor};
 
 mod api;
 mod connection;
+mod events;
 mod folder;
 mod listen;
 mod people;
@@ -41,12 +46,14 @@ mod plan;
 mod purge;
 mod remind;
 mod supervisor;
+mod tls;
 mod token;
 mod window;
 mod witness;
 
 pub use folder::{COMMAND as READ_FOLDER, Reader, Reading};
-pub use listen::{Listen, ListenError, Loopback};
+pub use listen::{Bound, Listen, ListenError};
+pub use tls::{Certificates, TlsError};
 pub use token::{Token, TokenError};
 pub use witness::{Witness, WitnessError};
 
@@ -60,7 +67,8 @@ pub struct Options {
     pub estate: PathBuf,
     /// Who reads it.
     pub reader: Reader,
-    pub listen: Listen,
+    /// Where requests come in: at least one door.
+    pub listen: Vec<Listen>,
     /// How often the folder and the due re-proofs are looked at.
     pub every: Duration,
     /// On whose word everything is done that comes in through the door: this state has one operator.
@@ -91,12 +99,25 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
     let supervisor = Supervisor::new(Arc::clone(&app), Arc::clone(&desk), options.every).await?;
     let streams = app.streams()?;
     let witnessing = witnessing(&app)?;
-    let (door, guard) = options.listen.open()?;
+    let issuers = app.configuration.issuers(&app.folder)?;
+    let identities = Identities::new(Arc::clone(&app.engine.store), app.engine.context.clone(), issuers);
+    let mut guard = Guard::new(identities);
+    let doors: Vec<Door> = options
+        .listen
+        .into_iter()
+        .map(|listen| listen.open(&mut guard, &app.engine.context))
+        .collect::<Result<_, _>>()?;
     tracing::info!(memory = %crate::harden::memory(), "hardened");
-    tracing::info!(at = %door, estate = %folder.path().display(), "taking requests");
+    for door in &doors {
+        tracing::info!(at = %door, estate = %folder.path().display(), "taking requests");
+    }
+    let certificates: Vec<_> = doors.iter().filter_map(Door::certificates).collect();
     let holder = app.engine.settings.holder.clone();
     told(&app, Act::Started { holder: &holder, by: &options.by }).await?;
     let (reads, refusals) = (Arc::new(Reads::default()), Arc::new(Refusals::default()));
+    let (halt, stopping) = watch::channel(false);
+    let stopping = Stopping(stopping);
+    let events = Arc::new(Events::new(&app.engine.context).map_err(EngineError::Random)?);
     let api = Api {
         app: Arc::clone(&app),
         folder: Arc::clone(&folder),
@@ -107,13 +128,17 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         witnessing: witnessing.clone(),
         reads: Arc::clone(&reads),
         refusals: Arc::clone(&refusals),
+        events: Arc::clone(&events),
+        rates: Rates::default(),
+        stopping: stopping.clone(),
     };
     let router = api::router(Arc::new(api));
 
-    let (halt, stopping) = watch::channel(false);
-    let stopping = Stopping(stopping);
     let work = async {
-        let answering = connection::attend(door, router, stopping.clone()).instrument(info_span!("api"));
+        let answering = doors.into_iter().map(|door| connection::attend(door, router.clone(), stopping.clone()));
+        let answering = futures::future::join_all(answering).instrument(info_span!("api"));
+        let reloading = tls::follow(&certificates, options.every, &app.engine.context, stopping.clone());
+        let reloading = reloading.instrument(info_span!("certificates"));
         let watching = folder.watch(options.every, stopping.clone()).instrument(info_span!("folder"));
         let carrying = supervisor.run(stopping.clone()).instrument(info_span!("supervisor"));
         let opening =
@@ -123,10 +148,12 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         let reminding = remind::run(&app.engine, stopping.clone()).instrument(info_span!("tasks"));
         let streaming = streams.iter().map(|stream| stream.run(stopping.clone().stopped()));
         let streaming = futures::future::join_all(streaming).instrument(info_span!("streams"));
+        let telling = events.gather(app.engine.watch(), stopping.clone()).instrument(info_span!("events"));
         let witnessed = see(witnessing, stopping.clone()).instrument(info_span!("witnesses"));
         let counting = count(&app, &reads, &refusals, stopping.clone()).instrument(info_span!("reads"));
         tokio::join!(
-            answering, watching, carrying, opening, persons, forgetting, reminding, streaming, witnessed, counting
+            answering, reloading, watching, carrying, opening, persons, forgetting, reminding, streaming, telling,
+            witnessed, counting
         );
     };
     // The sequencer ends last: what the others record while they end gets its place too.
@@ -208,16 +235,4 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
             Err(_) => std::future::pending().await,
         },
     }
-}
-
-/// An error and its causes in one line.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

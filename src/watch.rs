@@ -43,8 +43,14 @@ impl Watch {
     /// Begins to draw on stderr: a board that is drawn over on a terminal, a line per event elsewhere.
     #[must_use]
     pub fn start(engine: &Engine, id: &ResetId) -> Self {
+        Self::of(engine.watch(), id)
+    }
+
+    /// As [`Watch::start`], from whoever tells.
+    #[must_use]
+    pub fn of(told: Receiver<Progress>, id: &ResetId) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let drawing = tokio::spawn(draw(engine.watch(), id.clone(), stopped));
+        let drawing = tokio::spawn(draw(told, id.clone(), stopped));
         Self { stop, drawing }
     }
 

@@ -1,16 +1,18 @@
 //! What people say of a reset: `withdraw`, `execute`, `review`, `reject`, `clean`, `decide`, `retry`, `rollback`, `task`, `reprove`.
 
 use clap::{Args, Subcommand, ValueEnum};
-use remint_contract::{HostRules, ResetId, VersionId};
+use jiff::Timestamp;
+use remint_contract::{HostRules, Ref, ResetId, VersionId};
 use serde_json::json;
 
 use crate::app::{App, refs};
 use crate::cli::exit::of_reset;
+use crate::cli::known::Known;
 use crate::cli::output::{counted, data, json, next, say, table};
 use crate::cli::reset::{Carry, carry_on};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
-use crate::engine::record::{DecisionWord, ResetStatus};
+use crate::engine::record::{DecisionWord, Finding, ResetStatus, TaskRecord};
 use crate::engine::rollback::Back;
 
 async fn open(session: &Session) -> Result<App, Failure> {
@@ -22,7 +24,7 @@ pub(super) struct Withdraw {
     pub(super) reset: String,
     /// Why
     #[arg(long)]
-    reason: String,
+    pub(super) reason: String,
 }
 
 impl Withdraw {
@@ -32,10 +34,15 @@ impl Withdraw {
         let party = app.passed.as_ref().and_then(|passed| passed.party());
         let party = party.ok_or_else(|| Failure::usage("this state has one operator, who signs nothing"))?;
         app.engine.withdraw(&id, party, &self.reason).await?;
-        say(&format!("Withdrawn: what {party} signed of reset {id}. What has begun already goes on."));
-        next(&format!("remint get rotations --reset {id}"));
+        withdrawn(&id);
         Ok(Exit::Done)
     }
+}
+
+/// Says what that means.
+pub(super) fn withdrawn(id: &ResetId) {
+    say(&format!("Withdrawn: what you signed of reset {id}. What has begun already goes on."));
+    next(&format!("remint get rotations --reset {id}"));
 }
 
 #[derive(Debug, Args)]
@@ -66,7 +73,7 @@ impl Review {
 pub(super) struct Execute {
     pub(super) reset: String,
     #[command(flatten)]
-    carry: Carry,
+    pub(super) carry: Carry,
 }
 
 impl Execute {
@@ -85,7 +92,7 @@ pub(super) struct Reject {
     pub(super) reset: String,
     /// Why
     #[arg(long)]
-    reason: String,
+    pub(super) reason: String,
 }
 
 impl Reject {
@@ -105,38 +112,42 @@ pub(super) struct Clean {
     pub(super) node: String,
     /// Which reset; needed only when several have this node dirty
     #[arg(long)]
-    reset: Option<String>,
+    pub(super) reset: Option<String>,
     /// What was done: rebuilt, isolated, cut off
     #[arg(long)]
-    reason: String,
+    pub(super) reason: String,
     #[command(flatten)]
-    carry: Carry,
+    pub(super) carry: Carry,
 }
 
 impl Clean {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let app = open(session).await?;
-        let node = refs(&[self.node])?.remove(0);
-        let open: Vec<ResetId> = app
-            .engine
-            .resets()
-            .await?
-            .into_iter()
-            .filter(|reset| self.reset.as_ref().is_none_or(|wanted| *wanted == reset.id.0))
-            .filter(|reset| !matches!(reset.status, ResetStatus::Complete | ResetStatus::Rejected))
-            .filter(|reset| reset.plan.dirty.contains(&node))
-            .map(|reset| reset.id)
-            .collect();
-        let [id] = open.as_slice() else {
-            return Err(Failure::usage(if open.is_empty() {
-                format!("no open reset has {node} among its dirty nodes; `remint get resets` lists them")
-            } else {
-                format!("{} open resets have {node} dirty; name one with --reset", open.len())
-            }));
-        };
-        app.engine.clean(id, &node, &app.by(session.environment.user()), &self.reason).await?;
+        let (id, node) = dirty(&app, &self).await?;
+        app.engine.clean(&id, &node, &app.by(session.environment.user()), &self.reason).await?;
         say(&format!("{node} is clean, on your word, for reset {id}."));
-        carry_on(session, &app, id, &self.carry).await
+        carry_on(session, &app, &id, &self.carry).await
+    }
+}
+
+/// The node that is meant, and the one reset that has it dirty.
+pub(super) async fn dirty(known: &dyn Known, clean: &Clean) -> Result<(ResetId, Ref), Failure> {
+    let node = refs(std::slice::from_ref(&clean.node))?.remove(0);
+    let open: Vec<ResetId> = known
+        .resets()
+        .await?
+        .into_iter()
+        .filter(|reset| clean.reset.as_ref().is_none_or(|wanted| *wanted == reset.id.0))
+        .filter(|reset| !matches!(reset.status, ResetStatus::Complete | ResetStatus::Rejected))
+        .filter(|reset| reset.plan.dirty.contains(&node))
+        .map(|reset| reset.id)
+        .collect();
+    match open.as_slice() {
+        [id] => Ok((id.clone(), node)),
+        [] => Err(Failure::usage(format!(
+            "no open reset has {node} among its dirty nodes; `remint get resets` lists them"
+        ))),
+        _ => Err(Failure::usage(format!("{} open resets have {node} dirty; name one with --reset", open.len()))),
     }
 }
 
@@ -144,16 +155,16 @@ impl Clean {
 pub(super) struct Decide {
     /// The finding, as `remint get findings` names it
     pub(super) finding: String,
-    word: Word,
+    pub(super) word: Word,
     /// Why
     #[arg(long)]
-    reason: String,
+    pub(super) reason: String,
     #[command(flatten)]
-    carry: Carry,
+    pub(super) carry: Carry,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Word {
+pub(super) enum Word {
     /// It is ours
     Adopt,
     /// Kill it
@@ -162,21 +173,32 @@ enum Word {
     Except,
 }
 
+impl Word {
+    pub(super) const fn decision(self) -> DecisionWord {
+        match self {
+            Self::Adopt => DecisionWord::Adopt,
+            Self::Revoke => DecisionWord::Revoke,
+            Self::Except => DecisionWord::Except,
+        }
+    }
+
+    /// Says what was decided.
+    pub(super) fn said(self, finding: &Finding) {
+        let what = match self {
+            Self::Adopt => "is ours",
+            Self::Revoke => "is to be revoked",
+            Self::Except => "stays",
+        };
+        say(&format!("Decided: {} at {} {what}, on your word.", finding.version, finding.system));
+    }
+}
+
 impl Decide {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let app = open(session).await?;
-        let word = match self.word {
-            Word::Adopt => DecisionWord::Adopt,
-            Word::Revoke => DecisionWord::Revoke,
-            Word::Except => DecisionWord::Except,
-        };
-        let finding = app.engine.decide(&self.finding, word, &app.by(session.environment.user()), &self.reason).await?;
-        let what = match self.word {
-            Word::Adopt => "is ours",
-            Word::Revoke => "is to be revoked",
-            Word::Except => "stays",
-        };
-        say(&format!("Decided: {} at {} {what}, on your word.", finding.version, finding.system));
+        let (word, by) = (self.word.decision(), app.by(session.environment.user()));
+        let finding = app.engine.decide(&self.finding, word, &by, &self.reason).await?;
+        self.word.said(&finding);
         app.engine.retry(&finding.reset, finding.credential.as_ref()).await?;
         carry_on(session, &app, &finding.reset, &self.carry).await
     }
@@ -193,7 +215,7 @@ pub(super) struct Destroy {
     version: String,
     /// Why
     #[arg(long)]
-    reason: String,
+    pub(super) reason: String,
 }
 
 impl Destroy {
@@ -212,9 +234,9 @@ pub(super) struct Retry {
     pub(super) reset: String,
     /// Only this credential
     #[arg(long, value_name = "REF")]
-    only: Option<String>,
+    pub(super) only: Option<String>,
     #[command(flatten)]
-    carry: Carry,
+    pub(super) carry: Carry,
 }
 
 impl Retry {
@@ -235,10 +257,10 @@ pub(super) struct Rollback {
     pub(super) reset: String,
     /// Only this credential
     #[arg(long, value_name = "REF")]
-    only: Option<String>,
+    pub(super) only: Option<String>,
     /// Why
     #[arg(long)]
-    reason: String,
+    pub(super) reason: String,
 }
 
 impl Rollback {
@@ -248,29 +270,35 @@ impl Rollback {
         let only = refs(&self.only.into_iter().collect::<Vec<_>>())?;
         let back = app.engine.rollback(&id, only.first(), &app.by(session.environment.user()), &self.reason).await?;
         app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;
-        let unfinished = back.iter().filter(|back| back.unfinished.is_some()).count();
-        if session.json() {
-            json(&json!({ "reset": id.0, "back": back }))?;
-        } else {
-            let row = |back: &Back| {
-                let how = back.unfinished.clone().unwrap_or_else(|| {
-                    let new =
-                        if back.killed { "is dead" } else { "was sent to its places, and lives until it goes forward" };
-                    format!("on the old version; the new one {new}")
-                });
-                [back.credential.to_string(), how]
-            };
-            data(&table(["credential", "went back"], back.iter().map(row)));
-            if unfinished == 0 {
-                say("What went back is still open: its old value is as compromised as it was.");
-                next(&format!("remint retry {id}, to go forward with another value"));
-            } else {
-                next(&format!("mend what is named, then remint rollback {id} --reason … again"));
-            }
-        }
+        gone_back(session, &id, &back)?;
         // Nothing is finished by going back.
         Ok(Exit::Failed)
     }
+}
+
+/// What went back, and what is to be done about the rest.
+pub(super) fn gone_back(session: &Session, id: &ResetId, back: &[Back]) -> Result<(), Failure> {
+    let unfinished = back.iter().filter(|back| back.unfinished.is_some()).count();
+    if session.json() {
+        json(&json!({ "reset": id.0, "back": back }))?;
+    } else {
+        let row = |back: &Back| {
+            let how = back.unfinished.clone().unwrap_or_else(|| {
+                let new =
+                    if back.killed { "is dead" } else { "was sent to its places, and lives until it goes forward" };
+                format!("on the old version; the new one {new}")
+            });
+            [back.credential.to_string(), how]
+        };
+        data(&table(["credential", "went back"], back.iter().map(row)));
+        if unfinished == 0 {
+            say("What went back is still open: its old value is as compromised as it was.");
+            next(&format!("remint retry {id}, to go forward with another value"));
+        } else {
+            next(&format!("mend what is named, then remint rollback {id} --reason … again"));
+        }
+    }
+    Ok(())
 }
 
 #[derive(Debug, Subcommand)]
@@ -291,16 +319,8 @@ impl Task {
         let app = open(session).await?;
         match self {
             Self::List => {
-                let tasks = app.engine.tasks(None).await?;
-                if session.json() {
-                    json(&tasks)?;
-                } else {
-                    let now = app.engine.context.clock.now();
-                    let rows = tasks
-                        .iter()
-                        .map(|task| [task.id.clone(), task.about.to_string(), task.what.clone(), task.standing(now)]);
-                    data(&table(["task", "about", "what", "attested"], rows));
-                }
+                let (found, now) = (app.engine.tasks(None).await?, session.context.clock.now());
+                if session.json() { json(&found)? } else { data(&tasks(&found, now)) }
             }
             Self::Attest { task, words } => {
                 let task = app.engine.attest(&task, &app.by(session.environment.user()), &words).await?;
@@ -310,6 +330,13 @@ impl Task {
         }
         Ok(Exit::Done)
     }
+}
+
+/// Tasks as a table.
+pub(super) fn tasks(tasks: &[TaskRecord], now: Timestamp) -> String {
+    let rows =
+        tasks.iter().map(|task| [task.id.clone(), task.about.to_string(), task.what.clone(), task.standing(now)]);
+    table(["task", "about", "what", "attested"], rows)
 }
 
 #[derive(Debug, Args)]

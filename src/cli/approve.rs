@@ -24,6 +24,9 @@ use crate::govern::{About, PersonKey};
 pub(super) struct Approve {
     /// The reset, as `remint get resets` names it, or the exception, as `remint get exceptions` does
     pub(super) reset: String,
+    /// Have your identity provider sign exactly this plan: you log in again for it; only with --server
+    #[arg(long, conflicts_with = "key")]
+    pub(super) sign: bool,
     /// Sign it with your own key, so that anybody can check your word without Remint: the file that `remint policy key` made
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -34,11 +37,24 @@ pub(super) struct Approve {
     #[arg(long, value_name = "NUMBER:TIERS")]
     additions: Option<Additions>,
     #[command(flatten)]
-    carry: Carry,
+    pub(super) carry: Carry,
 }
 
 impl Approve {
+    /// Refuses what a daemon is not told of.
+    pub(super) fn at_a_daemon(&self) -> Result<(), Failure> {
+        if self.key.is_some() || self.lasts.is_some() || self.additions.is_some() {
+            let what =
+                "--key, --lasts and --additions are for where the state is; leave --server away, or --sign instead";
+            return Err(Failure::usage(what));
+        }
+        Ok(())
+    }
+
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        if self.sign {
+            return Err(Failure::usage("--sign shows a provider's word to a daemon; name the daemon with --server"));
+        }
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         let id = ResetId(self.reset.clone());
         if app.gate.governed() {

@@ -5,7 +5,7 @@ use remint_core::gate::{Action, Caller, Entrance, Resource};
 
 use crate::app::{App, AppError};
 use crate::cli::evidence::Evidence;
-use crate::cli::{Command, acts, approve, estate, keys, log, store, windows};
+use crate::cli::{Command, acts, approve, estate, keys, log, store, token, windows};
 use crate::engine::EngineError;
 use crate::govern::{credential, exception, reset, standing, window};
 
@@ -75,11 +75,14 @@ impl Command {
             | Self::Init(_)
             | Self::Policy(_)
             | Self::Serve(_)
+            | Self::Login(_)
             | Self::ReadFolder(_)
             | Self::Prober(_)
             | Self::Witness(_) => Ask::Nothing,
             Self::Windows(windows::Windows::Approve { window, .. }) => Ask::OfWindow(window.clone()),
             Self::Windows(windows::Windows::End { standing, .. }) => Ask::OfStanding(standing.clone()),
+            Self::Token(token::Token::List) => Ask::On(Action::Read, Resource::Policy),
+            Self::Token(_) => Ask::On(Action::GrantAccess, Resource::Policy),
             Self::Graph(_) | Self::Get(_) | Self::Windows(_) | Self::Estate(estate::Estate::Diff(_)) => {
                 Ask::On(Action::Read, Resource::Estate)
             }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use remint_contract::{HostRules, ResetId};
-use remint_core::plan::Selector;
+use remint_core::plan::{Selector, Turn};
 use serde_json::json;
 
 use crate::cli::output::{data, json, next, say, table};
@@ -16,13 +16,13 @@ pub(super) struct Escalate {
     pub(super) reset: String,
     /// Stop these first and replace them after: `*`, or key=value joined by commas (identity, tier, name, kind, label)
     #[arg(long, value_name = "SELECTOR", required_unless_present = "roll")]
-    contain: Option<String>,
+    pub(super) contain: Option<String>,
     /// Replace these first and stop them after, as far as they are not stopped yet
     #[arg(long, value_name = "SELECTOR")]
-    roll: Option<String>,
+    pub(super) roll: Option<String>,
     /// Why
     #[arg(long)]
-    reason: String,
+    pub(super) reason: String,
 }
 
 impl Escalate {
@@ -43,12 +43,16 @@ impl Escalate {
         if session.json() {
             json(&json!({ "reset": id.0, "parent": reset.plan.digest, "revision": plan, "delta": delta }))?;
         } else {
-            let rows =
-                delta.iter().map(|turn| [turn.credential.to_string(), turn.from.to_string(), turn.to.to_string()]);
-            data(&table(["credential", "goes now", "would go"], rows));
-            say(&format!("The plan of reset {id} goes on as it is until this difference is approved."));
-            next(&format!("remint approve {id}"));
+            told(&id, &delta);
         }
         Ok(Exit::Refused)
     }
+}
+
+/// What would go otherwise.
+pub(super) fn told(id: &ResetId, delta: &[Turn]) {
+    let rows = delta.iter().map(|turn| [turn.credential.to_string(), turn.from.to_string(), turn.to.to_string()]);
+    data(&table(["credential", "goes now", "would go"], rows));
+    say(&format!("The plan of reset {id} goes on as it is until this difference is approved."));
+    next(&format!("remint approve {id}"));
 }

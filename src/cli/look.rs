@@ -171,6 +171,14 @@ pub(super) struct Scope {
 }
 
 impl Scope {
+    /// As a daemon is asked.
+    pub(super) fn body(&self) -> serde_json::Value {
+        json!({
+            "from": self.from, "contain": self.contain, "except": self.except, "clean": self.clean,
+            "deadline": self.deadline, "failureBudget": self.failure_budget,
+        })
+    }
+
     /// Plans from an estate, with what a state knows of earlier rotations.
     pub(super) async fn plan(&self, session: &Session, estate: &Estate, app: &App) -> Result<Planned, Failure> {
         let excepted = app.engine.excepted().await?.into_keys().collect();

@@ -1,20 +1,17 @@
 //! `get`: what is recorded, as tables and as JSON.
 
-use std::collections::BTreeMap;
-
 use clap::{Args, ValueEnum};
 use remint_contract::{HostRules, ResetId};
 use remint_core::machine::State;
 use serde::Serialize;
 
-use crate::app::App;
+use crate::cli::known::Known;
 use crate::cli::output::{data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
 use crate::engine::eta::Eta;
 use crate::engine::exceptions::{Asked, Exception};
 use crate::engine::record::{ResetStatus, RotationRecord};
-use crate::privacy::reads::days;
 
 #[derive(Debug, Args)]
 pub(super) struct Get {
@@ -61,11 +58,16 @@ pub(super) struct Versions {
 impl Get {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
+        self.show(session, &app).await
+    }
+
+    /// From whoever knows.
+    pub(super) async fn show(self, session: &Session, known: &dyn Known) -> Result<Exit, Failure> {
         let id = self.reset.map(ResetId);
         match self.what {
-            What::Resets => resets(session, &app).await?,
+            What::Resets => resets(session, known).await?,
             What::Rotations => {
-                let shown = rotations(&app, id.as_ref()).await?;
+                let shown = rotations(known, id.as_ref()).await?;
                 if session.json() {
                     json(&shown)?;
                 } else {
@@ -75,7 +77,7 @@ impl Get {
                 }
             }
             What::Parked => {
-                let parked = app.engine.parked(id.as_ref()).await?;
+                let parked = known.parked(id.as_ref()).await?;
                 if session.json() {
                     json(&parked)?;
                 } else {
@@ -84,9 +86,9 @@ impl Get {
                     next(first.map_or("nothing: nothing is parked", String::as_str));
                 }
             }
-            What::Credentials => credentials(session, &app).await?,
+            What::Credentials => credentials(session, known).await?,
             What::Reads => {
-                let days = days(&*app.engine.store).await.map_err(|error| Failure::new(Exit::Failed, error))?;
+                let days = known.days().await?;
                 let rows = days.iter().flat_map(|one| {
                     let row = |(what, count): (&String, &u64)| {
                         [one.day.clone(), one.by.clone(), what.clone(), count.to_string()]
@@ -96,8 +98,7 @@ impl Get {
                 if session.json() { json(&days)? } else { data(&table(["day", "by", "what", "times"], rows)) }
             }
             What::Tasks => {
-                let tasks = app.engine.tasks(id.as_ref()).await?;
-                let now = app.engine.context.clock.now();
+                let (tasks, now) = (known.tasks(id.as_ref()).await?, session.context.clock.now());
                 let rows = tasks.iter().map(|task| {
                     let state = if task.attested.is_some() { "attested".to_owned() } else { task.standing(now) };
                     [task.id.clone(), task.about.to_string(), task.what.clone(), state]
@@ -105,10 +106,10 @@ impl Get {
                 if session.json() { json(&tasks)? } else { data(&table(["task", "about", "what", "state"], rows)) }
             }
             What::Exceptions => {
-                exceptions(session, &app).await?;
+                exceptions(session, known).await?;
             }
             What::Findings => {
-                let findings = app.engine.findings(id.as_ref()).await?;
+                let findings = known.findings(id.as_ref()).await?;
                 let rows = findings.iter().map(|finding| {
                     let decision = finding.decision.as_ref().map_or_else(
                         || "undecided".to_owned(),
@@ -133,8 +134,8 @@ impl Get {
     }
 }
 
-async fn resets(session: &Session, app: &App) -> Result<(), Failure> {
-    let resets = app.engine.resets().await?;
+async fn resets(session: &Session, known: &dyn Known) -> Result<(), Failure> {
+    let resets = known.resets().await?;
     if session.json() {
         return json(&resets);
     }
@@ -143,12 +144,7 @@ async fn resets(session: &Session, app: &App) -> Result<(), Failure> {
         next("remint plan --from REF, and then remint reset --from REF --reason …");
         return Ok(());
     }
-    let mut etas = BTreeMap::new();
-    for reset in resets.iter().filter(|reset| reset.status == ResetStatus::Running) {
-        if let Some(eta) = app.engine.eta(&reset.id).await? {
-            etas.insert(reset.id.clone(), eta);
-        }
-    }
+    let etas = known.etas(&resets).await?;
     let rows = resets.iter().map(|reset| {
         let from = reset.plan.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let due = reset.reproofs.first().map_or_else(String::new, ToString::to_string);
@@ -172,8 +168,8 @@ fn forecast(eta: &Eta) -> String {
 }
 
 /// Every exception, and what resets left out on one word alone.
-async fn exceptions(session: &Session, app: &App) -> Result<(), Failure> {
-    let (now, all) = (session.context.clock.now(), app.engine.exceptions().await?);
+async fn exceptions(session: &Session, known: &dyn Known) -> Result<(), Failure> {
+    let (now, (all, left)) = (session.context.clock.now(), known.exceptions().await?);
     if session.json() {
         return json(&all);
     }
@@ -187,21 +183,18 @@ async fn exceptions(session: &Session, app: &App) -> Result<(), Failure> {
         [id.clone(), credential.to_string(), owner.clone(), state, until.to_string(), reason.clone()]
     };
     data(&table(["exception", "credential", "owner", "approved", "until", "why"], all.iter().map(row)));
-    let held = app.engine.excepted().await?;
-    for reset in app.engine.resets().await? {
-        for credential in reset.plan.exceptions.iter().filter(|credential| !held.contains_key(credential)) {
-            say(&format!("Reset {} left {credential} out.", reset.id));
-        }
+    for (reset, credential) in left {
+        say(&format!("Reset {reset} left {credential} out."));
     }
     Ok(())
 }
 
-async fn credentials(session: &Session, app: &App) -> Result<(), Failure> {
-    let estate = app.engine.active_estate().await?.unwrap_or_default();
+async fn credentials(session: &Session, known: &dyn Known) -> Result<(), Failure> {
+    let credentials = known.credentials().await?;
     if session.json() {
-        return json(&estate.credentials.values().collect::<Vec<_>>());
+        return json(&credentials.values().collect::<Vec<_>>());
     }
-    let rows = estate.credentials.iter().map(|(reference, credential)| {
+    let rows = credentials.iter().map(|(reference, credential)| {
         [
             reference.to_string(),
             credential.identity.name.to_string(),
@@ -215,12 +208,12 @@ async fn credentials(session: &Session, app: &App) -> Result<(), Failure> {
 }
 
 /// The rotations of one reset, or of all.
-pub(super) async fn rotations(app: &App, id: Option<&ResetId>) -> Result<Vec<Shown>, Failure> {
+pub(super) async fn rotations(known: &dyn Known, id: Option<&ResetId>) -> Result<Vec<Shown>, Failure> {
     let mut shown = Vec::new();
-    for reset in app.engine.resets().await? {
+    for reset in known.resets().await? {
         if id.is_none_or(|id| *id == reset.id) {
-            let mut these: Vec<Shown> = app.engine.rotations(&reset.id).await?.iter().map(show).collect();
-            let missing = app.engine.not_contained(&reset).await?;
+            let mut these: Vec<Shown> = known.rotations(&reset.id).await?.iter().map(show).collect();
+            let missing = known.not_contained(&reset).await?;
             for one in &mut these {
                 if let Some(why) = &mut one.reason
                     && missing.iter().any(|credential| credential.to_string() == one.credential)

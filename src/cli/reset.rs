@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::app::{App, load_paths};
 use crate::cli::estate::asked;
 use crate::cli::exit::of_reset;
+use crate::cli::known::Known;
 use crate::cli::look::Scope;
 use crate::cli::output::{data, json, next, say, watched};
 use crate::cli::records::rotations;
@@ -30,36 +31,36 @@ const SHOWN: usize = 10;
 #[derive(Debug, Args)]
 pub(super) struct Reset {
     /// Files and folders of documents; the active estate when none is named
-    paths: Vec<PathBuf>,
+    pub(super) paths: Vec<PathBuf>,
     #[command(flatten)]
-    scope: Scope,
+    pub(super) scope: Scope,
     /// Run exactly the plan in this file, as `remint plan --out` wrote it
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
-    plan: Option<PathBuf>,
+    pub(super) plan: Option<PathBuf>,
     /// Why: an incident's number
     #[arg(long)]
-    reason: String,
+    pub(super) reason: String,
     /// The request's own id: the same id runs once, for ever
     #[arg(long, value_name = "ID")]
-    request_id: Option<String>,
+    pub(super) request_id: Option<String>,
     /// Since when the attacker may have what he has: what another reset minted after it counts for this one, too. Default: now
     #[arg(long, value_name = "TIME")]
-    exposed_at: Option<jiff::Timestamp>,
+    pub(super) exposed_at: Option<jiff::Timestamp>,
     /// Nothing is stolen: it queues behind every incident, and an incident takes over what it began
     #[arg(long, conflicts_with = "exposed_at")]
-    drill: bool,
+    pub(super) drill: bool,
     /// Approve the plan without asking
     #[arg(long)]
-    yes: bool,
+    pub(super) yes: bool,
     /// Privileged credentials are replaced too, on nobody's word but yours
     #[arg(long)]
-    privileged: bool,
+    pub(super) privileged: bool,
     /// Start at once, without the approval of others: for whom the policies name, told to everybody, reviewed by another
     /// person within 72 hours
     #[arg(long, conflicts_with = "drill")]
-    break_glass: bool,
+    pub(super) break_glass: bool,
     #[command(flatten)]
-    carry: Carry,
+    pub(super) carry: Carry,
 }
 
 /// How a run is carried on.
@@ -67,10 +68,10 @@ pub(super) struct Reset {
 pub(super) struct Carry {
     /// Show what is going on
     #[arg(long)]
-    watch: bool,
+    pub(super) watch: bool,
     /// Stay until the re-proofs are done and the settlement is final
     #[arg(long)]
-    wait: bool,
+    pub(super) wait: bool,
 }
 
 impl Reset {
@@ -280,16 +281,16 @@ async fn wait(session: &Session, app: &App, mut reset: Record) -> Result<Record,
 }
 
 /// What a person wants to know at the end.
-async fn summary(app: &App, reset: &Record) -> Result<(), Failure> {
+pub(super) async fn summary(known: &dyn Known, reset: &Record) -> Result<(), Failure> {
     let id = &reset.id;
-    let shown = rotations(app, Some(id)).await?;
+    let shown = rotations(known, Some(id)).await?;
     data(&crate::cli::records::rotation_table(&shown));
-    let missing = app.engine.not_contained(reset).await?;
+    let missing = known.not_contained(reset).await?;
     if !missing.is_empty() {
         let names = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         say(&format!("NOT CONTAINED, the old value may still be in use: {names}"));
     }
-    let findings = app.engine.findings(Some(id)).await?;
+    let findings = known.findings(Some(id)).await?;
     let undecided: Vec<_> = findings.iter().filter(|finding| finding.decision.is_none()).collect();
     for finding in undecided.iter().take(SHOWN) {
         say(&format!("Foreign at {}: {} ({}), finding {}", finding.system, finding.version, finding.label, finding.id));
@@ -305,7 +306,11 @@ async fn summary(app: &App, reset: &Record) -> Result<(), Failure> {
         ResetStatus::Provisional => {
             say(&format!("Reset {id} is settled provisionally: every old value was refused."));
             let due = reset.reproofs.first().map_or_else(String::new, |due| format!(" at {due}"));
-            next(&format!("remint reprove {id}{due} (a daemon does it by itself)"));
+            if known.goes_on() {
+                next(&format!("nothing: the daemon tries the old values again{due}"));
+            } else {
+                next(&format!("remint reprove {id}{due} (a daemon does it by itself)"));
+            }
         }
         ResetStatus::Paused | ResetStatus::Aborted => {
             let word = if reset.status == ResetStatus::Paused { "paused" } else { "aborted" };

@@ -14,7 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::cli::output::data;
 use crate::cli::{Exit, Failure, Session, caller};
 use crate::engine::EngineSettings;
-use crate::serve::{Listen, ListenError, Options, Reader, Reading, ServeError, serve};
+use crate::serve::{Certificates, Listen, ListenError, Options, Reader, Reading, ServeError, serve};
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -22,14 +22,23 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FOLDER")]
     estate: PathBuf,
     /// Take requests on this Unix socket
-    #[arg(long, value_name = "PATH", conflicts_with = "listen")]
+    #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// Take requests on this loopback address, with the token
-    #[arg(long, value_name = "ADDR", requires = "token_file")]
+    /// Take requests on this address: on a loopback one with the token, on any with TLS
+    #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// The file that holds the token for --listen
-    #[arg(long, value_name = "FILE")]
+    /// The file that holds the token for --listen on a loopback address
+    #[arg(long, value_name = "FILE", conflicts_with = "tls_cert")]
     token_file: Option<PathBuf>,
+    /// The certificate that --listen shows, and those between it and its root, in PEM; read again when it changes
+    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "listen"])]
+    tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Who signs client certificates, in PEM: whoever shows one is `mtls:` and its SHA-256
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    client_ca: Option<PathBuf>,
     /// How often the folder and the due re-proofs are looked at, in seconds
     #[arg(long, default_value_t = 2, value_name = "SECONDS")]
     every: u64,
@@ -42,21 +51,29 @@ impl Serve {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         log(&self.log)?;
         // The door is looked at before the state: a wrong address or token is the operator's to mend first.
-        let listen = match (self.socket, self.listen, self.token_file) {
-            (_, Some(address), Some(file)) => Some(Listen::loopback(address, &file).map_err(ServeError::from)?),
-            (_, Some(_), None) => return Err(Failure::usage("--listen needs --token-file")),
-            (path, None, _) => path.map(Listen::Socket),
+        let network = match (self.listen, self.token_file, self.tls_cert, self.tls_key) {
+            (None, ..) => None,
+            (Some(address), _, Some(certificate), Some(key)) => {
+                let certificates = Certificates { certificate, key, clients: self.client_ca };
+                Some(Listen::tls(address, certificates).map_err(ServeError::from)?)
+            }
+            (Some(address), Some(file), ..) => Some(Listen::loopback(address, &file).map_err(ServeError::from)?),
+            (Some(_), ..) => return Err(Failure::usage("--listen needs --token-file, or --tls-cert and --tls-key")),
         };
+        let mut listen: Vec<Listen> = self.socket.map(Listen::Socket).into_iter().chain(network).collect();
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         app.writable()?;
         // Whoever starts it is nobody's hand in what it carries out, so his passing is not kept; it is asked as of a reset with
         // nothing in it.
         let daemon = Resource::Reset(Scope { id: "daemon".to_owned(), ..Scope::default() });
         app.gate.pass(&caller(), &session.environment.user(), Action::Execute, &daemon).await?;
+        if listen.is_empty() {
+            listen.push(Listen::Socket(app.folder.join("remint.sock")));
+        }
         let options = Options {
             estate: self.estate,
             reader: std::env::current_exe().map_or(Reader::Here, Reader::Program),
-            listen: listen.unwrap_or_else(|| Listen::Socket(app.folder.join("remint.sock"))),
+            listen,
             every: Duration::from_secs(self.every.max(1)),
             by: session.environment.user(),
         };
@@ -115,7 +132,11 @@ impl From<ServeError> for Failure {
             ServeError::Engine(error) => error.into(),
             ServeError::Listen(error) => {
                 let exit = match &error {
-                    ListenError::Public(_) | ListenError::Token(_) | ListenError::NotASocket(_) => Exit::Usage,
+                    ListenError::Public(_)
+                    | ListenError::Token(_)
+                    | ListenError::NotASocket(_)
+                    | ListenError::Twice
+                    | ListenError::Tls(_) => Exit::Usage,
                     ListenError::Live(_) => Exit::Refused,
                     ListenError::Open { .. } => Exit::Failed,
                 };

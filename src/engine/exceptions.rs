@@ -371,6 +371,8 @@ impl Engine {
             about: credential.clone(),
             what: what.clone(),
             attested: None,
+            due: None,
+            reminded: None,
         };
         change.puts.push(put(kind::TASK, task.id.clone(), &id.0, &task, Rule::Upsert)?);
         change.entries.push(entry("rotation.reopened", now, Some(id), Some(credential), &json!({ "why": what })));

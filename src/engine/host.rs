@@ -23,10 +23,12 @@ mod buckets;
 mod budget;
 mod circuit;
 mod line;
+mod meter;
 mod pace;
 
 pub use buckets::Buckets;
 pub(crate) use line::Place;
+pub use meter::{Calls, Meter};
 pub use pace::Held;
 
 /// Opened systems of one estate.
@@ -73,6 +75,8 @@ impl Default for HostSettings {
 }
 
 struct Opened {
+    /// The connector's kind.
+    kind: String,
     connector: Arc<dyn Connector>,
     bucket: Arc<Bucket>,
 }
@@ -139,6 +143,7 @@ impl Host {
             .kind(&document.connector)
             .ok_or_else(|| invalid(format!("no connector of kind {}", document.connector)))?;
         let opened = Arc::new(Opened {
+            kind: document.connector.clone(),
             connector: kind.open(&document.settings, &self.rules)?,
             bucket: self.buckets.calls(system, document.budget),
         });
@@ -214,7 +219,8 @@ impl Host {
         F: Fn(Arc<dyn Connector>, Call) -> Fut,
         Fut: Future<Output = Result<T, Error>>,
     {
-        let deadline = self.context.clock.now() + self.settings.call_timeout;
+        let began = self.context.clock.now();
+        let deadline = began + self.settings.call_timeout;
         let call = Call { operation: ask.operation.clone(), deadline, actor };
         let answer =
             match tokio::time::timeout(self.settings.call_timeout, make(Arc::clone(&opened.connector), call)).await {
@@ -225,6 +231,8 @@ impl Host {
                     "no answer in time",
                 )),
             };
+        let took = self.context.clock.now().duration_since(began).unsigned_abs();
+        self.buckets.meter.note(&opened.kind, ask.verb, took, answer.as_ref().err().map(|error| error.kind));
         note(opened, &turn, ask.verb, answer.as_ref().err()).await;
         answer
     }

@@ -9,13 +9,13 @@ use remint_core::machine::{Reason, Rotation, State, Version};
 use remint_core::plan::Member;
 use remint_core::step::Step;
 use remint_evidence_format::entry;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::record::{Reset, ResetStatus, RotationRecord};
 use crate::engine::{Engine, EngineError, pause};
 
 /// One credential that does not move.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parked {
     pub reset: ResetId,
     pub credential: Ref,
@@ -35,7 +35,7 @@ pub struct Parked {
 }
 
 /// Which version somebody holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Holds {
     Old,
@@ -47,7 +47,7 @@ pub enum Holds {
 }
 
 /// Whether a value works, as the last try of it said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Works {
     pub version: Option<String>,
     pub works: Known,
@@ -55,7 +55,7 @@ pub struct Works {
     pub at: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Known {
     Accepted,
@@ -66,7 +66,7 @@ pub enum Known {
 }
 
 /// The next thing that happens by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Automatic {
     pub what: String,
     pub at: Option<Timestamp>,

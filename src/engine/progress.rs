@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use remint_contract::{CredentialId, Ref, ResetId};
 use remint_core::machine::State;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One thing that happened in a running reset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "progress")]
 pub enum Progress {
     /// A member came to a state.

@@ -15,7 +15,7 @@ use remint_contract::{ConfirmGrade, Ref, ResetId, Strategy, Verb};
 use remint_core::machine::{Event, Rotation, State, Version};
 use remint_core::plan::Member;
 use remint_core::step::{Course, Step};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::engine::effect::{Stop, Task};
@@ -26,7 +26,7 @@ use crate::engine::run::Run;
 use crate::engine::{Engine, EngineError, step};
 
 /// What became of one credential.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Back {
     pub credential: Ref,
     /// Is the new version dead? One that was sent somewhere lives until somebody goes forward.

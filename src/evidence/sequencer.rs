@@ -11,7 +11,7 @@
 //! Errors: one is no reason to stop; the next flush starts from what the store holds.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -74,6 +74,8 @@ pub struct Sequencer {
     anchored: AtomicU64,
     /// The right edge of the tree as this sequencer left it; `None` when it has to be built from the store.
     frontier: Mutex<Option<Frontier>>,
+    /// It has the lease, as far as it knows.
+    sequences: AtomicBool,
     /// The year that entries go into, once it is known.
     year: Mutex<Option<Open>>,
 }
@@ -106,8 +108,15 @@ impl Sequencer {
             anchor: None,
             anchored: AtomicU64::new(0),
             frontier: Mutex::new(None),
+            sequences: AtomicBool::new(false),
             year: Mutex::new(None),
         }
+    }
+
+    /// True when it had the lease when it last looked.
+    #[must_use]
+    pub fn sequences(&self) -> bool {
+        self.sequences.load(Ordering::Relaxed)
     }
 
     /// Has every checkpoint signed by the key before, too, and goes on from one that only that key signed.
@@ -235,7 +244,9 @@ impl Sequencer {
 
     async fn hold(&self) -> Result<Option<Fence>, StoreError> {
         let now = self.clock.now();
-        self.store.lease(LEASE, &self.holder, now, now + HELD).await
+        let held = self.store.lease(LEASE, &self.holder, now, now + HELD).await;
+        self.sequences.store(matches!(held, Ok(Some(_))), Ordering::Relaxed);
+        held
     }
 
     /// The lease, and since when it is held: renewed while half of it is left and not for every batch, for that would be a

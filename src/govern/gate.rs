@@ -117,8 +117,19 @@ impl Gate {
         resource: &Resource,
     ) -> Result<Passed, GateError> {
         if !self.governed {
-            let (by, caller) = (operator.to_owned(), caller.clone());
-            return Ok(Passed { by, caller, party: None, groups: BTreeSet::new() });
+            let refused = if caller.federated() {
+                Some(Decision::denied(ALONE))
+            } else {
+                (!caller.covers(action)).then(|| narrow(action))
+            };
+            if let Some(decision) = refused {
+                let party = Party::Unmapped { principal: caller.principal.clone() };
+                self.record(caller, &party, action, resource, &decision).await?;
+                return Err(GateError::Denied { party, action, resource: Box::new(resource.clone()), decision });
+            }
+            // A token of the operator's acts under its own name.
+            let by = if caller.scope.is_some() { caller.principal.clone() } else { operator.to_owned() };
+            return Ok(Passed { by, caller: caller.clone(), party: None, groups: BTreeSet::new() });
         }
         let (party, groups, decision) = self.explain(caller, action, resource).await?;
         if !(decision.allowed && action.only_looks()) && (self.recorded || action != Action::Restore) {
@@ -146,7 +157,13 @@ impl Gate {
             return Ok((party, BTreeSet::new(), without_engine(action)));
         };
         let party = active.table.party(&caller.principal);
-        let groups = active.table.groups(&party);
+        let mut groups = active.table.groups(&party);
+        if !matches!(party, Party::Unmapped { .. }) {
+            groups.extend(caller.groups.iter().cloned());
+        }
+        if !caller.covers(action) {
+            return Ok((party, groups, narrow(action)));
+        }
         let latest = newest::seen(&*self.store).await?;
         if now < latest && !action.only_looks() {
             let words = format!("the clock says {now}, and decisions were made at {latest} already; set it right");
@@ -171,6 +188,18 @@ impl Gate {
             }
         };
         Ok((party, groups, decision))
+    }
+
+    /// Whose a principal is, under the active charter; `None` where nobody governs.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn party(&self, principal: &str) -> Result<Option<Party>, GateError> {
+        if !self.governed {
+            return Ok(None);
+        }
+        let unmapped = || Party::Unmapped { principal: principal.to_owned() };
+        Ok(Some(self.active().await?.map_or_else(unmapped, |active| active.table.party(principal))))
     }
 
     async fn active(&self) -> Result<Option<Arc<Active>>, GateError> {
@@ -219,6 +248,7 @@ impl Gate {
             "person": party.person().map(Person::to_string),
             "entrance": caller.entrance.word(),
             "source": caller.source,
+            "request": (!caller.request.is_empty()).then_some(&caller.request),
             "acr": (!caller.acr.is_empty()).then_some(&caller.acr),
             "allowed": decision.allowed,
             "policies": decision.why.iter().map(|why| why.policy.clone()).collect::<Vec<_>>(),
@@ -401,6 +431,10 @@ impl Passed {
     }
 }
 
+fn narrow(action: Action) -> Decision {
+    Decision::denied(format!("the token is not for {action}; a token says what it is for when it is made"))
+}
+
 fn silent(decision: &Decision) -> bool {
     decision.why.iter().all(|why| why.policy == "none")
 }
@@ -425,4 +459,5 @@ const SIGNED_GRADE: &str = "signed";
 /// The kinds of the entries.
 const DECIDED: &str = "access.decided";
 const ACTIVATED: &str = "policy.activated";
+const ALONE: &str = "this state has one operator, and no table says who else is who";
 const UNGOVERNED: &str = "this state has one operator and no policies";

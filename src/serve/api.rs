@@ -8,14 +8,19 @@
 //! GET  /v1/resets[/{id}[/rotations]]   how they stand
 //! POST /v1/resets/{id}/approve|reject|withdraw|execute|retry|rollback|escalate|pause|resume|abort
 //! GET  /v1/resets/{id}/parked          what rests, and what moves it on
+//! GET  /v1/resets/{id}/events          what happens in it, as it happens
+//! GET  /v1/records/…, /v1/parked       records as the state keeps them: what the command line makes its tables from
 //! POST /v1/nodes/clean                 a dirty node was rebuilt
 //! GET  /v1/findings                    POST /v1/findings/{id}/decide
 //! GET  /v1/tasks                       POST /v1/tasks/{id}/attest
+//! GET  /v1/tokens  POST /v1/tokens     POST /v1/tokens/{id}/revoke
 //! GET  /v1/estate                      POST /v1/estate/activate
 //! GET  /v1/log/checkpoint, /v1/log/tile/… the log as tiles
 //! GET  /v1/reads                       who read what, how often, by day
 //! GET  /metrics                        numbers, as Prometheus reads them
-//! GET  /livez, /readyz                 open to every local process; they say nothing else
+//! GET  /v1/openapi.json                this, as OpenAPI 3.1
+//! GET  /v1/login                       where one logs in: open, as whoever asks is not logged in
+//! GET  /livez, /readyz                 open to everybody; they say nothing of the estate
 //! ```
 //!
 //! Guarantees: a body is at most 1 MiB, a request at most 30 s; an unknown field is refused; whoever goes away in the
@@ -33,23 +38,38 @@ use crate::evidence::Tiles;
 use crate::evidence::refusals::Refusals;
 use crate::evidence::witnessing::Witnessing;
 use crate::privacy::reads::Reads;
+use crate::serve::Stopping;
+use crate::serve::events::Events;
 use crate::serve::folder::Folder;
 use crate::serve::supervisor::Desk;
 
 mod ask;
 mod body;
+mod document;
 mod estate;
+mod etag;
+mod events;
 mod findings;
 mod gate;
+mod guard;
 mod health;
 mod log;
+mod metrics;
+mod once;
+mod page;
 mod problem;
+mod rate;
 mod reads;
+mod records;
 mod resets;
 mod rotations;
+mod signed;
 mod tasks;
+mod tokens;
 
-pub(super) use gate::Guard;
+pub(super) use guard::Guard;
+pub(super) use once::forget;
+pub(super) use rate::Rates;
 
 /// The largest body.
 const BODY: usize = 1 << 20;
@@ -67,6 +87,9 @@ pub(super) struct Api {
     pub(super) witnessing: Option<Arc<Witnessing>>,
     pub(super) reads: Arc<Reads>,
     pub(super) refusals: Arc<Refusals>,
+    pub(super) events: Arc<Events>,
+    pub(super) rates: Rates,
+    pub(super) stopping: Stopping,
 }
 
 pub(super) fn router(api: Arc<Api>) -> Router {
@@ -85,17 +108,28 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/resets/{id}/resume", post(resets::resume))
         .route("/v1/resets/{id}/abort", post(resets::abort))
         .route("/v1/resets/{id}/parked", get(resets::parked))
+        .route("/v1/resets/{id}/events", get(events::of_reset))
+        .route("/v1/parked", get(records::parked))
+        .route("/v1/records/resets", get(records::resets))
+        .route("/v1/records/resets/{id}", get(records::reset))
+        .route("/v1/records/plans/{hash}", get(records::plan))
+        .route("/v1/records/estates/{digest}", get(records::estate))
+        .route("/v1/records/credentials", get(records::credentials))
         .route("/v1/nodes/clean", post(resets::clean))
         .route("/v1/findings", get(findings::list))
         .route("/v1/findings/{id}/decide", post(findings::decide))
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{id}/attest", post(tasks::attest))
+        .route("/v1/tokens", get(tokens::list).post(tokens::make))
+        .route("/v1/tokens/{id}/revoke", post(tokens::revoke))
         .route("/v1/estate", get(estate::show))
         .route("/v1/estate/activate", post(estate::activate))
         .route("/v1/log/checkpoint", get(log::checkpoint))
         .route("/v1/log/tile/{*path}", get(log::tile))
         .route("/v1/reads", get(reads::list))
-        .route("/metrics", get(log::metrics))
+        .route("/metrics", get(metrics::metrics))
+        .route("/v1/openapi.json", get(document::show))
+        .route("/v1/login", get(health::login))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .layer(DefaultBodyLimit::max(BODY))

@@ -1,16 +1,20 @@
-//! Where requests come in: a Unix socket that only its owner may open, or a loopback address with a token.
+//! Where requests come in: a Unix socket that only its owner may open, a loopback address with a token, or any address
+//! with TLS, where everybody says who he is.
 
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener as Bound};
+use std::net::{SocketAddr, TcpListener as Taken};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::net::{TcpListener, UnixListener, UnixSocket};
 
+use crate::context::Context;
 use crate::serve::api::Guard;
+use crate::serve::tls::{Certificates, Live, TlsError};
 use crate::serve::token::{Token, TokenError};
 
 /// Connections that wait to be accepted.
@@ -21,23 +25,28 @@ const BACKLOG: u32 = 128;
 pub enum Listen {
     /// A Unix socket: whoever may open the file may do everything.
     Socket(PathBuf),
-    /// A loopback address: whoever has the token may do everything.
-    Loopback(Loopback),
+    /// A loopback address: whoever has the door's token may do everything, others say who they are.
+    Loopback(Bound, Token),
+    /// An address with TLS: nobody comes in without a token of his own or a certificate.
+    Tls(Bound, Certificates),
 }
 
-/// A loopback address that is bound already.
+/// An address that is bound already.
 #[derive(Debug)]
-pub struct Loopback {
-    listener: Bound,
+pub struct Bound {
+    listener: Taken,
     address: SocketAddr,
-    token: Token,
 }
 
 /// Why no request can come in.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    #[error("{0} is not a loopback address; other machines wait for the daemon's real identities")]
+    #[error("{0} is not a loopback address; other machines are spoken with over TLS: --tls-cert FILE --tls-key FILE")]
     Public(SocketAddr),
+    #[error("two doors with a token of their own; one is enough")]
+    Twice,
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Token(#[from] TokenError),
     #[error("a daemon answers on {0} already; talk to it, stop it, or name another socket")]
@@ -53,20 +62,30 @@ pub enum ListenError {
 }
 
 impl Listen {
-    /// Binds a loopback address; port 0 takes a free one, which [`Loopback::address`] then tells.
+    /// Binds a loopback address; port 0 takes a free one, which [`Listen::address`] then tells.
     pub fn loopback(address: SocketAddr, token_file: &Path) -> Result<Self, ListenError> {
         if !address.ip().is_loopback() {
             return Err(ListenError::Public(address));
         }
         let token = Token::read(token_file)?;
-        let failed = |source| ListenError::Open { at: address.to_string(), source };
-        let listener = Bound::bind(address).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self::Loopback(Loopback { listener, address, token }))
+        Ok(Self::Loopback(Bound::to(address)?, token))
     }
 
-    pub(super) fn open(self) -> Result<(Door, Guard), ListenError> {
+    /// Binds an address for TLS; the certificates are read when the door opens.
+    pub fn tls(address: SocketAddr, certificates: Certificates) -> Result<Self, ListenError> {
+        Ok(Self::Tls(Bound::to(address)?, certificates))
+    }
+
+    /// Where it is bound; `None` for a socket.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Socket(_) => None,
+            Self::Loopback(bound, _) | Self::Tls(bound, _) => Some(bound.address),
+        }
+    }
+
+    pub(super) fn open(self, guard: &mut Guard, context: &Context) -> Result<Door, ListenError> {
         match self {
             Self::Socket(path) => {
                 let failed = |source| ListenError::Open { at: path.display().to_string(), source };
@@ -77,22 +96,36 @@ impl Listen {
                 // Nobody can connect before it listens, so that nobody comes in before the mode is set.
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
                 let listener = socket.listen(BACKLOG).map_err(failed)?;
-                Ok((Door::Socket { listener, file }, Guard::Socket))
+                Ok(Door::Socket { listener, file })
             }
-            Self::Loopback(Loopback { listener, address, token }) => {
-                let failed = |source| ListenError::Open { at: address.to_string(), source };
-                let listener = TcpListener::from_std(listener).map_err(failed)?;
-                Ok((Door::Loopback { listener, address }, Guard::Loopback(token)))
+            Self::Loopback(bound, token) => {
+                if !guard.take(token) {
+                    return Err(ListenError::Twice);
+                }
+                let (listener, address) = bound.listen()?;
+                Ok(Door::Loopback { listener, address })
+            }
+            Self::Tls(bound, certificates) => {
+                let live = Arc::new(Live::open(certificates, context)?);
+                let (listener, address) = bound.listen()?;
+                Ok(Door::Tls { listener, address, live })
             }
         }
     }
 }
 
-impl Loopback {
-    /// Where it is bound.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+impl Bound {
+    fn to(address: SocketAddr) -> Result<Self, ListenError> {
+        let failed = |source| ListenError::Open { at: address.to_string(), source };
+        let listener = Taken::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    fn listen(self) -> Result<(TcpListener, SocketAddr), ListenError> {
+        let failed = |source| ListenError::Open { at: self.address.to_string(), source };
+        Ok((TcpListener::from_std(self.listener).map_err(failed)?, self.address))
     }
 }
 
@@ -101,6 +134,17 @@ impl Loopback {
 pub(super) enum Door {
     Socket { listener: UnixListener, file: SocketFile },
     Loopback { listener: TcpListener, address: SocketAddr },
+    Tls { listener: TcpListener, address: SocketAddr, live: Arc<Live> },
+}
+
+impl Door {
+    /// What it shows, where it shows something.
+    pub(super) fn certificates(&self) -> Option<Arc<Live>> {
+        match self {
+            Self::Tls { live, .. } => Some(Arc::clone(live)),
+            Self::Socket { .. } | Self::Loopback { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Door {
@@ -108,6 +152,7 @@ impl fmt::Display for Door {
         match self {
             Self::Socket { file, .. } => write!(f, "{}", file.path.display()),
             Self::Loopback { address, .. } => write!(f, "http://{address}"),
+            Self::Tls { address, .. } => write!(f, "https://{address}"),
         }
     }
 }

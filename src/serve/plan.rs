@@ -19,6 +19,7 @@ pub(super) struct Scope {
     pub(super) except: Vec<String>,
     pub(super) clean: Vec<String>,
     pub(super) deadline: Option<Timestamp>,
+    pub(super) failure_budget: usize,
 }
 
 /// Why there is no plan.
@@ -50,6 +51,7 @@ impl Scope {
         request.exceptions = self.except.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
         request.exceptions.extend(engine.excepted().await?.into_keys());
         request.deadline = self.deadline;
+        request.failure_budget = self.failure_budget;
         request.known_destinations = engine.known_destinations().await?;
         let (estate, kinds, now) = (estate.clone(), Arc::clone(&engine.kinds), engine.context.clock.now());
         let plan = aside(move || plan(&estate, &request, &*kinds, now)).await.map_err(NoPlan::Refused)?;

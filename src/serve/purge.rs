@@ -1,8 +1,9 @@
-//! Forgets what escrow keeps no longer, at the start and every hour.
+//! Forgets what escrow keeps no longer, and the keys of requests of yesterday, at the start and every hour.
 
 use std::time::Duration;
 
 use crate::engine::{Engine, EngineError};
+use crate::serve::api::forget;
 use crate::serve::{Stopping, causes};
 
 const EVERY: Duration = Duration::from_hours(1);
@@ -24,5 +25,9 @@ pub(super) async fn run(engine: &Engine, stopping: Stopping) {
 
 /// One of several daemons does it.
 async fn chore(engine: &Engine) -> Result<usize, EngineError> {
-    if engine.chairs().await? { engine.purge().await } else { Ok(0) }
+    if !engine.chairs().await? {
+        return Ok(0);
+    }
+    forget(&*engine.store, engine.context.clock.now()).await?;
+    engine.purge().await
 }

@@ -34,6 +34,8 @@ const DARK: Duration = Duration::from_mins(15);
 #[derive(Debug, Default)]
 pub(super) struct Desk {
     asked: Mutex<BTreeSet<ResetId>>,
+    /// What was taken from the desk, and is being carried on.
+    working: Mutex<BTreeSet<ResetId>>,
     bell: Notify,
 }
 
@@ -64,8 +66,21 @@ impl Desk {
         drop(Ring { desk: self, reset, silent: false });
     }
 
+    /// True while somebody's act on it is not carried through.
+    pub(super) fn busy(&self, reset: &ResetId) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.contains(reset) || self.working.lock().unwrap_or_else(PoisonError::into_inner).contains(reset)
+    }
+
+    /// What is asked becomes what is worked at, in one step for whoever looks.
     fn take(&self) -> BTreeSet<ResetId> {
-        std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        self.working.lock().unwrap_or_else(PoisonError::into_inner).extend(asked.iter().cloned());
+        std::mem::take(&mut *asked)
+    }
+
+    fn works_at<'r>(&self, resets: impl Iterator<Item = &'r ResetId>) {
+        *self.working.lock().unwrap_or_else(PoisonError::into_inner) = resets.cloned().collect();
     }
 }
 
@@ -133,6 +148,7 @@ impl Supervisor {
                 }
             }
             self.begin().await;
+            self.desk.works_at(self.names.values());
             tokio::select! {
                 () = &mut stopped => break,
                 () = desk.bell.notified() => {}

@@ -18,6 +18,7 @@ mod evidence;
 mod foreign;
 mod govern;
 mod harden;
+mod identity;
 mod incident;
 mod keeper;
 mod keys;

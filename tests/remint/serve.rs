@@ -1,8 +1,12 @@
 //! The daemon through its door, over fake services.
 
+mod api;
 mod client;
+mod entrances;
 mod folder;
+mod governed;
 mod log;
+mod openid;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -44,10 +48,16 @@ struct Daemon {
 
 impl Place {
     async fn new(count: usize) -> Self {
+        let place = Self::bare(count).await;
+        App::init(&place.places(), &Context::system(), Arc::new(OnlyFake::default())).await.unwrap();
+        place
+    }
+
+    /// Without a state.
+    async fn bare(count: usize) -> Self {
         let rig = Rig::start(count).await;
         let place = Self { rig, estate: tempfile::tempdir().unwrap(), keys: tempfile::tempdir().unwrap() };
         place.write(&place.documents());
-        App::init(&place.places(), &Context::system(), Arc::new(OnlyFake::default())).await.unwrap();
         place
     }
 
@@ -100,7 +110,10 @@ impl Place {
     }
 
     async fn serving(&self, options: Options, client: Client) -> Daemon {
-        let app = self.open().await;
+        Self::serving_app(self.open().await, options, client).await
+    }
+
+    async fn serving_app(app: App, options: Options, client: Client) -> Daemon {
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(serve(app, options, async {
             // A daemon that is killed drops the other end, too; it is aborted then.
@@ -119,7 +132,7 @@ impl Place {
         Options {
             estate: self.estate.path().to_owned(),
             reader: Reader::Program(env!("CARGO_BIN_EXE_remint").into()),
-            listen,
+            listen: vec![listen],
             every: Duration::from_millis(20),
             by: "tester".to_owned(),
         }
@@ -379,8 +392,7 @@ async fn the_token_opens_the_loopback_door_and_nothing_else_does() {
     let public = Listen::loopback("0.0.0.0:0".parse().unwrap(), &file);
     assert!(matches!(public, Err(ListenError::Public(_))));
     let listen = write(&format!("{TOKEN}\n"), 0o600).unwrap();
-    let Listen::Loopback(bound) = &listen else { unreachable!() };
-    let client = Client::tcp(bound.address());
+    let client = Client::tcp(listen.address().unwrap());
     let daemon = place.serve_on(listen, client.clone().with("authorization", &format!("Bearer {TOKEN}"))).await;
     assert_eq!(daemon.client.get("/v1/estate").await.status, 200);
     client.get("/v1/estate").await.is_problem(401, "token");

@@ -8,7 +8,9 @@ mod jupyterhub;
 mod kept;
 mod kubernetes;
 mod moto;
+mod node;
 mod openbao;
+mod openid;
 mod pebble;
 mod postgresql;
 mod python;
@@ -73,6 +75,7 @@ pub(crate) fn all() -> Vec<Box<dyn Server>> {
         Box::new(moto::Moto),
         Box::new(kubernetes::Kubernetes),
         Box::new(tlog::Tlog),
+        Box::new(openid::OpenId),
     ]
 }
 

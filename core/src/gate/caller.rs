@@ -7,6 +7,9 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::is_default;
+use crate::gate::Action;
+
 /// Where somebody comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -70,6 +73,16 @@ pub struct Caller {
     pub auth_time: Option<Timestamp>,
     /// Where the connection comes from.
     pub source: String,
+    /// Groups of ours that the configuration gives for what the identity provider says of the person; they count for
+    /// parties that the table of persons knows, and for no other.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub groups: BTreeSet<String>,
+    /// All that the token is for; `None`: it is bounded by policies alone.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub scope: Option<BTreeSet<Action>>,
+    /// Which request it is, in log lines and entries; empty where there is none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub request: String,
 }
 
 impl Caller {
@@ -77,7 +90,20 @@ impl Caller {
     #[must_use]
     pub fn plain(principal: impl Into<String>, entrance: Entrance) -> Self {
         let (acr, amr, source) = (String::new(), BTreeSet::new(), entrance.word().to_owned());
-        Self { principal: principal.into(), entrance, acr, amr, auth_time: None, source }
+        let (groups, scope, request) = (BTreeSet::new(), None, String::new());
+        Self { principal: principal.into(), entrance, acr, amr, auth_time: None, source, groups, scope, request }
+    }
+
+    /// True when its name comes from elsewhere: an identity provider, a certificate.
+    #[must_use]
+    pub fn federated(&self) -> bool {
+        self.principal.starts_with("oidc:") || self.principal.starts_with("mtls:")
+    }
+
+    /// True unless its token is for other things only.
+    #[must_use]
+    pub fn covers(&self, action: Action) -> bool {
+        self.scope.as_ref().is_none_or(|scope| scope.contains(&action))
     }
 
     /// Seconds since the person proved who he is; `None` when nobody can say, or it lies ahead.

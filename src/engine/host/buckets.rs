@@ -11,6 +11,7 @@ use super::HostSettings;
 use super::bucket::{Bucket, Keepers};
 use super::budget::Whole;
 use super::line::Place;
+use super::meter::Meter;
 use super::pace::Held;
 use crate::context::Context;
 use crate::engine::Progress;
@@ -25,6 +26,8 @@ pub struct Buckets {
     progress: broadcast::Sender<Progress>,
     known: Mutex<HashMap<String, Arc<Bucket>>>,
     keepers: Keepers,
+    /// Every call of this process.
+    pub meter: Meter,
 }
 
 impl Buckets {
@@ -36,7 +39,16 @@ impl Buckets {
         settings: HostSettings,
         progress: broadcast::Sender<Progress>,
     ) -> Self {
-        Self { store, context, holder, settings, progress, known: Mutex::default(), keepers: Keepers::default() }
+        Self {
+            store,
+            context,
+            holder,
+            settings,
+            progress,
+            known: Mutex::default(),
+            keepers: Keepers::default(),
+            meter: Meter::default(),
+        }
     }
 
     /// The budget of a system's calls.

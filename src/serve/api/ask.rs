@@ -2,42 +2,28 @@
 
 use axum::http::Method;
 use remint_contract::ResetId;
-use remint_core::gate::{Action, Caller, Entrance, Resource};
+use remint_core::gate::{Action, Caller, Resource};
 
 use crate::engine::EngineError;
 use crate::engine::record::kind;
 use crate::govern::{Passed, reset};
 use crate::serve::api::Api;
 use crate::serve::api::problem::Problem;
-use crate::serve::connection::Source;
-
-/// Whoever comes in: the kernel's word for the socket, the token's for a loopback address.
-fn caller(source: Option<&Source>) -> Caller {
-    match source {
-        Some(Source::Socket(Some(user))) => Caller::plain(format!("unix:{user}"), Entrance::Socket),
-        Some(Source::Address(address)) => {
-            Caller { source: address.to_string(), ..Caller::plain("token:loopback", Entrance::Loopback) }
-        }
-        Some(Source::Socket(None)) | None => Caller::plain("nobody:unknown", Entrance::Socket),
-    }
-}
 
 impl Api {
     /// Lets a request through, or not; `None`: it needs no leave, or leads nowhere.
-    pub(super) async fn may(
-        &self,
-        source: Option<&Source>,
-        method: &Method,
-        path: &str,
-    ) -> Result<Option<Passed>, Problem> {
+    pub(super) async fn may(&self, caller: &Caller, method: &Method, path: &str) -> Result<Option<Passed>, Problem> {
         let Some((action, resource)) = self.ask(method, path).await? else { return Ok(None) };
-        Ok(Some(self.app.gate.pass(&caller(source), &self.by, action, &resource).await?))
+        Ok(Some(self.app.gate.pass(caller, &self.by, action, &resource).await?))
     }
 
     async fn ask(&self, method: &Method, path: &str) -> Result<Option<(Action, Resource)>, Problem> {
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         if *method == Method::GET || *method == Method::HEAD {
             return Ok(match parts.as_slice() {
+                // Whoever asks is nobody yet.
+                ["v1", "login"] => None,
+                ["v1", "tokens", ..] => Some((Action::Read, Resource::Policy)),
                 ["v1", "log", ..] | ["metrics"] => Some((Action::Read, Resource::Log)),
                 ["v1", ..] => Some((Action::Read, Resource::Estate)),
                 _ => None,
@@ -70,6 +56,8 @@ impl Api {
                 let found = found.ok_or_else(|| EngineError::NoRecord { kind: kind::TASK, id: (*id).to_owned() })?;
                 (Action::Attest, self.reset(&found.reset.0).await?)
             }
+            // Whoever makes a token lets somebody act; what it may do the policies say.
+            ["v1", "tokens", ..] => (Action::GrantAccess, Resource::Policy),
             ["v1", "estate", ..] => (Action::ChangeEstate, Resource::Estate),
             // An address that nobody put into this table is as much as anybody can ask for.
             _ => (Action::Restore, Resource::Store),

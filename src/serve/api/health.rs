@@ -23,3 +23,10 @@ pub(super) async fn ready(State(api): State<Arc<Api>>) -> Result<Json<Value>, Pr
         Err(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the state cannot be read")),
     }
 }
+
+/// The providers whose tokens are taken, and what they have to be for.
+pub(super) async fn login(State(api): State<Arc<Api>>) -> Json<Value> {
+    let issuers = api.guard.identities().issuers();
+    let issuers = issuers.map(|issuer| json!({ "issuer": issuer.name(), "client": issuer.audience() }));
+    Json(json!({ "issuers": issuers.collect::<Vec<_>>() }))
+}

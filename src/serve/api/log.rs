@@ -1,4 +1,4 @@
-//! The log as c2sp.org/tlog-tiles serves it, below `/v1/log/`, and what is measured of it.
+//! The log as c2sp.org/tlog-tiles serves it, below `/v1/log/`.
 //!
 //! Entries tell what was rotated where, so the door is the same as for everything else.
 
@@ -30,22 +30,4 @@ pub(super) async fn tile(State(api): State<Arc<Api>>, Path(path): Path<String>) 
         Some(bytes) => Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()),
         None => Err(Problem::plain(StatusCode::NOT_FOUND)),
     }
-}
-
-/// Numbers, as Prometheus reads them.
-pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
-    let size = api.tiles.size().await?;
-    let mut text = format!("# TYPE remint_log_entries gauge\nremint_log_entries {size}\n");
-    if let Some(witnessing) = &api.witnessing {
-        let unwitnessed = witnessing.unwitnessed().await.map_err(TileError::from)?;
-        let age = unwitnessed.age(api.app.engine.context.clock.now()).as_secs_f64();
-        let alarm = u8::from(witnessing.alarmed());
-        text.push_str(&format!(
-            "# TYPE remint_log_witnessed_entries gauge\nremint_log_witnessed_entries {}\n\
-             # TYPE remint_log_unwitnessed_age_seconds gauge\nremint_log_unwitnessed_age_seconds {age}\n\
-             # TYPE remint_log_unwitnessed_alarm gauge\nremint_log_unwitnessed_alarm {alarm}\n",
-            unwitnessed.witnessed
-        ));
-    }
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
-use remint_contract::{Ref, ResetId};
+use remint_contract::{Ref, ResetId, SecretValue};
 use remint_core::digest::Digest;
 use remint_core::gate::{Action, Resource, Scope as Subject};
 use remint_core::plan::{Selector, SelectorError};
@@ -24,7 +24,9 @@ use crate::evidence::acts::{self, Act};
 use crate::govern::Passed;
 use crate::serve::api::Api;
 use crate::serve::api::body::{Body, reason};
+use crate::serve::api::page::page;
 use crate::serve::api::problem::Problem;
+use crate::serve::api::signed;
 use crate::serve::plan::{Scope, privileged};
 
 #[derive(Debug, Deserialize)]
@@ -41,6 +43,9 @@ pub(super) struct Ask {
     clean: Vec<String>,
     #[serde(default)]
     deadline: Option<Timestamp>,
+    /// How many may park before no further wave starts.
+    #[serde(default)]
+    failure_budget: usize,
     /// Since when the attacker may have what he has; now, when nothing is said.
     #[serde(default)]
     exposed_at: Option<Timestamp>,
@@ -78,6 +83,7 @@ pub(super) async fn ask(
         except: asked.except,
         clean: asked.clean,
         deadline: asked.deadline,
+        failure_budget: asked.failure_budget,
     };
     let plan = match scope.plan(engine, &estate).await {
         Ok(plan) => plan,
@@ -113,7 +119,9 @@ pub(super) async fn ask(
     }
     tracing::info!(reset = %id, by = passed.by, plan = %reset.plan.digest, approved = asked.approve, "a reset was asked for");
     let place = format!("/v1/resets/{id}");
-    Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], brief(&reset)).into_response())
+    let Json(mut shown) = brief(&reset);
+    shown["governed"] = json!(governed);
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], Json(shown)).into_response())
 }
 
 /// Records that a reset was asked for and not begun.
@@ -122,8 +130,9 @@ async fn refused(api: &Api, by: &str, why: &str) -> Result<(), Problem> {
     Ok(acts::record(&*engine.store, &engine.context, act).await.map_err(EngineError::from)?)
 }
 
-pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Json<Vec<Value>>, Problem> {
-    Ok(Json(api.app.engine.resets().await?.iter().map(outline).collect()))
+pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+    let resets = api.app.engine.resets().await?;
+    page(&uri, resets, |reset| reset.id.0.clone(), |reset| outline(&reset))
 }
 
 /// One reset, with how many rotations stand where.
@@ -150,11 +159,18 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>) ->
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Approve {
     /// Of the plan that was looked at; another one is not approved.
     #[serde(default)]
     plan: Option<Digest>,
+    /// What the person's provider signed: an ID token whose nonce is that digest.
+    #[serde(default, deserialize_with = "secret")]
+    id_token: Option<SecretValue>,
+}
+
+fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SecretValue>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(SecretValue::from))
 }
 
 pub(super) async fn approve(
@@ -170,15 +186,19 @@ pub(super) async fn approve(
         let (approved, plan) = (approved.to_string(), plan.to_string());
         return Err(EngineError::OtherPlan { id, approved, plan }.into());
     }
-    if let Some(signature) = passed.signature(engine.context.clock.now()) {
+    if let Some(mut signature) = passed.signature(engine.context.clock.now()) {
         // What was not looked at is not signed.
         let Some(digest) = asked.plan else {
             return Err(Problem::invalid("plan: name the digest that you looked at; GET /v1/resets/{id} shows it"));
         };
+        if let Some(token) = &asked.id_token {
+            signature.strength = signed::strength(&api, &passed, &id, digest, token).await?;
+        }
         let signed = api.desk.act(&id, || engine.sign(&id, digest, signature.clone())).await?;
         tracing::info!(reset = %id, by = passed.by, %plan, "a plan was signed");
         let Json(mut shown) = brief(&signed.reset);
         shown["lacks"] = json!(signed.lacks);
+        shown["by"] = json!(passed.by);
         return Ok(Json(shown));
     }
     let reset = api.desk.act(&id, || engine.approve(&id, &passed.by)).await?;

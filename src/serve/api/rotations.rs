@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::Uri;
+use axum::response::Response;
 use remint_contract::ResetId;
 use remint_core::machine::{Reason, State as Rotating, Version};
 use serde::Serialize;
 
 use crate::engine::record::RotationRecord;
 use crate::serve::api::Api;
+use crate::serve::api::page::page;
 use crate::serve::api::problem::Problem;
 
 /// One rotation as it is shown.
@@ -31,10 +33,11 @@ struct Versions {
     new: Option<String>,
 }
 
-pub(super) async fn list(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<Vec<Shown>>, Problem> {
+pub(super) async fn list(State(api): State<Arc<Api>>, Path(id): Path<String>, uri: Uri) -> Result<Response, Problem> {
     let id = ResetId(id);
     api.app.engine.reset(&id).await?;
-    Ok(Json(api.app.engine.rotations(&id).await?.iter().map(shown).collect()))
+    let rotations = api.app.engine.rotations(&id).await?;
+    page(&uri, rotations, |record| record.index.to_string(), |record| shown(&record))
 }
 
 fn shown(record: &RotationRecord) -> Shown {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use axum::http::Uri;
+use axum::response::Response;
 use axum::{Extension, Json};
 use serde::Deserialize;
 
@@ -11,10 +13,11 @@ use crate::engine::record::{TaskRecord, kind};
 use crate::govern::Passed;
 use crate::serve::api::Api;
 use crate::serve::api::body::{Body, reason};
+use crate::serve::api::page::page;
 use crate::serve::api::problem::Problem;
 
-pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Json<Vec<TaskRecord>>, Problem> {
-    Ok(Json(api.app.engine.tasks(None).await?))
+pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+    page(&uri, api.app.engine.tasks(None).await?, |task| task.id.clone(), |task| task)
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,7 +2,7 @@
 
 use super::{User, exit, object};
 
-const COMMANDS: [&str; 61] = [
+const COMMANDS: [&str; 66] = [
     "",
     "demo",
     "validate",
@@ -61,6 +61,11 @@ const COMMANDS: [&str; 61] = [
     "--version",
     "nonsense",
     "reset --plan",
+    "login",
+    "token",
+    "token create",
+    "token list",
+    "token revoke",
     "serve",
     "get nonsense",
     "reach --between yesterday today",

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -21,12 +23,14 @@ pub(super) struct Client {
 enum Door {
     Socket(PathBuf),
     Tcp(SocketAddr),
+    Tls(SocketAddr, Arc<ClientConfig>),
 }
 
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) kind: String,
+    pub(super) headers: hyper::HeaderMap,
     pub(super) text: String,
     pub(super) bytes: Bytes,
     pub(super) body: Value,
@@ -59,6 +63,10 @@ impl Client {
         Self { door: Door::Tcp(address), headers: Vec::new() }
     }
 
+    pub(super) fn tls(address: SocketAddr, config: ClientConfig) -> Self {
+        Self { door: Door::Tls(address, Arc::new(config)), headers: Vec::new() }
+    }
+
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
         self
@@ -80,6 +88,12 @@ impl Client {
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Answer, Box<dyn std::error::Error>> {
         match &self.door {
             Door::Socket(socket) => self.over(UnixStream::connect(socket).await?, method, path, body).await,
+            Door::Tls(address, config) => {
+                let stream = TcpStream::connect(address).await?;
+                let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+                let stream = tokio_rustls::TlsConnector::from(Arc::clone(config)).connect(name, stream).await?;
+                self.over(stream, method, path, body).await
+            }
             Door::Tcp(address) => self.over(TcpStream::connect(address).await?, method, path, body).await,
         }
     }
@@ -105,11 +119,12 @@ impl Client {
         }
         let answer = sender.send_request(request.body(Full::new(body))?).await?;
         let status = answer.status().as_u16();
+        let headers = answer.headers().clone();
         let kind = answer.headers().get("content-type").map_or("", |kind| kind.to_str().unwrap()).to_owned();
         let bytes = answer.into_body().collect().await?.to_bytes();
         driving.abort();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let body = serde_json::from_str(&text).unwrap_or_default();
-        Ok(Answer { status, kind, text, bytes, body })
+        Ok(Answer { status, kind, headers, text, bytes, body })
     }
 }
