@@ -1,7 +1,5 @@
 //! Windows that open by themselves: once for ever, each credential at its turn, and what becomes of those that were missed.
 
-mod daemon;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
