@@ -419,6 +419,22 @@ async fn everywhere() -> Option<Incident> {
     Some(Incident::over(folder, parts, rules).await)
 }
 
+/// Without databases and public certificates: fifty credentials.
+async fn most() -> Option<Incident> {
+    if !there("most", &["KUBERNETES", "JUPYTERHUB", "AWS", "OPENBAO"]) {
+        return None;
+    }
+    let folder = folders();
+    let (cluster, hub) = (Cluster::with(11).await, Arc::new(Hub::with(10).await));
+    let (bao, moto) = (Bao::with(10, Some(part::fresh())).await, Moto::with(10).await);
+    let ca = Ca::with(9, folder.path()).await;
+    let chain = Chain::with(&hub, &cluster.namespace, &bao).await;
+    let rules = hub.rules();
+    let parts: Vec<Arc<dyn Part>> =
+        vec![Arc::new(bao), Arc::new(moto), Arc::new(cluster), Arc::new(ca), hub, Arc::new(chain)];
+    Some(Incident::over(folder, parts, rules).await)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_incident_over_every_system_is_over_and_nobody_noticed() {
     let Some(incident) = everywhere().await else { return };
@@ -427,6 +443,6 @@ async fn one_incident_over_every_system_is_over_and_nobody_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_incident_over_every_system_is_contained_and_then_restored() {
-    let Some(incident) = everywhere().await else { return };
+    let Some(incident) = most().await else { return };
     contains(incident).await;
 }

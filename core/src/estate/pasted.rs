@@ -183,6 +183,9 @@ fn jwt(token: &str) -> Option<&'static str> {
 /// A long token without structure: hex of 40 digits or more, or mixed letters and digits that look drawn at random.
 fn random(token: &str) -> Option<&'static str> {
     const KIND: &str = "a long random token";
+    if named_by_vault(token) {
+        return None;
+    }
     // `KEY=value`: the value counts; `=` at the end is base64 padding.
     let token = token.trim_end_matches('=');
     let token = token.rsplit('=').next().unwrap_or(token);
@@ -194,6 +197,18 @@ fn random(token: &str) -> Option<&'static str> {
     }
     let mixed = token.len() >= 32 && digits >= 3 && upper >= 3 && lower >= 3;
     (mixed && entropy(token) >= 4.2).then_some(KIND)
+}
+
+/// A login that Vault's database engine named by its default template: `v-` and words, twenty letters and digits, a time. It
+/// is a name, however random it looks.
+fn named_by_vault(token: &str) -> bool {
+    let mut parts = token.rsplitn(3, '-');
+    let (time, random) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    time.len() == 10
+        && time.bytes().all(|byte| byte.is_ascii_digit())
+        && random.len() == 20
+        && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && parts.next().is_some_and(|words| words.starts_with("v-") && words.len() <= 24)
 }
 
 /// Shannon entropy in bits per byte.
