@@ -93,8 +93,8 @@ impl Operator {
     pub(crate) async fn attend(&mut self) {
         loop {
             // Nobody answers while the daemon starts, and in the middle of a request when it is killed.
-            let _ = self.look().await;
-            if self.is_over() && self.current.is_none() {
+            let looked = self.look().await;
+            if looked.is_ok() && self.is_over() && self.current.is_none() {
                 return;
             }
             tokio::time::sleep(PACE).await;
