@@ -186,6 +186,10 @@ fn random(token: &str) -> Option<&'static str> {
     if named_by_vault(token) {
         return None;
     }
+    // A path's parts are judged one by one: together they look like anything.
+    if token.starts_with('/') && token.matches('/').count() >= 3 {
+        return token.split('/').find_map(random);
+    }
     // `KEY=value`: the value counts; `=` at the end is base64 padding.
     let token = token.trim_end_matches('=');
     let token = token.rsplit('=').next().unwrap_or(token);
