@@ -144,6 +144,9 @@ async fn missing(suite: &mut Suite<'_>) -> Outcome {
     let connector = suite.connector.clone();
     if reads(suite) {
         suite.bad("read", connector.read(&call, &case.missing).await, &[ErrorKind::Missing])?;
+    } else if connector.describe().verbs.contains(&Verb::Versions) {
+        // A write makes what is not there.
+        suite.bad("versions", connector.versions(&call, &case.missing).await, &[ErrorKind::Missing])?;
     } else {
         let lost = StoreCase { path: case.missing.clone(), ..case.clone() };
         let result = connector.write(&call, &request(&lost, &suite.secret(), None)).await;
