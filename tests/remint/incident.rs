@@ -393,15 +393,15 @@ async fn certificates_of_a_public_authority_that_a_runner_read_are_replaced_whil
     rolls(Incident::over(folder, vec![Arc::new(acme)], HostRules::default()).await).await;
 }
 
-/// Everything at once: sixty credentials.
+/// All at once but for the authority of ours, whose incident is its own: about sixty credentials.
 async fn everywhere() -> Option<Incident> {
     if !there("everywhere", &["KUBERNETES", "JUPYTERHUB", "AWS", "OPENBAO", "POSTGRES", "PEBBLE"]) {
         return None;
     }
     let folder = folders();
-    let (cluster, hub) = (Cluster::with(8).await, Arc::new(Hub::with(8).await));
-    let (bao, moto, pg) = (Bao::with(7, Some(part::fresh())).await, Moto::with(7).await, Pg::with(7).await);
-    let (ca, acme) = (Ca::with(6, folder.path()).await, Acme::with(3, folder.path()).await);
+    let (cluster, hub) = (Cluster::with(10).await, Arc::new(Hub::with(10).await));
+    let (bao, moto, pg) = (Bao::with(9, Some(part::fresh())).await, Moto::with(8).await, Pg::with(7).await);
+    let acme = Acme::with(3, folder.path()).await;
     let db = Db::with(5, &pg, &bao).await;
     let chain = Chain::with(&hub, &cluster.namespace, &bao).await;
     let rules = hub.rules();
@@ -411,7 +411,6 @@ async fn everywhere() -> Option<Incident> {
         Arc::new(pg),
         Arc::new(moto),
         Arc::new(cluster),
-        Arc::new(ca),
         Arc::new(acme),
         hub,
         Arc::new(chain),
@@ -419,7 +418,7 @@ async fn everywhere() -> Option<Incident> {
     Some(Incident::over(folder, parts, rules).await)
 }
 
-/// Without databases and public certificates: fifty credentials.
+/// Without databases and certificates: about fifty credentials.
 async fn most() -> Option<Incident> {
     if !there("most", &["KUBERNETES", "JUPYTERHUB", "AWS", "OPENBAO"]) {
         return None;
@@ -427,11 +426,9 @@ async fn most() -> Option<Incident> {
     let folder = folders();
     let (cluster, hub) = (Cluster::with(11).await, Arc::new(Hub::with(10).await));
     let (bao, moto) = (Bao::with(10, Some(part::fresh())).await, Moto::with(10).await);
-    let ca = Ca::with(9, folder.path()).await;
     let chain = Chain::with(&hub, &cluster.namespace, &bao).await;
     let rules = hub.rules();
-    let parts: Vec<Arc<dyn Part>> =
-        vec![Arc::new(bao), Arc::new(moto), Arc::new(cluster), Arc::new(ca), hub, Arc::new(chain)];
+    let parts: Vec<Arc<dyn Part>> = vec![Arc::new(bao), Arc::new(moto), Arc::new(cluster), hub, Arc::new(chain)];
     Some(Incident::over(folder, parts, rules).await)
 }
 

@@ -86,7 +86,7 @@ fn what_estates_are_made_of_is_not_taken_for_a_secret() {
                  arn: \"arn:aws:iam::123456789012:role/Payments-Production-Deployment-Role\", \
                  pin: \"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\", \
                  user: \"git@git.internal:team/app.git\", id: 6fa459ea-ee8a-3ca4-894e-db77e160355e, \
-                 roots: /work/build/tmp2/remint-pebble-4U2OfQ/server.pem, \
+                 roots: /var/run/tests2/remint-pebble-4U2OfQ/server.pem, \
                  login: v-token-readonly-9YPkNkmXiRAP70ZEQqTt-1795330012, \
                  kvMount: secret, path: /var/lib/kubernetes/pods/Payments/volumes/Credentials2026-11-21/current}}}}"
             ),
