@@ -67,6 +67,7 @@ pub mod reset;
 pub mod resting;
 pub mod rollback;
 pub mod run;
+mod signed;
 pub mod standing;
 pub mod step;
 mod takeover;

@@ -9,14 +9,14 @@
 use remint_contract::ResetId;
 use remint_core::approval::{Delta, Lack, Party, Refusal, Signature, Way};
 use remint_core::digest::Digest;
-use remint_evidence_format::approval::{APPROVAL_SHA256, SIGNED, SIGNER_SHA256, WITHDRAWN};
+use remint_evidence_format::approval::{SIGNED, WITHDRAWN};
 use remint_evidence_format::ledger::{PLAN_SHA256, STARTED};
-use remint_evidence_format::tree::sha256;
 use serde_json::json;
 
-use crate::engine::record::{Approval, Reset, ResetStatus, kind, put};
+use crate::engine::record::{Approval, Reset, ResetStatus};
+use crate::engine::signed::{in_turn, keep, tell};
 use crate::engine::{Engine, EngineError};
-use crate::store::{Change, Rule, StoreError};
+use crate::store::{Change, StoreError};
 
 /// What a signature came to.
 #[derive(Debug)]
@@ -25,9 +25,6 @@ pub struct Signed {
     /// What the credentials still take, each sentence once; empty when the plan goes on.
     pub lacks: Vec<String>,
 }
-
-/// How often a signature is tried again when others signed at the same time: a thousand at once all find their turn.
-const TRIES: usize = 10_000;
 
 impl Engine {
     /// Takes in a yes to exactly the plan, or the waiting revision, with this digest.
@@ -41,13 +38,7 @@ impl Engine {
             self.reject(id, &by, "expired").await?;
             return Err(EngineError::Expired { id: id.clone(), asked: known.requested_at.to_string() });
         }
-        for _ in 0..TRIES {
-            match self.sign_once(id, digest, &signature).await {
-                Err(EngineError::Store(StoreError::Stale { .. })) => tokio::task::yield_now().await,
-                done => return done,
-            }
-        }
-        self.sign_once(id, digest, &signature).await
+        in_turn(|| self.sign_once(id, digest, &signature)).await
     }
 
     async fn sign_once(&self, id: &ResetId, digest: Digest, signature: &Signature) -> Result<Signed, EngineError> {
@@ -59,13 +50,10 @@ impl Engine {
         let permits = self.permits(waits, &planned).await?.ok_or_else(ungoverned)?;
         let mut lacks = Vec::new();
         let mut ready = false;
-        let mut kept = Change::default();
-        let note = signature.signed.as_ref().map(|signed| sha256(signed.note.as_bytes()).to_string());
-        if let (Some(note), Some(signed)) = (&note, &signature.signed) {
-            kept.puts.push(put(kind::APPROVAL, note.clone(), &id.0, signed, Rule::Upsert)?);
-        }
+        let mut change = Change::default();
+        let hashes = keep(signature, &id.0, &mut change)?;
         let signed = self
-            .change_reset_and(id, SIGNED, kept, |reset| {
+            .change_reset_and(id, SIGNED, change, |reset| {
                 if !matches!(reset.status, ResetStatus::Requested) && reset.revision.is_none() {
                     return Err(EngineError::Refused(format!("nothing of reset {id} waits for approval")));
                 }
@@ -90,13 +78,9 @@ impl Engine {
                     }
                 }
                 ready = lacks.is_empty();
-                Ok(json!({
-                    "plan": digest.to_string(), "by": signature.by.to_string(),
-                    "person": signature.by.person().map(ToString::to_string),
-                    "grade": signature.strength.grade, "lacks": lacks,
-                    APPROVAL_SHA256: note,
-                    SIGNER_SHA256: signature.signed.as_ref().map(|signed| sha256(signed.key.as_bytes()).to_string()),
-                }))
+                let mut body = json!({ "plan": digest.to_string(), "by": signature.by.to_string(), "lacks": lacks });
+                tell(&mut body, signature, hashes.as_ref());
+                Ok(body)
             })
             .await?;
         if !ready {

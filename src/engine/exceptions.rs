@@ -18,24 +18,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use remint_contract::{ConfirmGrade, ProofGrade, Ref};
-use remint_core::approval::{Candidate, Case, Executor, Obligations, Party, Signature};
+use remint_contract::Ref;
+use remint_core::approval::{Case, Party, Signature};
 use remint_core::digest::Digest;
-use remint_core::estate::Tier;
-use remint_evidence_format::approval::{APPROVAL_SHA256, SIGNER_SHA256, pin_exception};
-use remint_evidence_format::tree::{Hash, sha256};
+use remint_evidence_format::approval::pin_exception;
+use remint_evidence_format::tree::Hash;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::engine::record::{Reset, ResetStatus, TaskRecord, entry, kind, put, read};
+use crate::engine::signed::{granted_by, in_turn, judge, keep, tell};
 use crate::engine::{Engine, EngineError};
 use crate::store::{Change, Key, Put, Rule, StoreError};
 
 /// The longest that something may be left as it is without being asked about again.
 pub const LONGEST: Duration = Duration::from_hours(90 * 24);
-
-/// How often a change is tried again when others came first.
-const TRIES: usize = 10_000;
 
 /// What is asked for: exactly this is signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,13 +174,7 @@ impl Engine {
         digest: Digest,
         signature: &Signature,
     ) -> Result<(Exception, Vec<String>), EngineError> {
-        for _ in 1..TRIES {
-            match self.sign_exception_once(id, digest, signature).await {
-                Err(EngineError::Store(StoreError::Stale { .. })) => tokio::task::yield_now().await,
-                done => return done,
-            }
-        }
-        self.sign_exception_once(id, digest, signature).await
+        in_turn(|| self.sign_exception_once(id, digest, signature)).await
     }
 
     async fn sign_exception_once(
@@ -199,34 +190,19 @@ impl Engine {
         }
         let estate = self.active_estate().await?.unwrap_or_default();
         let credential = exception.asked.credential.clone();
-        let needs = Obligations::of(&estate, &credential);
-        let tier = if needs.privileged { Tier::Privileged } else { Tier::Standard };
         let case =
             exception.case.as_mut().ok_or_else(|| EngineError::Refused("nobody governs this state".to_owned()))?;
         case.sign(digest, signature.clone()).map_err(|refusal| EngineError::Refused(refusal.to_string()))?;
-        // Nothing is replaced, so nothing is confirmed or proven.
-        let (least_confirm, least_proof) = (ConfirmGrade::IssuerSeen, ProofGrade::Refused);
-        let candidate =
-            Candidate { credential: &credential, tier, least_confirm, least_proof, canary: None, itself: None };
-        let standing = case.standing(&candidate, &needs, &Executor::Remint, now);
-        let by = signature.by.to_string();
+        let judged = judge(case, &credential, &estate, now);
         let mut change = Change::default();
-        let mut body = exception.told(&by);
-        body["person"] = json!(signature.by.person().map(ToString::to_string));
-        body["grade"] = json!(signature.strength.grade);
-        if let Some(signed) = &signature.signed {
-            let note = sha256(signed.note.as_bytes()).to_string();
-            let key = sha256(signed.key.as_bytes()).to_string();
-            body[APPROVAL_SHA256] = json!(note);
-            body[SIGNER_SHA256] = json!(key);
-            exception.approvals.push([note.clone(), key]);
-            change.puts.push(put(kind::APPROVAL, note, id, signed, Rule::Upsert)?);
-        }
+        let mut body = exception.told(&signature.by.to_string());
+        let kept = keep(signature, id, &mut change)?;
+        tell(&mut body, signature, kept.as_ref());
+        exception.approvals.extend(kept);
         change.entries.push(entry("exception.signed", now, None, Some(&credential), &body));
-        let lacks = match standing {
+        let lacks = match judged {
             Ok(met) => {
-                let names: Vec<String> = met.by.iter().map(ToString::to_string).collect();
-                let by = if names.is_empty() { by } else { names.join(", ") };
+                let by = granted_by(&met.by, signature);
                 change.entries.push(entry("exception.approved", now, None, Some(&credential), &exception.told(&by)));
                 exception.granted = Some(Granted { by, at: now });
                 Vec::new()
@@ -309,13 +285,7 @@ impl Engine {
     }
 
     async fn end(&self, id: &str, why: &str, by: &str) -> Result<(), EngineError> {
-        for _ in 1..TRIES {
-            match self.end_once(id, why, by).await {
-                Err(EngineError::Store(StoreError::Stale { .. })) => tokio::task::yield_now().await,
-                done => return done,
-            }
-        }
-        self.end_once(id, why, by).await
+        in_turn(|| self.end_once(id, why, by)).await
     }
 
     async fn end_once(&self, id: &str, why: &str, by: &str) -> Result<(), EngineError> {

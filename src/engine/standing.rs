@@ -13,26 +13,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use remint_contract::Ref;
-use remint_core::approval::{Candidate, Case, Executor, Obligations, Party, Signature};
+use remint_core::approval::{Case, Party, Signature};
 use remint_core::calendar::{Known, Window, turns};
 use remint_core::digest::Digest;
-use remint_core::estate::{Estate, Tier};
+use remint_core::estate::Estate;
 use remint_core::plan::{Occasion, Plan};
-use remint_evidence_format::approval::{APPROVAL_SHA256, SIGNER_SHA256};
-use remint_evidence_format::tree::sha256;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::engine::exceptions::Granted;
 use crate::engine::record::{entry, kind, put, read};
+use crate::engine::signed::{granted_by, in_turn, judge, keep, tell};
 use crate::engine::{Engine, EngineError};
 use crate::store::{Change, Key, Put, Rule, StoreError};
 
 /// The longest that something counts as approved in advance.
 pub const LONGEST: Duration = Duration::from_hours(366 * 24);
-
-/// How often a change is tried again when others came first.
-const TRIES: usize = 10_000;
 
 /// What is asked for: exactly this is signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,13 +151,7 @@ impl Engine {
         digest: Digest,
         signature: &Signature,
     ) -> Result<(Standing, Vec<String>), EngineError> {
-        for _ in 1..TRIES {
-            match self.sign_standing_once(id, digest, signature).await {
-                Err(EngineError::Store(StoreError::Stale { .. })) => tokio::task::yield_now().await,
-                done => return done,
-            }
-        }
-        self.sign_standing_once(id, digest, signature).await
+        in_turn(|| self.sign_standing_once(id, digest, signature)).await
     }
 
     async fn sign_standing_once(
@@ -185,13 +175,8 @@ impl Engine {
         let mut lacks = Vec::new();
         let mut names = Vec::new();
         for credential in standing.asked.covers.keys() {
-            let needs = Obligations::of(&estate, credential);
-            let tier = if needs.privileged { Tier::Privileged } else { Tier::Standard };
             // Grades are in what is covered, and each turn is the canary of those after it.
-            let (least_confirm, least_proof) =
-                (remint_contract::ConfirmGrade::IssuerSeen, remint_contract::ProofGrade::Refused);
-            let candidate = Candidate { credential, tier, least_confirm, least_proof, canary: None, itself: None };
-            match standing.case.standing(&candidate, &needs, &Executor::Remint, now) {
+            match judge(&standing.case, credential, &estate, now) {
                 Ok(met) => names = if met.by.len() > names.len() { met.by } else { names },
                 Err(lack) => {
                     let words = lack.to_string();
@@ -201,25 +186,14 @@ impl Engine {
                 }
             }
         }
-        let by = signature.by.to_string();
         let mut change = Change::default();
-        let mut body = standing.told(&by);
-        body["person"] = json!(signature.by.person().map(ToString::to_string));
-        body["grade"] = json!(signature.strength.grade);
-        if let Some(signed) = &signature.signed {
-            let note = sha256(signed.note.as_bytes()).to_string();
-            body[APPROVAL_SHA256] = json!(note);
-            body[SIGNER_SHA256] = json!(sha256(signed.key.as_bytes()).to_string());
-            change.puts.push(put(kind::APPROVAL, note, id, signed, Rule::Upsert)?);
-        }
+        let mut body = standing.told(&signature.by.to_string());
+        let kept = keep(signature, id, &mut change)?;
+        tell(&mut body, signature, kept.as_ref());
         let window = standing.asked.window.clone();
         change.entries.push(entry("standing.signed", now, None, Some(&window), &body));
         if lacks.is_empty() {
-            let by = if names.is_empty() {
-                by
-            } else {
-                names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-            };
+            let by = granted_by(&names, signature);
             change.entries.push(entry("standing.approved", now, None, Some(&window), &standing.told(&by)));
             standing.granted = Some(Granted { by, at: now });
         }

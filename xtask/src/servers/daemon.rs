@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use super::Running;
 use crate::Outcome;
 
 /// How long a server may take until it answers.
@@ -25,6 +26,27 @@ const GLANCE: Duration = Duration::from_millis(30);
 pub(super) struct Daemon {
     child: Child,
     folder: Option<TempDir>,
+}
+
+/// A server that is one program.
+pub(super) struct Served {
+    pub(super) daemon: Daemon,
+    pub(super) version: String,
+    pub(super) environment: Vec<(&'static str, String)>,
+}
+
+impl Running for Served {
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        self.environment.clone()
+    }
+
+    fn stay(self: Box<Self>) -> Option<PathBuf> {
+        self.daemon.stay()
+    }
 }
 
 /// A folder for a server's data.

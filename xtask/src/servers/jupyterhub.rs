@@ -3,9 +3,9 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::daemon::{self, Daemon};
+use super::daemon::{self, Daemon, Served};
 use super::python::Packages;
 use super::{Running, Server, kept};
 use crate::Outcome;
@@ -14,13 +14,6 @@ use crate::postgres::{free_port, random};
 pub(super) struct JupyterHub;
 
 const PACKAGES: Packages = Packages { folder: "jupyterhub" };
-
-struct Started {
-    daemon: Daemon,
-    version: String,
-    address: SocketAddr,
-    token: String,
-}
 
 impl Server for JupyterHub {
     fn name(&self) -> &'static str {
@@ -40,7 +33,7 @@ impl Server for JupyterHub {
     }
 }
 
-fn begin(name: &str) -> Outcome<Started> {
+fn begin(name: &str) -> Outcome<Served> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
     let token = random()?;
     let folder = daemon::folder(name)?;
@@ -56,19 +49,6 @@ fn begin(name: &str) -> Outcome<Started> {
     let about = || daemon::ask(address, "/hub/api/");
     let daemon = Daemon::start(command, folder, || about().is_some())?;
     let version = about().and_then(|body| Some(body.split('"').nth(3)?.to_owned()));
-    Ok(Started { daemon, version: version.unwrap_or_else(|| "unknown".to_owned()), address, token })
-}
-
-impl Running for Started {
-    fn version(&self) -> &str {
-        &self.version
-    }
-
-    fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![("REMINT_TEST_JUPYTERHUB", self.address.to_string()), ("REMINT_TEST_JUPYTERHUB_TOKEN", self.token.clone())]
-    }
-
-    fn stay(self: Box<Self>) -> Option<PathBuf> {
-        self.daemon.stay()
-    }
+    let environment = vec![("REMINT_TEST_JUPYTERHUB", address.to_string()), ("REMINT_TEST_JUPYTERHUB_TOKEN", token)];
+    Ok(Served { daemon, version: version.unwrap_or_else(|| "unknown".to_owned()), environment })
 }

@@ -2,10 +2,10 @@
 //! them as one. There is no scheduler and no kubelet.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use super::daemon::{self, Daemon};
+use super::daemon::{self, Daemon, Served};
 use super::go::Module;
 use super::{Running, Server};
 use crate::Outcome;
@@ -19,16 +19,6 @@ const MODULE: Module = Module {
     tags: "",
     link: "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36",
 };
-
-struct Started {
-    daemon: Daemon,
-    folder: PathBuf,
-    /// `https://host:port` and the version, as the program wrote them.
-    address: String,
-    version: String,
-    token: String,
-    program: PathBuf,
-}
 
 impl Server for Kubernetes {
     fn name(&self) -> &'static str {
@@ -49,7 +39,7 @@ impl Server for Kubernetes {
     }
 }
 
-fn begin(name: &str, program: &Path) -> Outcome<Started> {
+fn begin(name: &str, program: &Path) -> Outcome<Served> {
     let folder = daemon::folder(name)?;
     let place = folder.path().to_owned();
     let mut command = Command::new(program);
@@ -60,29 +50,16 @@ fn begin(name: &str, program: &Path) -> Outcome<Started> {
     let (address, version) = said.split_once(' ').unwrap_or((&said, "unknown"));
     let (address, version) = (address.to_owned(), version.to_owned());
     let token = fs::read_to_string(place.join("token")).map_err(|failure| format!("{name} has no token: {failure}"))?;
-    Ok(Started { daemon, folder: place, address, version, token, program: program.to_owned() })
-}
-
-impl Running for Started {
-    fn version(&self) -> &str {
-        &self.version
-    }
-
-    fn environment(&self) -> Vec<(&'static str, String)> {
-        let file = |name: &str| self.folder.join(name).display().to_string();
-        vec![
-            ("REMINT_TEST_KUBERNETES", self.address.clone()),
-            ("REMINT_TEST_KUBERNETES_TOKEN", self.token.clone()),
-            ("REMINT_TEST_KUBERNETES_CA", file("ca.crt")),
-            ("REMINT_TEST_KUBERNETES_KUBECONFIG", file("admin.kubeconfig")),
-            // Holds the number of the API server's process, which comes back when it is ended.
-            ("REMINT_TEST_KUBERNETES_PID", file("apiserver.pid")),
-            // For tests that want one of their own.
-            ("REMINT_TEST_KUBERNETES_PROGRAM", self.program.display().to_string()),
-        ]
-    }
-
-    fn stay(self: Box<Self>) -> Option<PathBuf> {
-        self.daemon.stay()
-    }
+    let file = |name: &str| place.join(name).display().to_string();
+    let environment = vec![
+        ("REMINT_TEST_KUBERNETES", address),
+        ("REMINT_TEST_KUBERNETES_TOKEN", token),
+        ("REMINT_TEST_KUBERNETES_CA", file("ca.crt")),
+        ("REMINT_TEST_KUBERNETES_KUBECONFIG", file("admin.kubeconfig")),
+        // Holds the number of the API server's process, which comes back when it is ended.
+        ("REMINT_TEST_KUBERNETES_PID", file("apiserver.pid")),
+        // For tests that want one of their own.
+        ("REMINT_TEST_KUBERNETES_PROGRAM", program.display().to_string()),
+    ];
+    Ok(Served { daemon, version, environment })
 }

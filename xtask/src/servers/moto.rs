@@ -3,10 +3,10 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use super::daemon::{self, Daemon};
+use super::daemon::{self, Daemon, Served};
 use super::python::Packages;
 use super::{Running, Server};
 use crate::Outcome;
@@ -50,14 +50,6 @@ const FIRST: [Asked; 6] = [
     ("iam", None, &[("Action", "CreateAccessKey"), ("UserName", "admin")]),
 ];
 
-struct Started {
-    daemon: Daemon,
-    version: String,
-    address: SocketAddr,
-    key: String,
-    secret: String,
-}
-
 impl Server for Moto {
     fn name(&self) -> &'static str {
         "moto"
@@ -76,7 +68,7 @@ impl Server for Moto {
     }
 }
 
-fn begin(name: &str) -> Outcome<Started> {
+fn begin(name: &str) -> Outcome<Served> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
     let folder = daemon::folder(name)?;
     let mut command = PACKAGES.run("moto.server")?;
@@ -106,7 +98,14 @@ fn begin(name: &str) -> Outcome<Started> {
         return Err(format!("{name} made no key for its administrator"));
     };
     let version = PACKAGES.pinned("moto").unwrap_or_else(|| "unknown".to_owned());
-    Ok(Started { daemon, version, address, key, secret })
+    let environment = vec![
+        ("REMINT_TEST_AWS", format!("http://{address}")),
+        ("REMINT_TEST_AWS_KEY", key),
+        ("REMINT_TEST_AWS_SECRET", secret),
+        // Of another account, for whoever may assume it.
+        ("REMINT_TEST_AWS_ROLE", format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}")),
+    ];
+    Ok(Served { daemon, version, environment })
 }
 
 /// One call without a valid signature: status and body.
@@ -146,24 +145,4 @@ fn escaped(text: &str) -> String {
         }
         out
     })
-}
-
-impl Running for Started {
-    fn version(&self) -> &str {
-        &self.version
-    }
-
-    fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("REMINT_TEST_AWS", format!("http://{}", self.address)),
-            ("REMINT_TEST_AWS_KEY", self.key.clone()),
-            ("REMINT_TEST_AWS_SECRET", self.secret.clone()),
-            // Of another account, for whoever may assume it.
-            ("REMINT_TEST_AWS_ROLE", format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}")),
-        ]
-    }
-
-    fn stay(self: Box<Self>) -> Option<PathBuf> {
-        self.daemon.stay()
-    }
 }

@@ -2,10 +2,10 @@
 //! memory and is unsealed from the start.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use super::daemon::{self, Daemon};
+use super::daemon::{self, Daemon, Served};
 use super::go::Module;
 use super::{Running, Server};
 use crate::Outcome;
@@ -16,14 +16,6 @@ pub(super) struct OpenBao;
 /// Without symbols; it says which release it is, which it does not know of itself.
 const MODULE: Module =
     Module { folder: "openbao", tags: "", link: "-s -w -X github.com/openbao/openbao/version.fullVersion=2.4.0" };
-
-struct Started {
-    daemon: Daemon,
-    version: String,
-    address: SocketAddr,
-    token: String,
-    program: PathBuf,
-}
 
 impl Server for OpenBao {
     fn name(&self) -> &'static str {
@@ -44,7 +36,7 @@ impl Server for OpenBao {
     }
 }
 
-fn begin(name: &str, program: &Path) -> Outcome<Started> {
+fn begin(name: &str, program: &Path) -> Outcome<Served> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
     let token = random()?;
     let folder = daemon::folder(name)?;
@@ -57,26 +49,13 @@ fn begin(name: &str, program: &Path) -> Outcome<Started> {
     let health = || daemon::ask(address, "/v1/sys/health");
     let daemon = Daemon::start(command, folder, || health().is_some())?;
     let version = health().and_then(|body| field(&body, "version")).unwrap_or_else(|| "unknown".to_owned());
-    Ok(Started { daemon, version, address, token, program: program.to_owned() })
-}
-
-impl Running for Started {
-    fn version(&self) -> &str {
-        &self.version
-    }
-
-    fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("REMINT_TEST_OPENBAO", format!("http://{}", self.address)),
-            ("REMINT_TEST_OPENBAO_TOKEN", self.token.clone()),
-            // For tests that seal one, or end it while they work.
-            ("REMINT_TEST_OPENBAO_PROGRAM", self.program.display().to_string()),
-        ]
-    }
-
-    fn stay(self: Box<Self>) -> Option<PathBuf> {
-        self.daemon.stay()
-    }
+    let environment = vec![
+        ("REMINT_TEST_OPENBAO", format!("http://{address}")),
+        ("REMINT_TEST_OPENBAO_TOKEN", token),
+        // For tests that seal one, or end it while they work.
+        ("REMINT_TEST_OPENBAO_PROGRAM", program.display().to_string()),
+    ];
+    Ok(Served { daemon, version, environment })
 }
 
 /// A text of a flat JSON object, which is all that is read here.

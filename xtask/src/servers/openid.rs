@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::daemon::{self, Daemon};
+use super::daemon::{self, Daemon, Served};
 use super::node::Packages;
 use super::{Running, Server};
 use crate::Outcome;
@@ -13,13 +13,6 @@ use crate::postgres::{free_port, random};
 pub(super) struct OpenId;
 
 const PACKAGES: Packages = Packages { folder: "openid" };
-
-struct Started {
-    daemon: Daemon,
-    version: String,
-    address: SocketAddr,
-    password: String,
-}
 
 impl Server for OpenId {
     fn name(&self) -> &'static str {
@@ -39,7 +32,7 @@ impl Server for OpenId {
     }
 }
 
-fn begin(name: &str) -> Outcome<Started> {
+fn begin(name: &str) -> Outcome<Served> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
     let password = random()?;
     let folder = daemon::folder(name)?;
@@ -50,22 +43,7 @@ fn begin(name: &str) -> Outcome<Started> {
     let daemon =
         Daemon::start(command, folder, || daemon::ask(address, "/.well-known/openid-configuration").is_some())?;
     let version = PACKAGES.version("oidc-provider").unwrap_or_else(|| "unknown".to_owned());
-    Ok(Started { daemon, version, address, password })
-}
-
-impl Running for Started {
-    fn version(&self) -> &str {
-        &self.version
-    }
-
-    fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("REMINT_TEST_OPENID", format!("http://{}", self.address)),
-            ("REMINT_TEST_OPENID_PASSWORD", self.password.clone()),
-        ]
-    }
-
-    fn stay(self: Box<Self>) -> Option<PathBuf> {
-        self.daemon.stay()
-    }
+    let environment =
+        vec![("REMINT_TEST_OPENID", format!("http://{address}")), ("REMINT_TEST_OPENID_PASSWORD", password)];
+    Ok(Served { daemon, version, environment })
 }

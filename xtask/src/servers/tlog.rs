@@ -2,10 +2,10 @@
 //! `transparency-dev/formats`, which share nothing with what Remint writes its log with.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use super::daemon::{self, Daemon};
+use super::daemon::{self, Daemon, Served};
 use super::go::Module;
 use super::{Running, Server};
 use crate::Outcome;
@@ -14,12 +14,6 @@ use crate::postgres::free_port;
 pub(super) struct Tlog;
 
 const MODULE: Module = Module { folder: "tlog", tags: "", link: "-s -w" };
-
-struct Started {
-    daemon: Daemon,
-    version: String,
-    address: SocketAddr,
-}
 
 impl Server for Tlog {
     fn name(&self) -> &'static str {
@@ -39,24 +33,11 @@ impl Server for Tlog {
         let version = || daemon::ask(address, "/version");
         let daemon = Daemon::start(command, folder, || version().is_some())?;
         let version = version().unwrap_or_else(|| "unknown".to_owned());
-        Ok(Box::new(Started { daemon, version, address }))
+        let environment = vec![("REMINT_TEST_TLOG", format!("http://{address}"))];
+        Ok(Box::new(Served { daemon, version, environment }))
     }
 
     fn stop(&self, folder: &Path) -> Outcome<()> {
         daemon::stop(folder)
-    }
-}
-
-impl Running for Started {
-    fn version(&self) -> &str {
-        &self.version
-    }
-
-    fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![("REMINT_TEST_TLOG", format!("http://{}", self.address))]
-    }
-
-    fn stay(self: Box<Self>) -> Option<PathBuf> {
-        self.daemon.stay()
     }
 }
