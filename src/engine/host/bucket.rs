@@ -8,6 +8,7 @@
 //! over; slots in use are never given to somebody else; one commit at most each look, but for a circuit or a
 //! `Retry-After`, which everybody has to know at once.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -18,13 +19,17 @@ use tokio::task::JoinSet;
 
 use super::HostSettings;
 use super::budget::{Part, Shared, Slice, Whole};
-use super::circuit::{Open, Way};
+use super::circuit::Open;
 use super::line::Place;
 use super::pace::{Held, Pace};
 use crate::context::Context;
 use crate::engine::Progress;
 use crate::engine::record::{kind, put, read};
 use crate::store::{Change, Key, Rule, Store, StoreError};
+
+mod turn;
+
+pub(super) use turn::Turn;
 
 /// One budget.
 pub(crate) struct Bucket {
@@ -59,30 +64,12 @@ struct Inner {
     failures: u32,
     /// When the first of them ended.
     failing: Timestamp,
+    /// Rotations whose last call here failed.
+    failed: HashSet<u64>,
+    /// Calls of other rotations that wait for an open circuit.
+    strangers: u32,
     /// Somebody looks at the record now and then.
     kept: bool,
-}
-
-/// Leave to make one call.
-pub(super) struct Turn {
-    _held: Held,
-    /// This call tries a circuit that is half open.
-    trying: bool,
-}
-
-impl Turn {
-    pub(super) const fn trying(&self) -> bool {
-        self.trying
-    }
-}
-
-/// Why there is none.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum NoTurn {
-    #[error("its budget cannot be had")]
-    Store(#[from] StoreError),
-    #[error("its circuit is open since {since}, {times} tries in a row failed, and the next is made after {until}")]
-    Down { since: Timestamp, until: Timestamp, times: u32 },
 }
 
 /// What a look tells the others.
@@ -96,7 +83,8 @@ enum News {
     Opened,
     /// Claims the one try.
     Claim,
-    TryFailed,
+    /// Whether it was a stranger's.
+    TryFailed(bool),
     Closed,
     /// Gives the slice back.
     Leave,
@@ -122,6 +110,8 @@ impl Bucket {
             circuit: None,
             failures: 0,
             failing: Timestamp::UNIX_EPOCH,
+            failed: HashSet::new(),
+            strangers: 0,
             kept: false,
         };
         Self {
@@ -175,96 +165,6 @@ impl Bucket {
                 return Ok(held);
             }
         }
-    }
-
-    /// Waits until this call may begin.
-    pub(super) async fn turn(&self, place: Place) -> Result<Turn, NoTurn> {
-        if self.lock().circuit.is_some() {
-            // What others tried before this call asked is no news to it.
-            self.look(News::Again).await?;
-        }
-        let known = self.lock().circuit.as_ref().map_or(0, |open| open.times);
-        loop {
-            // In line first: what waits for an open circuit is as many as may call at a time, and not ten thousand that
-            // each word of it would wake.
-            let held = self.slots(place, 1).await?;
-            let mut trying = self.pass(known).await?;
-            self.spaced().await;
-            while !self.lasts() {
-                self.look(News::Nothing).await?;
-            }
-            trying &= self.lock().circuit.is_some();
-            if trying || self.lock().circuit.is_none() {
-                return Ok(Turn { _held: held, trying });
-            }
-        }
-    }
-
-    /// Waits in line until the next call may begin.
-    async fn spaced(&self) {
-        let now = || self.context.clock.now();
-        let _line = if self.pace.spaced(now()) { Some(self.line.lock().await) } else { None };
-        while let Err(wait) = self.pace.begin(now()) {
-            self.context.clock.sleep(wait).await;
-        }
-    }
-
-    /// Waits while the circuit is open; true for the call that tries. Nobody is told that a system is down without a try
-    /// that failed since he asked.
-    async fn pass(&self, known: u32) -> Result<bool, NoTurn> {
-        loop {
-            let changed = self.changed.notified();
-            let Some(open) = self.lock().circuit.clone() else { return Ok(false) };
-            if open.times >= self.settings.tries && open.times > known.max(1) {
-                return Err(NoTurn::Down { since: open.since, until: open.until, times: open.times });
-            }
-            match open.way(self.context.clock.now()) {
-                Way::Try => {
-                    if self.look(News::Claim).await? {
-                        return Ok(true);
-                    }
-                }
-                Way::Wait(until) => {
-                    let wait = until.duration_since(self.context.clock.now()).unsigned_abs();
-                    tokio::select! {
-                        () = changed => {}
-                        () = self.context.clock.sleep(wait) => {}
-                    }
-                }
-            }
-        }
-    }
-
-    /// The system answered, whatever it said.
-    pub(super) async fn answered(&self, turn: &Turn) {
-        let closes = {
-            let mut inner = self.lock();
-            inner.failures = 0;
-            turn.trying && inner.circuit.is_some()
-        };
-        if closes {
-            self.spread(News::Closed).await;
-        }
-    }
-
-    /// The system could not be reached, or had no time.
-    pub(super) async fn failed(&self, turn: &Turn) {
-        let news = {
-            let mut inner = self.lock();
-            inner.failures += 1;
-            let now = self.context.clock.now();
-            if inner.failures == 1 {
-                inner.failing = now;
-            }
-            // Many calls at once may fail in a row while others are answered: a system is down when it stays so.
-            let lasting = now.duration_since(inner.failing).unsigned_abs() >= self.settings.backoff * 2;
-            match &inner.circuit {
-                None if inner.failures >= self.settings.failures && lasting => News::Opened,
-                Some(_) if turn.trying => News::TryFailed,
-                _ => return,
-            }
-        };
-        self.spread(news).await;
     }
 
     /// No call to the system begins before this has passed, from no replica.
@@ -336,9 +236,9 @@ impl Bucket {
                 let until = now + self.settings.call_timeout;
                 return shared.circuit.as_mut().is_some_and(|open| open.claim(&self.holder, now, until));
             }
-            News::TryFailed => {
+            News::TryFailed(stranger) => {
                 if let Some(open) = &mut shared.circuit {
-                    open.again(now, first);
+                    open.again(now, first, stranger);
                 }
             }
             News::Closed => shared.circuit = None,

@@ -21,6 +21,9 @@ pub(super) struct Open {
     pub(super) until: Timestamp,
     /// How often it opened without an answer between.
     pub(super) times: u32,
+    /// How many of the tries since then were made by rotations that had no failure at the system before.
+    #[serde(default)]
+    pub(super) strangers: u32,
     /// Who tries, and until when nobody else does.
     #[serde(default)]
     pub(super) tries: Option<Tries>,
@@ -46,7 +49,7 @@ impl Open {
     /// Opens for the first time in a row.
     #[must_use]
     pub(super) fn new(now: Timestamp, first: Duration) -> Self {
-        Self { since: now, until: now + first, times: 1, tries: None }
+        Self { since: now, until: now + first, times: 1, strangers: 0, tries: None }
     }
 
     #[must_use]
@@ -68,10 +71,11 @@ impl Open {
     }
 
     /// The try failed: open again, for twice as long.
-    pub(super) fn again(&mut self, now: Timestamp, first: Duration) {
+    pub(super) fn again(&mut self, now: Timestamp, first: Duration, stranger: bool) {
         let wait = first.saturating_mul(1 << self.times.min(16)).min(LONGEST).max(first);
         self.until = now + wait;
         self.times += 1;
+        self.strangers += u32::from(stranger);
         self.tries = None;
     }
 }
@@ -105,10 +109,10 @@ mod tests {
         let mut open = Open::new(at(0), FIRST);
         let mut waits = Vec::new();
         for _ in 0..7 {
-            open.again(at(0), FIRST);
+            open.again(at(0), FIRST, false);
             waits.push(open.until.as_second());
         }
         assert_eq!(waits, [2, 4, 8, 16, 30, 30, 30]);
-        assert_eq!(open.times, 8);
+        assert_eq!((open.times, open.strangers), (8, 0));
     }
 }
