@@ -124,50 +124,107 @@ pub fn hash(bytes: &[u8]) -> Hash {
 
 /// Reads the JSON of an entry, without its first line; positions in errors count from the brace.
 pub(crate) fn parse_json(json: &str) -> Result<Entry<'_>, FormatError> {
-    let mut at = None;
-    let mut body = None;
-    let mut governed = None;
-    let mut kind = None;
-    let mut number = None;
-    let mut previous = None;
-    let mut reset = None;
-    let mut subject = None;
-    let mut scanner = Scanner::new(json);
-    scanner.object(1, |scanner, key| {
-        match key.as_ref() {
-            "at" => at = Some(scanner.string()?),
-            "body" => body = Some(scanner.any_object(2)?),
-            "governed" => governed = Some(scanner.string()?),
-            "kind" => kind = Some(scanner.string()?),
-            "number" => number = Some(scanner.integer()?),
-            "previous" => previous = Some(scanner.string()?),
-            "reset" => reset = Some(scanner.string()?),
-            "subject" => subject = Some(scanner.string()?),
-            _ => return Err(FormatError::NotUnderstood { what: "a field of the entry".to_owned() }),
-        }
-        Ok(())
-    })?;
-    scanner.end()?;
-    if required("governed", governed)? != UNGOVERNED {
-        return Err(FormatError::NotUnderstood { what: "the word in `governed`".to_owned() });
-    }
-    let entry = Entry {
-        at: required("at", at)?,
-        body: required("body", body)?,
-        kind: required("kind", kind)?,
-        number: u64::try_from(required("number", number)?).unwrap_or_default(),
-        previous: hex::decode(&required("previous", previous)?)
-            .map(Hash)
-            .ok_or(FormatError::Field { field: "previous", why: "it is not 64 hexadecimal digits" })?,
-        reset,
-        subject,
+    // The canonical order of the keys leaves an entry one form. What has another is refused by whoever can say why.
+    let fields = match Fields::known(json)? {
+        Some(fields) => fields,
+        None => Fields::any(json)?,
     };
-    check_kind(&entry.kind)?;
-    check_time(&entry.at)?;
-    check_name("reset", entry.reset.as_deref())?;
-    check_name("subject", entry.subject.as_deref())?;
-    check_place(entry.number, entry.previous)?;
-    Ok(entry)
+    fields.check()
+}
+
+/// An entry's fields as they stand.
+struct Fields<'a> {
+    at: Cow<'a, str>,
+    body: &'a str,
+    governed: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    number: i64,
+    previous: Cow<'a, str>,
+    reset: Option<Cow<'a, str>>,
+    subject: Option<Cow<'a, str>>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads the keys that an entry has, in their order; `None` where others stand.
+    fn known(json: &'a str) -> Result<Option<Self>, FormatError> {
+        let mut scanner = Scanner::new(json);
+        macro_rules! after {
+            ($key:literal, $read:expr) => {
+                if scanner.literal($key) { $read } else { return Ok(None) }
+            };
+        }
+        let at = after!("{\"at\":", scanner.string()?);
+        let body = after!(",\"body\":", scanner.any_object(2)?);
+        let governed = after!(",\"governed\":", scanner.string()?);
+        let kind = after!(",\"kind\":", scanner.string()?);
+        let number = after!(",\"number\":", scanner.integer()?);
+        let previous = after!(",\"previous\":", scanner.string()?);
+        let reset = if scanner.literal(",\"reset\":") { Some(scanner.string()?) } else { None };
+        let subject = if scanner.literal(",\"subject\":") { Some(scanner.string()?) } else { None };
+        after!("}", scanner.end()?);
+        Ok(Some(Self { at, body, governed, kind, number, previous, reset, subject }))
+    }
+
+    /// Reads whatever stands there, and says what is wrong with it.
+    fn any(json: &'a str) -> Result<Self, FormatError> {
+        let mut at = None;
+        let mut body = None;
+        let mut governed = None;
+        let mut kind = None;
+        let mut number = None;
+        let mut previous = None;
+        let mut reset = None;
+        let mut subject = None;
+        let mut scanner = Scanner::new(json);
+        scanner.object(1, |scanner, key| {
+            match key.as_ref() {
+                "at" => at = Some(scanner.string()?),
+                "body" => body = Some(scanner.any_object(2)?),
+                "governed" => governed = Some(scanner.string()?),
+                "kind" => kind = Some(scanner.string()?),
+                "number" => number = Some(scanner.integer()?),
+                "previous" => previous = Some(scanner.string()?),
+                "reset" => reset = Some(scanner.string()?),
+                "subject" => subject = Some(scanner.string()?),
+                _ => return Err(FormatError::NotUnderstood { what: "a field of the entry".to_owned() }),
+            }
+            Ok(())
+        })?;
+        scanner.end()?;
+        Ok(Self {
+            at: required("at", at)?,
+            body: required("body", body)?,
+            governed: required("governed", governed)?,
+            kind: required("kind", kind)?,
+            number: required("number", number)?,
+            previous: required("previous", previous)?,
+            reset,
+            subject,
+        })
+    }
+
+    fn check(self) -> Result<Entry<'a>, FormatError> {
+        if self.governed != UNGOVERNED {
+            return Err(FormatError::NotUnderstood { what: "the word in `governed`".to_owned() });
+        }
+        let entry = Entry {
+            at: self.at,
+            body: self.body,
+            kind: self.kind,
+            number: u64::try_from(self.number).unwrap_or_default(),
+            previous: hex::decode(&self.previous)
+                .map(Hash)
+                .ok_or(FormatError::Field { field: "previous", why: "it is not 64 hexadecimal digits" })?,
+            reset: self.reset,
+            subject: self.subject,
+        };
+        check_kind(&entry.kind)?;
+        check_time(&entry.at)?;
+        check_name("reset", entry.reset.as_deref())?;
+        check_name("subject", entry.subject.as_deref())?;
+        check_place(entry.number, entry.previous)?;
+        Ok(entry)
+    }
 }
 
 fn required<T>(field: &'static str, value: Option<T>) -> Result<T, FormatError> {

@@ -91,6 +91,9 @@ impl Outcome {
         if !DECIDING.contains(&kind) {
             return Ok(None);
         }
+        if kind == REACHED {
+            return Ok(Some(Self::Open { why: "reached, and nothing was done yet".to_owned() }));
+        }
         let body = entry.body()?;
         let word = |key: &'static str| {
             let value = body.get(key).and_then(Value::as_str).filter(|word| !word.is_empty());
@@ -103,7 +106,6 @@ impl Outcome {
         };
         let confirm = || body.get("confirm").map(|_| Confirm::read(&word("confirm")?)).transpose();
         let outcome = match kind {
-            REACHED => Self::Open { why: "reached, and nothing was done yet".to_owned() },
             "rotation.provisional" => {
                 Self::Provisional { proof: Proof::read(&word("proof")?)?, confirm: confirm()?, until: until()? }
             }

@@ -15,7 +15,7 @@ use crate::note::{Note, VerifierKey};
 use crate::person;
 use crate::report::{Finding, Report};
 use crate::succession::{self, Followed};
-use crate::tree::{Hash, leaf_hash_of, verify_inclusion};
+use crate::tree::{Hash, verify_inclusion};
 use crate::{FormatError, hex};
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -186,7 +186,7 @@ fn check_entries(files: &Files, reset: &str, report: &mut Report) -> (Option<Led
     let mut ledger = Some(Ledger::new(reset));
     let mut leaves = Vec::new();
     for (place, line) in lines.enumerate() {
-        let hash = leaf_hash_of(&[DOMAIN.as_bytes(), line.as_bytes()]);
+        let hash = entry::hash(&[DOMAIN, line].concat().into_bytes());
         leaves.push(hash);
         let read = if line.len() + DOMAIN.len() > MAX_SIZE {
             Err(FormatError::TooLarge { what: "the entry", limit: MAX_SIZE })

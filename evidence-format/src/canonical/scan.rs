@@ -22,6 +22,13 @@ impl<'a> Scanner<'a> {
         if self.at == self.bytes.len() { Ok(()) } else { Err(self.refuse("something follows the value")) }
     }
 
+    /// Exactly this; false, and the place is the same, where something else stands.
+    pub(crate) fn literal(&mut self, literal: &str) -> bool {
+        let there = self.bytes[self.at..].starts_with(literal.as_bytes());
+        self.at += if there { literal.len() } else { 0 };
+        there
+    }
+
     /// An object, outermost at depth 1; `member` must read the value of the key that it is given.
     pub(crate) fn object<F>(&mut self, depth: usize, mut member: F) -> Result<(), FormatError>
     where
@@ -128,18 +135,15 @@ impl<'a> Scanner<'a> {
         self.expect(b'"', "a string must begin here")?;
         let start = self.at;
         self.at += plain(&self.bytes[start..]);
-        loop {
-            match self.bytes.get(self.at) {
-                Some(b'"') => {
-                    let text = &self.text[start..self.at];
-                    self.at += 1;
-                    return Ok(Cow::Borrowed(text));
-                }
-                Some(b'\\') => return self.escaped(start).map(Cow::Owned),
-                Some(byte) if needs_escape(*byte) => return Err(self.refuse("a control character is not escaped")),
-                Some(_) => self.at += 1,
-                None => return Err(self.refuse("the string has no end")),
+        match self.bytes.get(self.at) {
+            Some(b'"') => {
+                let text = &self.text[start..self.at];
+                self.at += 1;
+                Ok(Cow::Borrowed(text))
             }
+            Some(b'\\') => self.escaped(start).map(Cow::Owned),
+            Some(_) => Err(self.refuse("a control character is not escaped")),
+            None => Err(self.refuse("the string has no end")),
         }
     }
 
@@ -194,11 +198,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn word(&mut self, word: &'static str) -> Result<(), FormatError> {
-        if self.bytes[self.at..].starts_with(word.as_bytes()) {
-            self.at += word.len();
-            return Ok(());
-        }
-        Err(self.refuse("a value must stand here"))
+        if self.literal(word) { Ok(()) } else { Err(self.refuse("a value must stand here")) }
     }
 
     fn skip(&mut self, byte: u8) -> bool {
@@ -216,21 +216,25 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// How many bytes of a string need no look at all, eight at a time: none of them ends it or wants an escape. A byte over 127
-/// may stop this early.
+/// How many bytes of a string come before one that ends it or wants an escape, eight at a time.
 fn plain(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
-    // A borrow can only mark too much, and what is marked is looked at.
-    let zero = |word: u64| word.wrapping_sub(ONES);
-    let stops = |chunk: &[u8; 8]| {
-        let word = u64::from_ne_bytes(*chunk);
-        let quote = zero(word ^ (ONES * u64::from(b'"')));
-        let escape = zero(word ^ (ONES * u64::from(b'\\')));
-        (word.wrapping_sub(ONES * 0x20) | quote | escape | word) & HIGH != 0
-    };
-    let (chunks, _) = bytes.as_chunks::<8>();
-    chunks.iter().take_while(|chunk| !stops(chunk)).count() * 8
+    // Marks the high bit of each byte below `limit`, of which there is none over 127. A borrow marks too much only behind
+    // the first, and only the first counts.
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGH;
+    let (chunks, rest) = bytes.as_chunks();
+    for (place, chunk) in chunks.iter().enumerate() {
+        let word = u64::from_le_bytes(*chunk);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let escape = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let stops = below(word, 0x20) | quote | escape;
+        if stops != 0 {
+            return place * 8 + stops.trailing_zeros() as usize / 8;
+        }
+    }
+    let tail = rest.iter().take_while(|byte| !needs_escape(**byte)).count();
+    bytes.len() - rest.len() + tail
 }
 
 fn refuse(at: usize, what: &'static str) -> FormatError {
@@ -238,3 +242,24 @@ fn refuse(at: usize, what: &'static str) -> FormatError {
 }
 
 const _: () = assert!(MAX_DEPTH < 128, "serde_json reads 128 levels and must be able to read what is accepted here");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_a_string_is_found_wherever_it_stands() {
+        for length in 0..20 {
+            for at in 0..length {
+                for byte in 0..=255 {
+                    for fill in [b'a', b'!', 0x7f, 0x80, 0xff] {
+                        let mut bytes = vec![fill; length];
+                        bytes[at] = byte;
+                        let expected = if needs_escape(byte) { at } else { length };
+                        assert_eq!(plain(&bytes), expected, "{byte:#x} at {at} of {length} {fill:#x}");
+                    }
+                }
+            }
+        }
+    }
+}
