@@ -12,6 +12,7 @@ use crate::engine::EngineSettings;
 use crate::engine::eta::Eta;
 use crate::engine::exceptions::{Asked, Exception};
 use crate::engine::record::{ResetStatus, RotationRecord};
+use crate::engine::withheld::waits;
 
 #[derive(Debug, Args)]
 pub(super) struct Get {
@@ -48,6 +49,13 @@ pub(super) struct Shown {
     pub next_action: Option<String>,
 }
 
+impl Shown {
+    /// Is anything left to do? What is settled may have places that wait for somebody.
+    pub(super) fn is_open(&self) -> bool {
+        self.state != "settled" || self.reason.is_some()
+    }
+}
+
 /// Which versions it is about.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Versions {
@@ -72,7 +80,9 @@ impl Get {
                     json(&shown)?;
                 } else {
                     data(&rotation_table(&shown));
-                    let open = shown.iter().find_map(|one| one.next_action.as_deref());
+                    let mut open: Vec<_> = shown.iter().filter(|one| one.next_action.is_some()).collect();
+                    open.sort_by_key(|one| !one.is_open());
+                    let open = open.first().and_then(|one| one.next_action.as_deref());
                     next(open.unwrap_or("nothing: no rotation is open"));
                 }
             }
@@ -212,7 +222,15 @@ pub(super) async fn rotations(known: &dyn Known, id: Option<&ResetId>) -> Result
     let mut shown = Vec::new();
     for reset in known.resets().await? {
         if id.is_none_or(|id| *id == reset.id) {
-            let mut these: Vec<Shown> = known.rotations(&reset.id).await?.iter().map(show).collect();
+            let records = known.rotations(&reset.id).await?;
+            let waits = waits(&reset, &records);
+            let mut these: Vec<Shown> = records.iter().map(show).collect();
+            for (one, record) in these.iter_mut().zip(&records) {
+                if let Some(waits) = waits.get(&record.index) {
+                    one.reason = Some(waits.reason());
+                    one.next_action = waits.commands(&reset).into_iter().next();
+                }
+            }
             let missing = known.not_contained(&reset).await?;
             for one in &mut these {
                 if let Some(why) = &mut one.reason
@@ -292,7 +310,7 @@ fn next_action(record: &RotationRecord) -> Option<String> {
 /// Rotations as a table; the open ones last, where a person looks first.
 pub(super) fn rotation_table(shown: &[Shown]) -> String {
     let mut sorted: Vec<&Shown> = shown.iter().collect();
-    sorted.sort_by_key(|one| (one.state != "settled", &one.credential));
+    sorted.sort_by_key(|one| (one.is_open(), &one.credential));
     let rows = sorted.into_iter().map(|one| {
         [
             one.credential.clone(),

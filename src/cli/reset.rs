@@ -319,14 +319,15 @@ pub(super) async fn summary(known: &dyn Known, reset: &Record) -> Result<(), Fai
             next(&format!("remint get parked --reset {id}"));
         }
         _ => {
-            let open = shown.iter().filter(|one| one.state != "settled").count();
+            let open = shown.iter().filter(|one| one.is_open()).count();
             say(&format!(
                 "Reset {id} is not complete. Open rotations: {open}; undecided findings: {}.",
                 undecided.len()
             ));
             if let Some(finding) = undecided.first() {
                 next(&format!("remint decide {} revoke --reason …", finding.id));
-            } else if let Some(first) = shown.iter().find_map(|one| one.next_action.clone()) {
+            } else if let Some(first) = shown.iter().filter(|one| one.is_open()).find_map(|one| one.next_action.clone())
+            {
                 next(&first);
             } else {
                 next(&format!("remint get rotations --reset {id}"));

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use remint_contract::{Material, OperationId, Ref, ResetId, Target, Verb};
+use remint_contract::{Live, Material, OperationId, Ref, ResetId, Target, Verb};
 use remint_core::estate::{CredentialClass, Estate};
 use remint_core::machine::{Rotation, State};
 use remint_evidence_format::ledger::Ledger;
@@ -15,9 +15,9 @@ use crate::engine::host::{Ask, Host};
 use crate::engine::parked::unreachable;
 use crate::engine::record::{Again, Finding, Reset, ResetStatus, entry, kind, put};
 use crate::engine::run::Run;
-use crate::engine::step::Tried;
+use crate::engine::step::{Tried, left_by};
 use crate::engine::{Engine, EngineError};
-use crate::store::{Change, Fence, Key, Rule};
+use crate::store::{Change, Fence, Key, Put, Rule};
 
 impl Engine {
     /// After a run: strangers at the issuers, the reset's status, and the due re-proofs.
@@ -145,6 +145,7 @@ impl Engine {
             let swept = finding.credential.is_some() && self.gone(&host, &estate, &finding).await.unwrap_or(false);
             // Found before it came into use, perhaps: what consumers have is not killed on a word about a stranger.
             let in_use = if swept { None } else { self.used_by(&finding).await? };
+            let mut puts = Vec::new();
             if !swept && in_use.is_none() {
                 // What cannot be carried out now stays undone, and the next run tries again.
                 let killed = self.kill(&host, &estate, &finding).await.is_ok();
@@ -153,12 +154,13 @@ impl Engine {
                 if !killed || !stopped && !self.gone(&host, &estate, &finding).await.unwrap_or(false) {
                     continue;
                 }
+                puts = self.left(&host, &estate, &finding).await.unwrap_or_default();
             }
             if let Some(decision) = &mut finding.decision {
                 decision.done = true;
             }
             let now = self.context.clock.now();
-            let mut change = Change { fence: fence.cloned(), ..Change::default() };
+            let mut change = Change { puts, fence: fence.cloned(), ..Change::default() };
             let mut body = json!({ "finding": finding.id, "version": finding.version.0 });
             let word = if let Some(by) = in_use {
                 body["why"] = json!(format!("it is the version in use since reset {by}"));
@@ -224,6 +226,30 @@ impl Engine {
 
     /// True when the issuer does not list the version any more.
     async fn gone(&self, host: &Host, estate: &Estate, finding: &Finding) -> Result<bool, EngineError> {
+        Ok(self.listed(host, estate, finding).await?.iter().all(|live| live.version != finding.version))
+    }
+
+    /// What the revocation of a stranger left in its place, where its issuer can only replace versions: decided and done.
+    async fn left(&self, host: &Host, estate: &Estate, finding: &Finding) -> Result<Vec<Put>, EngineError> {
+        let target = finding.credential.as_ref().and_then(|name| estate.credentials.get(name));
+        let (Some(document), true) = (target, host.connector(&finding.system)?.replaces()) else {
+            return Ok(Vec::new());
+        };
+        let (mut puts, now) = (Vec::new(), self.context.clock.now());
+        for live in self.listed(host, estate, finding).await? {
+            let id = crate::engine::step::finding_id(&finding.reset.0, &finding.system.to_string(), &live.version);
+            let (version, label) = (live.version, live.label);
+            let found = Finding { id, version, label, found_at: now, decision: None, ..finding.clone() };
+            let ours = live.target.as_ref() == Some(&document.issued_by.target.name);
+            if ours && self.used_by(&found).await?.is_none() {
+                let found = left_by(found, &finding.version, now);
+                puts.push(put(kind::FINDING, found.id.clone(), &found.reset.0, &found, Rule::Upsert)?);
+            }
+        }
+        Ok(puts)
+    }
+
+    async fn listed(&self, host: &Host, estate: &Estate, finding: &Finding) -> Result<Vec<Live>, EngineError> {
         let targets: Vec<_> = estate
             .credentials
             .values()
@@ -239,7 +265,7 @@ impl Engine {
                 async move { connector.enumerate(&call, &targets).await }
             })
             .await?;
-        Ok(live.iter().all(|live| live.version != finding.version))
+        Ok(live)
     }
 
     /// The last entry of a reset: how many entries there are, the head of their chain, and the root of what was reached,

@@ -12,6 +12,7 @@ use remint_evidence_format::entry;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::record::{Reset, ResetStatus, RotationRecord};
+use crate::engine::withheld::{Waits, cleaned, named, waits};
 use crate::engine::{Engine, EngineError, pause};
 
 /// One credential that does not move.
@@ -88,12 +89,21 @@ impl Engine {
                 continue;
             }
             let records = self.rotations(&reset.id).await?;
-            if !records.iter().any(|record| shown(&reset, record)) {
+            let mut waits = waits(&reset, &records);
+            if !waits.is_empty() {
+                // What another reset rotated since is delivered by that one.
+                let owners = self.owners().await?;
+                let mine = |name| owners.get(name).is_none_or(|(owner, _)| owner.reset == reset.id);
+                waits
+                    .retain(|index, _| records.iter().any(|record| record.index == *index && mine(&record.credential)));
+            }
+            let rests = |record: &&RotationRecord| shown(&reset, record) || waits.contains_key(&record.index);
+            if !records.iter().any(|record| rests(&record)) {
                 continue;
             }
             let ends = self.ends(&reset.id).await?;
-            let these = records.iter().filter(|record| shown(&reset, record));
-            parked.extend(these.map(|record| describe(&reset, record, &ends)));
+            let these = records.iter().filter(rests);
+            parked.extend(these.map(|record| describe(&reset, record, waits.get(&record.index), &ends)));
         }
         Ok(parked)
     }
@@ -122,7 +132,7 @@ fn shown(reset: &Reset, record: &RotationRecord) -> bool {
 }
 
 /// What a person sees of one credential. Pure.
-fn describe(reset: &Reset, record: &RotationRecord, ends: &Ends) -> Parked {
+fn describe(reset: &Reset, record: &RotationRecord, waits: Option<&Waits>, ends: &Ends) -> Parked {
     let member = &reset.plan.members[record.index];
     let rotation = &record.rotation;
     let ended = |step: Step| ends.get(&(record.credential.to_string(), step.to_string())).copied();
@@ -131,13 +141,13 @@ fn describe(reset: &Reset, record: &RotationRecord, ends: &Ends) -> Parked {
         credential: record.credential.clone(),
         state: rotation.state.to_string(),
         since: record.since,
-        reason: reason(reset, rotation),
+        reason: waits.map_or_else(|| reason(reset, rotation), Waits::reason),
         places: places(member, rotation),
         consumers: consumers(member, rotation),
         old: old_works(record, &ended),
         new: new_works(rotation, &ended),
         automatic: automatic(reset, member, rotation),
-        commands: commands(reset, record),
+        commands: waits.map_or_else(|| commands(reset, record), |waits| waits.commands(reset)),
     }
 }
 
@@ -256,8 +266,8 @@ fn commands(reset: &Reset, record: &RotationRecord) -> Vec<String> {
         ],
         State::Parked { reason: Reason::Task { .. }, .. } => vec!["remint task list".to_owned(), retry],
         State::Dark { .. } => {
-            let waits = member.awaits.iter().map(ToString::to_string).filter(|node| !cleaned(reset, node));
-            waits.map(|node| format!("remint clean {node} --reset {id} --reason …")).collect()
+            let waits = member.awaits.iter().filter(|node| !cleaned(reset, node));
+            waits.map(|node| format!("remint clean {} --reset {id} --reason …", named(node))).collect()
         }
         State::Parked { .. } | State::RolledBack => vec![retry],
         _ if reset.status == ResetStatus::Aborted => vec![retry],
@@ -267,10 +277,6 @@ fn commands(reset: &Reset, record: &RotationRecord) -> Vec<String> {
         commands.push(format!("remint rollback {id} --only {credential} --reason …"));
     }
     commands
-}
-
-fn cleaned(reset: &Reset, node: &str) -> bool {
-    reset.cleaned.iter().any(|clean| clean.to_string() == node)
 }
 
 /// True for a member that could not be reached: nothing was done, and trying again may help.

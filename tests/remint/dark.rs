@@ -66,6 +66,9 @@ async fn a_dark_credential_that_rolls_keeps_its_old_value_until_its_reader_is_cl
     assert_eq!(reset.status, ResetStatus::Resting);
     assert!(rig.issuer.accepts(&old[0]) && !rig.issuer.accepts(&old[1]));
     assert_eq!(rig.issuer.live_versions("app0").len(), 1, "something was minted");
+    let [waits] = &engine.parked(Some(&reset.id)).await.unwrap()[..] else { panic!("one member waits") };
+    assert!(waits.reason.ends_with("until Workload/w0 is clean"), "{}", waits.reason);
+    assert_eq!(waits.commands, [format!("remint clean Workload/w0 --reset {} --reason …", reset.id)]);
     engine.clean(&reset.id, &runner(), "tester", "rebuilt").await.unwrap();
     let reset = engine.run(&reset.id).await.unwrap();
     assert_settled(&rig, &engine, &reset, &old, "after clean").await;
@@ -106,6 +109,11 @@ async fn a_withheld_place_gets_nothing_before_clean_and_the_value_after() {
     assert!(!rig.issuer.accepts(&old[0]));
     let there = || rig.store.value("runner/0", "secret").unwrap();
     assert_eq!(there(), planted.secret);
+    // It says what it waits for, and what to do.
+    let [waits] = &engine.parked(Some(&reset.id)).await.unwrap()[..] else { panic!("one member waits") };
+    let until = "shelf:runner/0 is withheld until Workload/runner is clean";
+    assert!(waits.reason.ends_with(until), "{}", waits.reason);
+    assert_eq!(waits.commands, [format!("remint clean Workload/runner --reset {} --reason …", reset.id)]);
 
     engine.clean(&reset.id, &"Workload/runner".parse().unwrap(), "tester", "rebuilt").await.unwrap();
     let reset = engine.run(&reset.id).await.unwrap();

@@ -292,23 +292,17 @@ async fn resets(incident: Incident, contain: Option<Selector>) -> (Vec<String>, 
     let mode = if contain.is_some() { "contain" } else { "rolling" };
     let clients = Clients::start(&incident.parts, &incident.words, incident.folder.path());
     let began = incident.engine.context.clock.now();
-    let means = incident.parts.iter().filter_map(|part| part.means()).map(|name| name.parse().unwrap()).collect();
-    let id = incident
-        .approved(|request| {
-            request.roll = if contain.is_some() { means } else { request.roll.clone() };
-            request.contain = contain;
-        })
-        .await;
+    let id = incident.approved(|request| request.contain = contain).await;
     let (status, found) = incident.carried(&id).await;
     let (uses, failures) = clients.stop().await;
     let (table, wrong) = incident.table(&id, &found, began).await;
     println!("{mode}: {uses} uses by workloads, {} refused\n{table}", failures.len());
     assert!(wrong.is_empty(), "{wrong:#?}\n{table}");
     assert_eq!(status, ResetStatus::Provisional);
-    // What was killed before another was made cannot be compared with it, where its issuer forgets what it killed.
+    // Only what was killed before another was made cannot be compared with it, where its issuer forgets what it killed.
     let told = told(&incident.engine, &id).await.into_iter();
     let forgotten = told.filter(|(kind, ..)| kind == "rights.not-compared").count();
-    assert_eq!(forgotten > 0, mode == "contain", "{forgotten}");
+    assert!(mode == "contain" || forgotten == 0, "{forgotten}");
     let (reset, outcome) = incident.engine.reprove(&id).await.unwrap();
     assert!(outcome.alive.is_empty() && outcome.unclear.is_empty(), "{:?} {:?}", outcome.alive, outcome.unclear);
     assert_eq!(reset.status, ResetStatus::Complete);
@@ -383,6 +377,25 @@ async fn logins_that_a_vault_gives_out_are_replaced_after_the_one_that_it_makes_
     rolls(Incident::over(folders(), parts, HostRules::default()).await).await;
 }
 
+/// A vault can only replace the password of a login that it gives out, and it does so with one that is itself replaced.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logins_that_a_vault_gives_out_are_contained_and_nobody_has_to_decide_about_what_that_leaves() {
+    if !there("openbao and postgresql", &["OPENBAO", "POSTGRES"]) {
+        return;
+    }
+    let (bao, pg) = (Bao::with(0, None).await, Pg::with(0).await);
+    let db = Db::with(2, &pg, &bao).await;
+    let parts: Vec<Arc<dyn Part>> = vec![Arc::new(bao), Arc::new(pg), Arc::new(db)];
+    contains(Incident::over(folders(), parts, HostRules::default()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_authority_and_its_leaves_are_contained_and_then_restored() {
+    let folder = folders();
+    let ca = Ca::with(3, folder.path()).await;
+    contains(Incident::over(folder, vec![Arc::new(ca)], HostRules::default()).await).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificates_of_a_public_authority_that_a_runner_read_are_replaced_while_they_are_used() {
     if !there("pebble", &["PEBBLE"]) {
@@ -393,15 +406,15 @@ async fn certificates_of_a_public_authority_that_a_runner_read_are_replaced_whil
     rolls(Incident::over(folder, vec![Arc::new(acme)], HostRules::default()).await).await;
 }
 
-/// All at once but for the authority of ours, whose incident is its own: about sixty credentials.
+/// All at once: sixty credentials.
 async fn everywhere() -> Option<Incident> {
     if !there("everywhere", &["KUBERNETES", "JUPYTERHUB", "AWS", "OPENBAO", "POSTGRES", "PEBBLE"]) {
         return None;
     }
     let folder = folders();
-    let (cluster, hub) = (Cluster::with(10).await, Arc::new(Hub::with(10).await));
-    let (bao, moto, pg) = (Bao::with(9, Some(part::fresh())).await, Moto::with(8).await, Pg::with(7).await);
-    let acme = Acme::with(3, folder.path()).await;
+    let (cluster, hub) = (Cluster::with(8).await, Arc::new(Hub::with(8).await));
+    let (bao, moto, pg) = (Bao::with(7, Some(part::fresh())).await, Moto::with(7).await, Pg::with(7).await);
+    let (ca, acme) = (Ca::with(6, folder.path()).await, Acme::with(3, folder.path()).await);
     let db = Db::with(5, &pg, &bao).await;
     let chain = Chain::with(&hub, &cluster.namespace, &bao).await;
     let rules = hub.rules();
@@ -411,24 +424,11 @@ async fn everywhere() -> Option<Incident> {
         Arc::new(pg),
         Arc::new(moto),
         Arc::new(cluster),
+        Arc::new(ca),
         Arc::new(acme),
         hub,
         Arc::new(chain),
     ];
-    Some(Incident::over(folder, parts, rules).await)
-}
-
-/// Without databases and certificates: about fifty credentials.
-async fn most() -> Option<Incident> {
-    if !there("most", &["KUBERNETES", "JUPYTERHUB", "AWS", "OPENBAO"]) {
-        return None;
-    }
-    let folder = folders();
-    let (cluster, hub) = (Cluster::with(11).await, Arc::new(Hub::with(10).await));
-    let (bao, moto) = (Bao::with(10, Some(part::fresh())).await, Moto::with(10).await);
-    let chain = Chain::with(&hub, &cluster.namespace, &bao).await;
-    let rules = hub.rules();
-    let parts: Vec<Arc<dyn Part>> = vec![Arc::new(bao), Arc::new(moto), Arc::new(cluster), hub, Arc::new(chain)];
     Some(Incident::over(folder, parts, rules).await)
 }
 
@@ -440,6 +440,6 @@ async fn one_incident_over_every_system_is_over_and_nobody_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_incident_over_every_system_is_contained_and_then_restored() {
-    let Some(incident) = most().await else { return };
+    let Some(incident) = everywhere().await else { return };
     contains(incident).await;
 }

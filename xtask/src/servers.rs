@@ -16,6 +16,7 @@ mod postgresql;
 mod python;
 mod state;
 mod tlog;
+mod vault;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -31,6 +32,9 @@ pub(crate) enum Action {
     Up {
         /// Only these; all when none is named.
         names: Vec<String>,
+        /// One more, which nobody starts unless it is named: `vault-1.14`, in the place of OpenBao.
+        #[arg(long, value_name = "NAME")]
+        with: Vec<String>,
     },
     /// Stop those that `up` started.
     Down,
@@ -79,6 +83,11 @@ pub(crate) fn all() -> Vec<Box<dyn Server>> {
     ]
 }
 
+/// Those that are started only where they are asked for by name, and never in CI.
+fn on_demand() -> Vec<Box<dyn Server>> {
+    vec![Box::new(vault::Vault)]
+}
+
 /// Obtains and starts one, and says how long either took.
 pub(crate) fn start(server: &dyn Server) -> Outcome<Box<dyn Running>> {
     let began = Instant::now();
@@ -99,7 +108,7 @@ pub(crate) fn start(server: &dyn Server) -> Outcome<Box<dyn Running>> {
 pub(crate) fn run(action: &Action) -> Outcome<()> {
     let mut state = State::read()?;
     match action {
-        Action::Up { names } => up(&mut state, names),
+        Action::Up { names, with } => up(&mut state, names, with),
         Action::List if state.0.is_empty() => {
             Err("no servers are up; start them with `cargo xtask servers up`".to_owned())
         }
@@ -111,15 +120,21 @@ pub(crate) fn run(action: &Action) -> Outcome<()> {
     }
 }
 
-fn up(state: &mut State, names: &[String]) -> Outcome<()> {
-    let servers = all();
-    let known: Vec<&str> = servers.iter().map(|server| server.name()).collect();
-    if let Some(name) = names.iter().find(|name| !known.iter().any(|known| known.eq_ignore_ascii_case(name))) {
-        return Err(format!("there is no server `{name}`; there are: {}", known.join(", ")));
+fn up(state: &mut State, names: &[String], with: &[String]) -> Outcome<()> {
+    let (usual, more) = (all(), on_demand());
+    for (wanted, servers) in [(names, &usual), (with, &more)] {
+        let known: Vec<&str> = servers.iter().map(|server| server.name()).collect();
+        if let Some(name) = wanted.iter().find(|name| !known.iter().any(|known| known.eq_ignore_ascii_case(name))) {
+            return Err(format!("there is no server `{name}` here; there are: {}", known.join(", ")));
+        }
     }
-    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name));
+    let is = |names: &[String], name: &str| names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name));
+    let usual =
+        usual.into_iter().filter(|server| if names.is_empty() { with.is_empty() } else { is(names, server.name()) });
+    // Last: what they say takes the place of what the others said.
+    let servers: Vec<_> = usual.chain(more.into_iter().filter(|server| is(with, server.name()))).collect();
     let mut missing = Vec::new();
-    for server in servers.iter().filter(|server| wanted(server.name())) {
+    for server in &servers {
         if state.has(server.name()) {
             continue;
         }
@@ -138,7 +153,7 @@ fn up(state: &mut State, names: &[String]) -> Outcome<()> {
 }
 
 fn down(mut state: State) -> Outcome<()> {
-    let servers = all();
+    let servers: Vec<_> = all().into_iter().chain(on_demand()).collect();
     let mut failed = Vec::new();
     for entry in std::mem::take(&mut state.0) {
         let stopped = match servers.iter().find(|server| server.name() == entry.name) {

@@ -239,7 +239,7 @@ fn capabilities() -> Capabilities {
             dies_with_issuer: true,
             calls: vec![(Strategy::Overlap, 12)],
         }),
-        store: Some(StoreCapabilities { compare_and_set: false, staged: false, versioned: false }),
+        store: Some(StoreCapabilities { compare_and_set: false, staged: false, versioned: false, own_login: false }),
         consumer: Some(ConsumerCapabilities { grades: [ConfirmGrade::SelfReported].into() }),
     }
 }

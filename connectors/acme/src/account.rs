@@ -10,6 +10,7 @@ use remint_contract::{Call, Error, ErrorKind, Material, Verb};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use crate::binding;
 use crate::config::Settings;
 use crate::error::class;
 use crate::http::Http;
@@ -62,6 +63,21 @@ pub(crate) async fn open(
     make: bool,
     verb: Verb,
 ) -> Result<Account, Error> {
+    let Some(external) = settings.external.as_ref().filter(|_| make) else {
+        return look(http, settings, material, make, verb).await;
+    };
+    // What the account is bound by may be good for one use only: it is shown where there is no account yet.
+    match look(http, settings, material, false, verb).await {
+        Err(failure) if failure.kind == ErrorKind::Denied => {
+            // The protocol's client binds only keys that it makes itself.
+            binding::make(http, settings, external, material, verb).await?;
+            look(http, settings, material, false, verb).await
+        }
+        found => found,
+    }
+}
+
+async fn look(http: &Http, settings: &Settings, material: &Material, make: bool, verb: Verb) -> Result<Account, Error> {
     let (key, der) = key(material)
         .ok_or_else(|| Error::new(ErrorKind::Denied, verb, "the account's key is none: write a PKCS#8 PEM of P-256"))?;
     let builder = Account::builder_with_http(Box::new(http.clone()));

@@ -18,7 +18,18 @@ pub(crate) struct Settings {
     pub(crate) roots: Option<PathBuf>,
     /// An account that is not there yet is made.
     pub(crate) agreed: bool,
+    /// What an account that is made is bound to.
+    pub(crate) external: Option<External>,
     pub(crate) reason: Reason,
+}
+
+/// An account at the authority itself, elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct External {
+    pub(crate) key_id: String,
+    /// The MAC key, base64url, as the authority gave it.
+    pub(crate) key_file: PathBuf,
 }
 
 /// Where the answers to challenges are put.
@@ -62,6 +73,7 @@ struct Written {
     roots: Option<PathBuf>,
     #[serde(default)]
     terms_of_service_agreed: bool,
+    external_account: Option<External>,
     #[serde(default = "superseded")]
     reason: Reason,
 }
@@ -87,6 +99,14 @@ impl Settings {
         if matches!(&written.challenge, Challenge::Webroot(root) if !root.is_absolute()) {
             problems.push(wrong(&["challenge", "webroot"], "write the folder as an absolute path, like /srv/www"));
         }
+        if written.external_account.as_ref().is_some_and(|external| !external.key_file.is_absolute()) {
+            let message = "write the file as an absolute path, like /etc/remint/acme-mac-key";
+            problems.push(wrong(&["externalAccount", "keyFile"], message));
+        }
+        if written.external_account.is_some() && !written.terms_of_service_agreed {
+            let message = "it is used when an account is made: write `termsOfServiceAgreed: true`, or leave it away";
+            problems.push(wrong(&["externalAccount"], message));
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -96,6 +116,7 @@ impl Settings {
             challenge: written.challenge,
             roots: written.roots,
             agreed: written.terms_of_service_agreed,
+            external: written.external_account,
             reason: written.reason,
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! Flow: `mint` orders, answers the challenges from a web root or a listening address, and fetches the chain; `revoke` names
 //! the certificate and a reason; `observe` looks which leaf an address serves. The credential in `auth` is the account's key;
-//! the target `account` replaces it.
+//! the target `account` replaces it. An account that is not there yet can be bound to one elsewhere (`externalAccount`).
 //!
 //! Guarantees: what was issued is written down before anybody gets it; an order is written down before it is finished, so
 //! that a certificate whose answer was lost is found and revoked; a new account key is kept before it is sent, so that a
@@ -15,6 +15,7 @@
 //! that the server refuses are replaced by the ones it sends.
 
 mod account;
+mod binding;
 mod calls;
 mod challenge;
 mod config;
@@ -22,6 +23,7 @@ mod connector;
 mod dns;
 mod error;
 mod http;
+mod jws;
 mod order;
 mod rollover;
 

@@ -7,20 +7,16 @@ use std::fs;
 use std::io;
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use instant_acme::Problem;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use remint_certificate::{pem, replace};
 use remint_contract::{Call, Error, ErrorKind, Material, Minted, SecretValue, Verb, VersionId};
-use rustls::pki_types::PrivatePkcs8KeyDer;
-use rustls::pki_types::pem::PemObject as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::account::{open, version};
 use crate::config::Settings;
-use crate::error::{class, file, of_lost};
+use crate::error::file;
 use crate::http::Http;
+use crate::jws::{Signer, Way, jwk, pair, signed};
 
 const VERB: Verb = Verb::Mint;
 const WHAT: &str = "replacing the account's key";
@@ -40,33 +36,13 @@ pub(crate) async fn replace_key(
     keep(settings, &call.operation.0, &new).map_err(|failure| file(VERB, "keeping the new key", failure))?;
     let (old_key, new_key) = (pair(old).ok_or_else(crypto)?, pair(&new).ok_or_else(crypto)?);
 
-    let directory: Value = read(&ask(http, http::Method::GET, &settings.directory, Vec::new()).await?);
-    let url = |name: &str| {
-        let found = directory[name].as_str().map(str::to_owned);
-        found.ok_or_else(|| {
-            Error::new(ErrorKind::Invalid, VERB, "the server's directory lacks an address").with("name", name)
-        })
-    };
-    let change = url("keyChange")?;
+    let way = Way::to(http, &settings.directory, VERB, WHAT).await?;
+    let change = way.url("keyChange")?;
     let inner = json!({"account": account, "oldKey": jwk(&old_key)});
     let inner =
         signed(&new_key, &json!({"alg": "ES256", "jwk": jwk(&new_key), "url": change}), &inner).ok_or_else(crypto)?;
-    let mut nonce = nonce(&ask(http, http::Method::HEAD, &url("newNonce")?, Vec::new()).await?);
-    for _ in 0..NONCES {
-        let header = json!({"alg": "ES256", "kid": account, "nonce": nonce, "url": change});
-        let body = signed(&old_key, &header, &inner).ok_or_else(crypto)?;
-        let answer = ask(http, http::Method::POST, &change, body.to_string().into_bytes()).await?;
-        if answer.status().is_success() {
-            return Ok(Minted { version: VersionId(version(&new)), material: new });
-        }
-        nonce = self::nonce(&answer);
-        let problem: Problem = serde_json::from_slice(answer.body())
-            .map_err(|failure| Error::new(ErrorKind::Unclear, VERB, "the answer is not understood").because(failure))?;
-        if crate::error::name(&problem) != "badNonce" {
-            return Err(class(VERB, WHAT, problem.into()));
-        }
-    }
-    Err(Error::new(ErrorKind::Unreachable, VERB, "the server takes none of its own nonces"))
+    way.post(&old_key, Signer::Account(account), &change, &inner).await?;
+    Ok(Minted { version: VersionId(version(&new)), material: new })
 }
 
 /// The new key of an operation, when it opens the account.
@@ -103,46 +79,4 @@ fn keep(settings: &Settings, operation: &str, new: &Material) -> io::Result<()> 
     replace(&settings.folder.join(KEPT), kept.expose(), 0o600)
 }
 
-async fn ask(
-    http: &Http,
-    method: http::Method,
-    url: &str,
-    body: Vec<u8>,
-) -> Result<http::Response<bytes::Bytes>, Error> {
-    let request = http::Request::builder().method(method).uri(url).header("content-type", "application/jose+json");
-    let request = request
-        .body(body)
-        .map_err(|failure| Error::new(ErrorKind::Invalid, VERB, "an address cannot be read").because(failure))?;
-    http.send(request).await.map_err(|lost| of_lost(VERB, WHAT, lost))
-}
-
-fn read(answer: &http::Response<bytes::Bytes>) -> Value {
-    serde_json::from_slice(answer.body()).unwrap_or_default()
-}
-
-fn nonce(answer: &http::Response<bytes::Bytes>) -> String {
-    answer.headers().get("replay-nonce").and_then(|nonce| nonce.to_str().ok()).unwrap_or_default().to_owned()
-}
-
-fn pair(material: &Material) -> Option<EcdsaKeyPair> {
-    let der = PrivatePkcs8KeyDer::from_pem_slice(material.secret.expose()).ok()?;
-    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der()).ok()
-}
-
-/// The public half: an uncompressed point is a byte and two numbers of 32.
-fn jwk(key: &EcdsaKeyPair) -> Value {
-    let point = key.public_key().as_ref();
-    let half = |from: usize| BASE64_URL_SAFE_NO_PAD.encode(point.get(from..from + 32).unwrap_or_default());
-    json!({"crv": "P-256", "kty": "EC", "x": half(1), "y": half(33)})
-}
-
-/// A flattened JWS.
-fn signed(key: &EcdsaKeyPair, header: &Value, payload: &Value) -> Option<Value> {
-    let protected = BASE64_URL_SAFE_NO_PAD.encode(header.to_string());
-    let payload = BASE64_URL_SAFE_NO_PAD.encode(payload.to_string());
-    let signature = key.sign(&SystemRandom::new(), format!("{protected}.{payload}").as_bytes()).ok()?;
-    Some(json!({"protected": protected, "payload": payload, "signature": BASE64_URL_SAFE_NO_PAD.encode(signature)}))
-}
-
 const KEPT: &str = "account.new";
-const NONCES: usize = 4;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what cannot be set up ends the test")]
 
 mod account;
+mod binding;
 mod calls;
 mod certificates;
 mod dns;

@@ -29,7 +29,7 @@ pub(crate) fn capabilities() -> Capabilities {
     Capabilities {
         verbs: [Verb::Check, Verb::Write, Verb::Read, Verb::Versions].into(),
         issuer: None,
-        store: Some(StoreCapabilities { compare_and_set: false, staged: false, versioned: true }),
+        store: Some(StoreCapabilities { compare_and_set: false, staged: false, versioned: true, own_login: false }),
         consumer: None,
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn capabilities() -> Capabilities {
     Capabilities {
         verbs: [Verb::Check, Verb::Write, Verb::Read, Verb::Promote, Verb::Versions, Verb::DestroyVersion].into(),
         issuer: None,
-        store: Some(StoreCapabilities { compare_and_set: true, staged: true, versioned: true }),
+        store: Some(StoreCapabilities { compare_and_set: true, staged: true, versioned: true, own_login: false }),
         consumer: None,
     }
 }

@@ -243,12 +243,17 @@ pub struct IssuerCapabilities {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that a store does or does not do")]
 pub struct StoreCapabilities {
     pub compare_and_set: bool,
     /// `write` only stages; readers see the value after `promote`. When false, `promote` is not called and `write` is seen at once.
     pub staged: bool,
     /// Old versions stay readable until `destroy_version`.
     pub versioned: bool,
+    /// What lies there is what the issuer of the same system works with (a database's login in a vault that makes others with
+    /// it): it is replaced before it is stopped, in every mode, else nothing could be stopped there.
+    #[serde(default)]
+    pub own_login: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

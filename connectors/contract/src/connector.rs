@@ -240,6 +240,12 @@ pub trait Connector: Send + Sync {
         if strategy == Strategy::Reissue { ProofGrade::Published } else { ProofGrade::Refused }
     }
 
+    /// True where a version cannot be taken away, only replaced: `revoke` leaves another one in its place, whose value
+    /// nobody was given. Makes no call.
+    fn replaces(&self) -> bool {
+        false
+    }
+
     /// Is it reachable, and may the actor do what the verbs need? With `path`: may it write there? Changes nothing.
     async fn check(&self, call: &Call, path: Option<&str>) -> Result<(), Error>;
 

@@ -164,6 +164,7 @@ impl Declared {
                 compare_and_set: store.compare_and_set,
                 staged: store.staged,
                 versioned: store.versioned,
+                own_login: false,
             }),
             consumer: self.consumer.as_ref().map(|consumer| ConsumerCapabilities { grades: consumer.grades.clone() }),
         }

@@ -108,7 +108,7 @@ fn capabilities() -> Capabilities {
             Verb::Observe,
         ]),
         issuer: None,
-        store: Some(StoreCapabilities { compare_and_set: true, staged: true, versioned: false }),
+        store: Some(StoreCapabilities { compare_and_set: true, staged: true, versioned: false, own_login: false }),
         consumer: Some(ConsumerCapabilities { grades: BTreeSet::from([ConfirmGrade::SelfReported]) }),
     }
 }

@@ -110,7 +110,7 @@ impl Config {
             verbs.insert(Verb::Write);
             verbs.extend(store.read.is_some().then_some(Verb::Read));
         }
-        let plain = StoreCapabilities { compare_and_set: false, staged: false, versioned: false };
+        let plain = StoreCapabilities { compare_and_set: false, staged: false, versioned: false, own_login: false };
         Capabilities {
             verbs,
             issuer: issuer.map(|issuer| self.issues(issuer)),

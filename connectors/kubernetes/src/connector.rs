@@ -20,8 +20,12 @@ pub(crate) fn capabilities(settings: &Settings) -> Capabilities {
     let mut verbs = BTreeSet::from([Verb::Check, Verb::Discover]);
     let store = match settings.secrets {
         Secrets::None => None,
-        Secrets::Replaced => Some(StoreCapabilities { compare_and_set: true, staged: false, versioned: false }),
-        Secrets::Versioned => Some(StoreCapabilities { compare_and_set: true, staged: false, versioned: true }),
+        Secrets::Replaced => {
+            Some(StoreCapabilities { compare_and_set: true, staged: false, versioned: false, own_login: false })
+        }
+        Secrets::Versioned => {
+            Some(StoreCapabilities { compare_and_set: true, staged: false, versioned: true, own_login: false })
+        }
     };
     if store.is_some() {
         verbs.extend([Verb::Write, Verb::Read]);

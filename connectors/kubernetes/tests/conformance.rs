@@ -4,6 +4,7 @@
 mod calls;
 mod cluster;
 mod resources;
+mod restarted;
 mod secrets;
 mod tokens;
 mod workloads;

@@ -1,20 +1,25 @@
 //! The conformance suite over a real PostgreSQL, given by `REMINT_TEST_POSTGRES` (see `cargo xtask test`).
 #![expect(clippy::unwrap_used, reason = "what cannot be set up ends the test")]
 
+mod way;
+
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use remint_conformance::{Harness, IssuerCase, assert_passes, run};
+use remint_conformance::{Fault, Harness, IssuerCase, assert_passes, run};
 use remint_contract::{
     Call, Connector, ConnectorKind as _, HostRules, Material, MintRequest, OperationId, SecretValue, Strategy, Target,
+    Verb,
 };
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tokio::sync::Mutex;
+
+use crate::way::Way;
 
 struct Server {
     options: PgConnectOptions,
@@ -24,6 +29,7 @@ struct Server {
     /// Somebody who may log in and nothing else.
     nobody: Arc<Material>,
     connector: Arc<dyn Connector>,
+    way: Way,
     sessions: Mutex<HashMap<u64, PgConnection>>,
     prefix: String,
     made: AtomicU64,
@@ -53,9 +59,11 @@ impl Server {
         aws_lc_rs::rand::fill(&mut random).unwrap();
         let prefix = format!("k{:08x}", u32::from_ne_bytes(random));
         let nobody = Material::login(format!("{prefix}_nobody"), SecretValue::from("nobody's-marker-0815"));
+        let way = Way::to(&address).await;
         let server = Self {
             options,
-            connector: open(&address),
+            connector: open(&way.address),
+            way,
             address,
             admin: Arc::new(Material::login(user, SecretValue::from(password))),
             boss: Mutex::new(boss),
@@ -120,6 +128,16 @@ impl Harness for Server {
         Some(IssuerCase { target, old, missing })
     }
 
+    async fn fault(&self, fault: Fault) -> bool {
+        let loses = matches!(fault, Fault::LostAnswer(Verb::Mint));
+        self.way.lose(loses);
+        loses
+    }
+
+    async fn settle(&self) {
+        self.way.lose(false);
+    }
+
     async fn wrong_actor(&self) -> Option<Call> {
         Some(self.acting(&self.nobody))
     }
@@ -150,8 +168,7 @@ impl Harness for Server {
 }
 
 /// What a real server cannot be asked to do: the suite shows it on the fake.
-const NOT_SHOWN: [&str; 4] = [
-    "a mint whose answer was lost is found again",
+const NOT_SHOWN: [&str; 3] = [
     "a call too many is Throttled and changes nothing",
     "a revoke that did nothing is seen by the probe",
     "an endpoint that is behind is seen to accept still, and to deny later",

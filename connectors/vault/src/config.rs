@@ -22,6 +22,20 @@ struct Written {
     #[serde(rename = "databaseCa")]
     database_ca: Option<Authority>,
     wrap: Option<String>,
+    leases: Option<Leases>,
+}
+
+/// How leases of other roles are listed and ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Leases {
+    /// One by one, by name.
+    #[default]
+    Each,
+    /// All of a role together: who gets one meanwhile loses it, too.
+    Prefix,
+    /// The same, and the server forgets them without the database: for one that is not there any more.
+    Force,
 }
 
 /// What is asked of the mount.
@@ -87,6 +101,7 @@ pub(crate) struct Settings {
     pub(crate) database_ca: Option<PathBuf>,
     /// What is written lies wrapped, for so long.
     pub(crate) wrap: Option<Duration>,
+    pub(crate) leases: Leases,
 }
 
 /// One address of a database.
@@ -152,6 +167,9 @@ impl Settings {
             }
             _ => {}
         }
+        if written.leases.is_some() && written.engine != Engine::Database {
+            check(&["leases"], Err("only roles of a database give out leases here; take `leases` out"));
+        }
         if endpoints.is_empty() && written.engine != Engine::Database {
             endpoints.push(address.clone());
         }
@@ -169,6 +187,7 @@ impl Settings {
             databases,
             database_ca: written.database_ca.map(|ca| ca.file),
             wrap: wrap.and_then(|(_, span)| span),
+            leases: written.leases.unwrap_or_default(),
         })
     }
 

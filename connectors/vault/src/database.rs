@@ -3,7 +3,7 @@
 //! The target is the static role. A version is `role@moment`, the moment being that of the server's last rotation: the
 //! server keeps no other name for it, and its own schedule makes versions, too.
 //! A value is tried where it is used, by a login at the database (PostgreSQL), never by asking the server what it thinks.
-//! What the other roles gave out is listed as foreign, lease by lease, and can be revoked by that name.
+//! What the other roles gave out is listed as foreign, lease by lease or a role's together, and can be revoked by that name.
 //! What the server itself logs in with is delivered to it: see [`connection`].
 
 mod connection;
@@ -59,7 +59,7 @@ pub(crate) fn capabilities(settings: &Settings) -> Capabilities {
             dies_with_issuer: false,
             calls: vec![(Strategy::InPlace, crate::calls::DATABASE_IN_PLACE)],
         }),
-        store: Some(StoreCapabilities { compare_and_set: false, staged: false, versioned: false }),
+        store: Some(StoreCapabilities { compare_and_set: false, staged: false, versioned: false, own_login: true }),
         consumer: None,
     }
 }
@@ -89,6 +89,11 @@ struct Keys {
 impl Connector for Database {
     fn describe(&self) -> Capabilities {
         capabilities(&self.0.settings)
+    }
+
+    /// A static role always has a password.
+    fn replaces(&self) -> bool {
+        true
     }
 
     async fn check(&self, call: &Call, path: Option<&str>) -> Result<(), Error> {

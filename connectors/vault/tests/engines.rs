@@ -7,7 +7,8 @@ use crate::bao::{Bao, Proxy, nowhere, open};
 use async_trait::async_trait;
 use remint_conformance::{Fault, Harness, IssuerCase, Report, assert_passes, run};
 use remint_contract::{
-    Call, Connector, ErrorKind, Material, MintRequest, Minted, SecretValue, Strategy, Target, Verb, Verdict, VersionId,
+    Call, Connector, ErrorKind, Intent, Live, Material, MintRequest, Minted, Recovered, SecretValue, Strategy, Target,
+    Verb, Verdict, VersionId,
 };
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -165,6 +166,81 @@ async fn a_lease_that_nobody_wrote_down_is_found_and_its_login_ended() {
         logins.connector.revoke(&call, &target, &lease.version).await.unwrap();
     }
     assert_eq!(logins.connector.probe(&call, &target, &login, 0).await.unwrap(), Verdict::Denied);
+}
+
+impl Logins {
+    /// As the System says it: how leases are ended.
+    fn ending(&self, leases: &str) -> Arc<dyn Connector> {
+        let mut settings = self.settings.clone();
+        settings["leases"] = json!(leases);
+        open(&self.bao.address, &settings)
+    }
+
+    async fn given(&self, role: &str) -> Material {
+        let given = self.bao.ask("GET", &format!("{}/creds/{role}", self.mount), Value::Null).await;
+        let text = |key: &str| given["data"][key].as_str().unwrap().to_owned();
+        Material::login(text("username"), SecretValue::from(text("password")))
+    }
+}
+
+#[tokio::test]
+async fn all_leases_of_a_role_end_by_their_prefix_and_those_of_another_stay() {
+    let logins = Logins::on(Bao::find()).await;
+    let (call, target) = (logins.bao.call(), logins.static_role().await);
+    let name = logins.plant_foreign(&target).await.unwrap();
+    let other = logins.plant_foreign(&target).await.unwrap();
+    let (one, two, kept) = (logins.given(&name).await, logins.given(&name).await, logins.given(&other).await);
+    let connector = logins.ending("prefix");
+    let living = connector.enumerate(&call, std::slice::from_ref(&target)).await.unwrap();
+    let role = format!("{}/creds/{name}", logins.mount);
+    let [all] = &living.iter().filter(|live| live.label.contains(&role)).collect::<Vec<_>>()[..] else {
+        panic!("one version of all: {living:?}")
+    };
+    assert_eq!((all.version.0.clone(), all.target.clone()), (format!("leases:{role}"), None));
+    assert_eq!(all.label, format!("3 leases of {role}, all together"));
+    let intent = Intent {
+        operation: call.operation.clone(),
+        verb: Verb::Revoke,
+        target: target.clone(),
+        version: Some(all.version.clone()),
+        mint: None,
+    };
+    assert!(matches!(connector.recover(&call, &intent).await.unwrap(), Recovered::NotDone));
+    connector.revoke(&call, &target, &all.version).await.unwrap();
+    connector.revoke(&call, &target, &all.version).await.unwrap();
+    assert!(matches!(connector.recover(&call, &intent).await.unwrap(), Recovered::Done(None)));
+    for (login, verdict) in [(&one, Verdict::Denied), (&two, Verdict::Denied), (&kept, Verdict::Accepted)] {
+        assert_eq!(connector.probe(&call, &target, login, 0).await.unwrap(), verdict);
+    }
+}
+
+/// The database may be gone for good. What is forgotten by force is not ended there, and the version says that it was force.
+#[tokio::test]
+async fn leases_end_by_force_only_where_the_system_says_so_and_the_version_says_it_too() {
+    let logins = Logins::on(Bao::find()).await;
+    let (call, target) = (logins.bao.call(), logins.static_role().await);
+    let name = logins.plant_foreign(&target).await.unwrap();
+    // A database that takes nothing back.
+    let role = format!("{}/roles/{name}", logins.mount);
+    logins.bao.post(&role, json!({"revocation_statements": ["SELECT 1/0"]})).await;
+    let login = logins.given(&name).await;
+    let prefix = format!("{}/creds/{name}", logins.mount);
+    let of = |living: Vec<Live>| living.into_iter().find(|live| live.label.contains(&prefix));
+
+    let gentle = logins.ending("prefix");
+    let all = of(gentle.enumerate(&call, std::slice::from_ref(&target)).await.unwrap()).unwrap();
+    assert!(gentle.revoke(&call, &target, &all.version).await.is_err(), "nothing was ended");
+    let forced = logins.ending("force");
+    let all = of(forced.enumerate(&call, std::slice::from_ref(&target)).await.unwrap()).unwrap();
+    assert_eq!(all.version.0, format!("forced-leases:{prefix}"));
+    assert!(all.label.ends_with("by force: forgotten, and the database is not asked"), "{}", all.label);
+    for connector in [&gentle, &logins.connector] {
+        let failure = connector.revoke(&call, &target, &all.version).await.unwrap_err();
+        assert_eq!(failure.kind, ErrorKind::Invalid, "the word was taken back");
+    }
+    forced.revoke(&call, &target, &all.version).await.unwrap();
+    assert!(of(forced.enumerate(&call, std::slice::from_ref(&target)).await.unwrap()).is_none());
+    assert_eq!(forced.probe(&call, &target, &login, 0).await.unwrap(), Verdict::Accepted);
 }
 
 #[tokio::test]

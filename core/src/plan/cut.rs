@@ -132,9 +132,9 @@ pub(super) fn sorted(mut precedences: Vec<Precedence>) -> Vec<Precedence> {
 /// Takes all cuts and all late places back, so that another set of precedences can be resolved from the start.
 pub(super) fn undo(draft: &mut Draft) {
     draft.cuts.clear();
-    for member in &mut draft.members {
+    for (member, turned) in draft.members.iter_mut().zip(&mut draft.turned) {
         member.cut = None;
-        if member.path == Path::Cut {
+        if member.path == Path::Cut || std::mem::take(turned) {
             member.path = Path::Rolling;
         }
         let late = std::mem::take(&mut member.late);
@@ -285,11 +285,15 @@ fn cut(draft: &mut Draft, mut members: Vec<usize>) -> usize {
     let cut =
         Cut { members, because: because.into_iter().collect(), outage: Duration::ZERO, consumers: BTreeSet::new() };
     for &member in &cut.members {
+        let after = draft.made_by_old(member, &cut.members) && !draft.is_kept(member);
         let this = &mut draft.members[member];
         this.cut = Some(unit);
-        if this.path == Path::Rolling {
-            // What a person makes cannot lie in escrow until the unit is dead: he makes it after.
-            this.path = if this.course() == Course::Manual { Path::Contain } else { Path::Cut };
+        if this.path != Path::Contain {
+            // What a person makes cannot lie in escrow until the unit is dead: he makes it after. So is what an authority
+            // of the unit signs, which signs with its old generation until then.
+            let turned = this.course() == Course::Manual || after;
+            this.path = if turned { Path::Contain } else { Path::Cut };
+            draft.turned[member] |= turned;
         }
         // Nothing is written late in a cut: all of it is written after the whole unit is dead.
         let late = std::mem::take(&mut this.late);

@@ -4,7 +4,7 @@ use remint_contract::Ref;
 
 use crate::estate::Credential;
 use crate::graph::{Map, NodeId};
-use crate::step::{Path, Step};
+use crate::step::{Course, Path, Step};
 
 use super::access::Access;
 use super::{Cut, Member};
@@ -28,6 +28,8 @@ pub(super) struct Draft<'e> {
     pub(super) trusted_by: Vec<Vec<usize>>,
     pub(super) issuer: Vec<Ref>,
     pub(super) cuts: Vec<Cut>,
+    /// Members whose new value cannot lie in escrow until their unit is dead: a cut made them contained.
+    pub(super) turned: Vec<bool>,
 }
 
 impl Draft<'_> {
@@ -36,6 +38,39 @@ impl Draft<'_> {
         let this = &self.members[member];
         let kill = if this.path == Path::Rolling { Step::Revoke } else { Step::Disable };
         this.course().stand_in(this.path, kill)
+    }
+
+    /// The step from whose end on the new value is what makes others. Two that are cut together have their new values
+    /// before either is used; what could not be made so is contained.
+    pub(super) fn activated(&self, member: usize, by: usize) -> Step {
+        let activates = self.members[member].steps().contains(&Step::Activate);
+        let together = self.same_cut(member, by) && self.members[by].path == Path::Cut;
+        if activates && !together { Step::Activate } else { Step::Verify }
+    }
+
+    /// True when what is minted while its unit is alive would be made by an old value that dies with the unit: somebody
+    /// above it in the same unit signs with its old version until the unit is dead.
+    pub(super) fn made_by_old(&self, member: usize, unit: &[usize]) -> bool {
+        let mut above = self.parent[member];
+        while let Some(parent) = above {
+            if unit.contains(&parent) && self.members[parent].course() == Course::Trust {
+                return true;
+            }
+            above = self.parent[parent];
+        }
+        false
+    }
+
+    /// True for what is never contained: what Remint acts through, an encryption key, and what such a one dies with.
+    pub(super) fn is_kept(&self, member: usize) -> bool {
+        let kept = |one: &usize| self.members[*one].remint_acts || self.members[*one].course() == Course::Rewrap;
+        (0..self.members.len()).filter(kept).any(|one| {
+            let mut at = Some(one);
+            while let Some(here) = at.filter(|&here| here != member) {
+                at = self.parent[here];
+            }
+            at == Some(member)
+        })
     }
 
     /// The first step that acts at the issuer.

@@ -85,7 +85,7 @@ pub(super) fn choose<'e>(
     if let Some(refusal) = own_ancestors(&draft) {
         refusals.push(refusal);
     } else {
-        contain(estate, &mut draft, request, &foul);
+        contain(estate, &mut draft, request, &foul, &capabilities);
         // Only now it is known who rolls: what is contained needs no promise of two values side by side.
         let members = draft.members.iter().zip(&draft.documents);
         refusals.extend(members.filter_map(|(member, document)| refuse(document, member, &capabilities)));
@@ -200,6 +200,7 @@ fn empty_draft<'e>(numbers: &[NodeId], walker: &mut Walker<'_>) -> Draft<'e> {
         trusted_by: Vec::new(),
         issuer: Vec::new(),
         cuts: Vec::new(),
+        turned: vec![false; numbers.len()],
     }
 }
 
@@ -399,7 +400,13 @@ fn own_ancestors(draft: &Draft) -> Option<Refusal> {
 }
 
 /// Who is killed first: what was asked for, all that dies with it, and what only dirty nodes read.
-fn contain(estate: &Estate, draft: &mut Draft, request: &Request, foul: &Foul) {
+fn contain(
+    estate: &Estate,
+    draft: &mut Draft,
+    request: &Request,
+    foul: &Foul,
+    capabilities: &BTreeMap<Ref, Capabilities>,
+) {
     let count = draft.members.len();
     let asked = |(document, member): (&&Credential, &Member)| {
         let stop = request.stop.contains(&member.credential)
@@ -409,7 +416,7 @@ fn contain(estate: &Estate, draft: &mut Draft, request: &Request, foul: &Foul) {
     let asked: Vec<bool> = draft.documents.iter().zip(&draft.members).map(asked).collect();
     // A parent with a child that somebody clean needs cannot be killed for the dirty alone.
     let mut needed: Vec<bool> = draft.members.iter().map(|member| !member.consumers.is_empty()).collect();
-    // What Remint acts through is replaced and confirmed first, in every mode. What a dirty node can mint anew is not dead
+    // What Remint acts through is replaced and confirmed first, in every mode, and so is what an issuer works with. What a dirty node can mint anew is not dead
     // after its sweep, so it waits whole. Neither dies with a contained parent, so their parents cannot be contained.
     let minted_by_dirty = draft.number.iter().map(|id| foul.mints.contains_key(id));
     let mut rolls: Vec<bool> = draft
@@ -418,7 +425,7 @@ fn contain(estate: &Estate, draft: &mut Draft, request: &Request, foul: &Foul) {
         .zip(minted_by_dirty)
         .map(|(member, minted)| {
             // Stopping an encryption key first would take its data from their owner, and from nobody else.
-            member.remint_acts || minted || member.course() == Course::Rewrap
+            member.remint_acts || minted || own_login(member, capabilities) || member.course() == Course::Rewrap
         })
         .collect();
     let order = deepest_first(draft);
@@ -440,6 +447,13 @@ fn contain(estate: &Estate, draft: &mut Draft, request: &Request, foul: &Foul) {
             member.path = Path::Contain;
         }
     }
+}
+
+/// Is it delivered to an issuer that works with it?
+fn own_login(member: &Member, capabilities: &BTreeMap<Ref, Capabilities>) -> bool {
+    let there = |system: &Ref| capabilities.get(system).and_then(|found| found.store.as_ref());
+    let mut places = member.destinations.iter().chain(&member.withheld);
+    places.any(|place| there(&place.at.system).is_some_and(|store| store.own_login))
 }
 
 fn deepest_first(draft: &Draft) -> Vec<usize> {

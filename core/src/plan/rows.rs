@@ -1,6 +1,6 @@
 //! The order table (architecture, section 5): each row one function from a draft to precedences.
 //!
-//! *activate* is the end of `verify`, *dead* the end of the first `sweep`. Where a row would need an edge between every
+//! *activate* is the end of `activate`, or of `verify` where the table has no such step; *dead* the end of the first `sweep`. Where a row would need an edge between every
 //! pair of thousands (groups, cuts) one of the members is the hub that the others wait for, so edges stay linear.
 
 use std::sync::Arc;
@@ -152,7 +152,8 @@ fn minter(draft: &Draft, found: &mut Found) {
 fn dies_with(draft: &Draft, found: &mut Found) {
     for (member, parent) in draft.parent.iter().enumerate() {
         if let Some(parent) = *parent {
-            found.add(Row::DiesWith, (parent, Step::Verify), (member, Step::Mint));
+            // An authority that was only tried signs with its old generation still.
+            found.add(Row::DiesWith, (parent, draft.activated(parent, member)), (member, Step::Mint));
         }
     }
 }

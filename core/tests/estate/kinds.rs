@@ -60,7 +60,7 @@ impl ConnectorKind for FakeKind {
             dies_with_issuer: true,
             calls: Vec::new(),
         };
-        let store = StoreCapabilities { compare_and_set: false, staged: false, versioned: false };
+        let store = StoreCapabilities { compare_and_set: false, staged: false, versioned: false, own_login: false };
         let has = |role: &str| settings[role].as_bool().unwrap_or(true);
         Ok(Capabilities {
             verbs: BTreeSet::new(),

@@ -1,10 +1,11 @@
 //! One small estate per row of the order table.
 
+use remint_contract::Strategy;
 use remint_core::plan::Row;
 use remint_core::step::{Path, Step};
 
 use super::small::{empty, index, leaked, member, planned, reads, waits};
-use crate::world::cred;
+use crate::world::{Make, cred};
 
 #[test]
 fn who_reads_a_place_is_dead_before_the_new_value_is_delivered_there() {
@@ -41,6 +42,33 @@ fn what_dies_with_its_minter_is_minted_by_the_new_one_and_confirmed_before_the_o
     assert!(waits(&plan, Row::EveryBelow, ("child", Step::Confirm), ("root", Step::Revoke)));
     assert!(waits(&plan, Row::EveryBelow, ("grandchild", Step::Confirm), ("root", Step::Revoke)));
     assert!(!plan.precedences.iter().any(|edge| edge.row == Row::Outlives));
+}
+
+/// Until it is activated the old generation signs, and what it signs dies with it.
+#[test]
+fn a_leaf_is_minted_only_when_the_new_generation_of_its_authority_signs() {
+    let authority = |make: &mut Make| {
+        make.credential("authority", "i0", &["s1:authority"], &[]).rotation.strategy = Strategy::DualTrust;
+        let leaf = make.credential("leaf", "i0", &["s0:leaf"], &["w1"]);
+        leaf.issued_by.by = Some(cred("authority"));
+        leaf.issued_by.dies_with_issuer = true;
+    };
+    let mut make = empty();
+    authority(&mut make);
+    let plan = planned(&make, &leaked());
+    assert!(waits(&plan, Row::DiesWith, ("authority", Step::Activate), ("leaf", Step::Mint)));
+    assert_eq!(member(&plan, "leaf").path, Path::Rolling);
+
+    // Each reads where the other lies: nothing that is signed before the unit is dead lives on.
+    let mut make = empty();
+    authority(&mut make);
+    reads(&mut make, "authority", "s0:leaf");
+    reads(&mut make, "leaf", "s1:authority");
+    let plan = planned(&make, &leaked());
+    assert_eq!(plan.cuts.len(), 1);
+    assert_eq!(member(&plan, "authority").path, Path::Cut);
+    assert_eq!(member(&plan, "leaf").path, Path::Contain);
+    assert!(waits(&plan, Row::DiesWith, ("authority", Step::Activate), ("leaf", Step::Mint)));
 }
 
 #[test]

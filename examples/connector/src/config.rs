@@ -31,7 +31,7 @@ pub(crate) fn capabilities() -> Capabilities {
     Capabilities {
         verbs: [Verb::Check, Verb::Write, Verb::Read].into(),
         issuer: None,
-        store: Some(StoreCapabilities { compare_and_set: false, staged: false, versioned: false }),
+        store: Some(StoreCapabilities { compare_and_set: false, staged: false, versioned: false, own_login: false }),
         consumer: None,
     }
 }

@@ -10,7 +10,7 @@ use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::host::Ask;
 use crate::engine::step::confirm::own;
 use crate::engine::step::mint::{own_switch, park};
-use crate::engine::step::{manual, rewrap, trust};
+use crate::engine::step::{manual, replaced, rewrap, trust};
 
 /// How often what is derived is ended and listed again.
 const ROUNDS: usize = 5;
@@ -87,6 +87,7 @@ async fn kill(task: &mut Task, verb: Verb) -> Result<(), Stop> {
         seal: None,
     };
     let target = &document.issued_by.target;
+    let alive = verb == Verb::Revoke && replaced::lives(task, &id).await?;
     task.effect(effect, |connector, call| {
         let (target, id) = (target.clone(), id.clone());
         async move {
@@ -97,7 +98,8 @@ async fn kill(task: &mut Task, verb: Verb) -> Result<(), Stop> {
             }
         }
     })
-    .await
+    .await?;
+    if alive { replaced::note(task, &id).await } else { Ok(()) }
 }
 
 /// Ends sessions, tokens and leases of the old version, and lists them again.

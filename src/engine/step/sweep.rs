@@ -13,7 +13,7 @@ use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::record::{DecisionWord, Finding, entry, kind, put, read};
 use crate::engine::step::deliver::residue;
 use crate::engine::step::prove::is_stopped;
-use crate::engine::step::{quota, rewrap};
+use crate::engine::step::{quota, replaced, rewrap};
 use crate::store::Rule;
 
 /// Lists the issuer; a version of this target that is neither the new one nor decided upon is a finding.
@@ -25,7 +25,8 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
     let member = task.member().clone();
     let document = run.document(&member.credential)?;
     let system = document.issued_by.system.clone();
-    let verbs = run.host.connector(&system)?.describe().verbs;
+    let connector = run.host.connector(&system)?;
+    let (verbs, replaces) = (connector.describe().verbs, connector.replaces());
     let rewrapped = member.course() == Course::Rewrap;
     let (mut undecided, mut stopped) = (Vec::new(), Vec::new());
     if verbs.contains(&Verb::Enumerate) {
@@ -47,6 +48,9 @@ pub(super) async fn sweep(task: &mut Task, step: Step) -> Result<Done, Stop> {
             for stranger in &strangers {
                 let id = finding_id(&run.id.0, &system.to_string(), &stranger.version);
                 match findings.iter().find(|finding| finding.id == id) {
+                    Some(Finding { decision: Some(decision), .. }) if replaces && replaced::is_left(decision) => {
+                        replaced::in_place_of_new(task)?;
+                    }
                     Some(Finding { decision: Some(decision), .. }) if decision.word == DecisionWord::Revoke => {
                         revoke(task, &stranger.version).await?;
                         killed = true;
@@ -204,11 +208,15 @@ pub(super) async fn revoke(task: &mut Task, version: &VersionId) -> Result<(), S
             })
             .await;
     }
+    let alive = replaced::lives(task, version).await?;
     task.effect(effect(Verb::Revoke), |connector, call| {
         let (target, version) = (target.clone(), version.clone());
         async move { connector.revoke(&call, &target, &version).await }
     })
     .await?;
+    if alive {
+        replaced::note(task, version).await?;
+    }
     if run.host.connector(system)?.describe().verbs.contains(&Verb::EndDerived) {
         task.effect(effect(Verb::EndDerived), |connector, call| {
             let (target, version) = (target.clone(), version.clone());

@@ -10,6 +10,7 @@ use remint_core::machine::{Reason, State as Rotating, Version};
 use serde::Serialize;
 
 use crate::engine::record::RotationRecord;
+use crate::engine::withheld::{Waits, waits};
 use crate::serve::api::Api;
 use crate::serve::api::page::page;
 use crate::serve::api::problem::Problem;
@@ -35,12 +36,13 @@ struct Versions {
 
 pub(super) async fn list(State(api): State<Arc<Api>>, Path(id): Path<String>, uri: Uri) -> Result<Response, Problem> {
     let id = ResetId(id);
-    api.app.engine.reset(&id).await?;
+    let reset = api.app.engine.reset(&id).await?;
     let rotations = api.app.engine.rotations(&id).await?;
-    page(&uri, rotations, |record| record.index.to_string(), |record| shown(&record))
+    let waits = waits(&reset, &rotations);
+    page(&uri, rotations, |record| record.index.to_string(), |record| shown(&record, waits.get(&record.index)))
 }
 
-fn shown(record: &RotationRecord) -> Shown {
+fn shown(record: &RotationRecord, waits: Option<&Waits>) -> Shown {
     let facts = &record.rotation.facts;
     let id = |version: &Option<Version>| version.as_ref()?.id.as_ref().map(|id| id.0.clone());
     Shown {
@@ -51,12 +53,12 @@ fn shown(record: &RotationRecord) -> Shown {
         },
         reason: match &record.rotation.state {
             Rotating::Parked { reason, .. } => Some(reason.to_string()),
-            _ => None,
+            _ => waits.map(Waits::reason),
         },
         proof: facts.proof.map(|grade| serde_json::json!(grade)),
         confirm: facts.confirmed.values().max().map(|grade| serde_json::json!(grade)),
         versions: Versions { old: id(&facts.old), new: id(&facts.new) },
-        next_action: next_action(record),
+        next_action: waits.map(Waits::request).or_else(|| next_action(record)),
     }
 }
 

@@ -55,8 +55,9 @@ impl Clients {
             Self { stop: Arc::default(), uses: Arc::default(), failures: Arc::default(), tasks: Vec::new() };
         for part in parts {
             for (index, seat) in part.seats().iter().enumerate() {
-                // What nobody is told to read nobody uses.
-                if part.workload(seat, &words.address).is_none() {
+                // What nobody is told to read nobody uses; and what an issuer works with it reads by itself: whoever else read
+                // it from the file would be a consumer that the estate does not know, and that nobody waits for.
+                if seat.own || part.workload(seat, &words.address).is_none() {
                     continue;
                 }
                 let (part, name, root) = (Arc::clone(part), seat.name.clone(), root.to_owned());

@@ -126,10 +126,6 @@ impl Part for Db {
         seat != ROOT
     }
 
-    fn means(&self) -> Option<&'static str> {
-        Some("Credential/db-root")
-    }
-
     async fn accepts(&self, _seat: &str, material: &Material) -> bool {
         lets_in(material).await
     }

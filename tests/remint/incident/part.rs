@@ -97,12 +97,6 @@ pub(crate) trait Part: Send + Sync {
         false
     }
 
-    /// What a system of this part works through itself: it is replaced before it is stopped, in every mode, else nothing
-    /// could be done there.
-    fn means(&self) -> Option<&'static str> {
-        None
-    }
-
     /// What lies there now.
     async fn lies(&self, seat: &Seat, root: &Path) -> Material {
         let text = std::fs::read(root.join(seat.folder()).join(format!("{}.json", seat.name))).unwrap();

@@ -36,7 +36,8 @@ impl Server for OpenBao {
     }
 }
 
-fn begin(name: &str, program: &Path) -> Outcome<Served> {
+/// A server of this API in its development mode.
+pub(super) fn begin(name: &str, program: &Path) -> Outcome<Served> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
     let token = random()?;
     let folder = daemon::folder(name)?;
@@ -45,7 +46,8 @@ fn begin(name: &str, program: &Path) -> Outcome<Served> {
         .args(["server", "-dev", "-dev-no-store-token", &format!("-dev-listen-address={address}")])
         .env_clear()
         .env("HOME", folder.path())
-        .env("BAO_DEV_ROOT_TOKEN_ID", &token);
+        .env("BAO_DEV_ROOT_TOKEN_ID", &token)
+        .env("VAULT_DEV_ROOT_TOKEN_ID", &token);
     let health = || daemon::ask(address, "/v1/sys/health");
     let daemon = Daemon::start(command, folder, || health().is_some())?;
     let version = health().and_then(|body| field(&body, "version")).unwrap_or_else(|| "unknown".to_owned());

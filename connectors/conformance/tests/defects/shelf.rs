@@ -35,7 +35,12 @@ impl Connector for Shelf {
         Capabilities {
             verbs: BTreeSet::from([Verb::Check, Verb::Write, Verb::Read]),
             issuer: None,
-            store: Some(StoreCapabilities { compare_and_set: false, staged: false, versioned: false }),
+            store: Some(StoreCapabilities {
+                compare_and_set: false,
+                staged: false,
+                versioned: false,
+                own_login: false,
+            }),
             consumer: None,
         }
     }

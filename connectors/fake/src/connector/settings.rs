@@ -155,6 +155,7 @@ impl Settings {
                 compare_and_set: true,
                 staged: self.staged,
                 versioned: self.versioned,
+                own_login: false,
             }),
             consumer: (self.role == Role::Workloads).then(|| ConsumerCapabilities {
                 grades: BTreeSet::from([ConfirmGrade::SelfReported, ConfirmGrade::Served]),

@@ -36,6 +36,11 @@ impl Cluster {
                  what `cargo xtask servers up kubernetes` prints"
             );
         };
+        Self::at(address, token, ca.into())
+    }
+
+    /// The one at an address.
+    pub(crate) fn at(address: String, token: String, ca: PathBuf) -> Self {
         // Past the harness, which hides what a passing test prints.
         let mut out = std::io::stderr();
         writeln!(out, "SERVER Kubernetes").unwrap();
@@ -44,7 +49,7 @@ impl Cluster {
         let authorities = reqwest::Certificate::from_pem_bundle(&std::fs::read(&ca).unwrap()).unwrap();
         Self {
             address,
-            ca: ca.into(),
+            ca,
             admin: Arc::new(Material::of(SecretValue::from(token))),
             prefix: format!("k{:08x}", u32::from_ne_bytes(random)),
             http: reqwest::Client::builder().no_proxy().tls_certs_only(authorities).build().unwrap(),

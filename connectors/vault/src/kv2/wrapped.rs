@@ -32,7 +32,7 @@ pub(crate) fn capabilities() -> Capabilities {
     Capabilities {
         verbs: [Verb::Check, Verb::Write, Verb::Versions, Verb::DestroyVersion].into(),
         issuer: None,
-        store: Some(StoreCapabilities { compare_and_set: false, staged: false, versioned: true }),
+        store: Some(StoreCapabilities { compare_and_set: false, staged: false, versioned: true, own_login: false }),
         consumer: None,
     }
 }

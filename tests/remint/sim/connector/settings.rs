@@ -132,6 +132,7 @@ impl Settings {
                 compare_and_set: self.compares,
                 staged: self.staged,
                 versioned: self.versioned,
+                own_login: false,
             }),
             consumer: (self.role == Role::Floor)
                 .then(|| ConsumerCapabilities { grades: [ConfirmGrade::SelfReported].into() }),
