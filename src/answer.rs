@@ -11,7 +11,15 @@ pub(crate) enum Unread {
 ///
 /// # Errors
 /// The connection was lost, there are more bytes, or they are no text.
-pub(crate) async fn text(mut answer: reqwest::Response, most: usize) -> Result<String, Unread> {
+pub(crate) async fn text(answer: reqwest::Response, most: usize) -> Result<String, Unread> {
+    String::from_utf8(bytes(answer, most).await?).map_err(|_| Unread::NoText)
+}
+
+/// The same, whatever the bytes are.
+///
+/// # Errors
+/// The connection was lost, or there are more bytes.
+pub(crate) async fn bytes(mut answer: reqwest::Response, most: usize) -> Result<Vec<u8>, Unread> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(Unread::Lost)? {
         if body.len() + chunk.len() > most {
@@ -19,5 +27,5 @@ pub(crate) async fn text(mut answer: reqwest::Response, most: usize) -> Result<S
         }
         body.extend_from_slice(&chunk);
     }
-    String::from_utf8(body).map_err(|_| Unread::NoText)
+    Ok(body)
 }

@@ -134,6 +134,15 @@ impl Server {
         self.answered(self.http.get(format!("{}{path}", self.base)).timeout(LONGEST)).await
     }
 
+    /// What is there, byte for byte.
+    ///
+    /// # Errors
+    /// The daemon refused, or did not answer.
+    pub async fn bytes(&self, path: &str) -> Result<Vec<u8>, ServerError> {
+        let answer = self.send(self.http.get(format!("{}{path}", self.base)).timeout(LONGEST)).await?;
+        answer::bytes(answer, LARGEST).await.map_err(|error| self.unread(error))
+    }
+
     /// Asks for something. The key makes that one act of it, however often it is sent.
     ///
     /// # Errors
@@ -173,10 +182,14 @@ impl Server {
     }
 
     async fn text(&self, answer: reqwest::Response) -> Result<String, ServerError> {
-        answer::text(answer, LARGEST).await.map_err(|error| match error {
+        answer::text(answer, LARGEST).await.map_err(|error| self.unread(error))
+    }
+
+    fn unread(&self, error: Unread) -> ServerError {
+        match error {
             Unread::Lost(error) => ServerError::Unreachable { at: self.name.clone(), source: error.without_url() },
             Unread::Large | Unread::NoText => ServerError::Garbled(self.name.clone()),
-        })
+        }
     }
 }
 

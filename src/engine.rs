@@ -71,6 +71,7 @@ mod signed;
 pub mod standing;
 pub mod step;
 mod takeover;
+pub mod upcoming;
 pub(crate) mod withheld;
 mod work;
 

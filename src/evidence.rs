@@ -5,6 +5,7 @@
 pub mod acts;
 pub mod anchor;
 pub mod elsewhere;
+mod entries;
 pub mod export;
 pub mod folder;
 pub mod key;
@@ -17,6 +18,7 @@ pub mod tiles;
 pub mod witnessing;
 pub mod years;
 
+pub use self::entries::told;
 pub use self::export::{ExportError, export, export_seen};
 pub use self::sequencer::{Flush, Sequencer, SequencerError};
 pub use self::signer::Signer;

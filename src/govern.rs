@@ -16,8 +16,8 @@ pub mod yes;
 
 pub use charter::{Charter, CharterError};
 pub use consent::Consent;
+pub(crate) use gate::{DECIDED_BY, active_key as active_charter, marker};
 pub use gate::{Gate, GateError, Passed};
-pub(crate) use gate::{active_key as active_charter, marker};
 pub use program::{Program, ProgramError};
-pub use subject::{credential, exception, reset, standing, window};
+pub use subject::{credential, exception, named, reset, standing, thing, window};
 pub use yes::{About, PersonKey, YesError};

@@ -1,4 +1,5 @@
-//! A person's login at an OpenID provider: a code with PKCE, brought back on a loopback address.
+//! A person's login at an OpenID provider: a code with PKCE, brought back on a loopback address; or, without a browser here,
+//! a code that he types elsewhere ([`DeviceLogin`]).
 //!
 //! Flow: [`Login::begin`] asks the provider where one logs in, takes a loopback port, and gives the address that the person
 //! opens in a browser; [`Login::finish`] waits for the browser to come back, and changes the code for a token.
@@ -22,6 +23,10 @@ use crate::answer;
 use crate::context::Context;
 use crate::escrow::NoRandomness;
 use crate::identity::{Claims, Discovery, IssuerError, discover, read_claims, safe};
+
+mod device;
+
+pub use device::DeviceLogin;
 
 /// What is asked of the provider.
 #[derive(Debug, Clone)]
@@ -61,6 +66,10 @@ pub enum LoginError {
     Issuer(#[from] IssuerError),
     #[error("the provider does not say where one logs in")]
     Nowhere,
+    #[error("the provider has no login for devices; log in without --device, where a browser is")]
+    NoDevices,
+    #[error("nobody typed the code while it was good; log in again")]
+    Untyped,
     #[error("no loopback port could be taken")]
     Listen(#[source] std::io::Error),
     #[error("nobody came back from the browser in {} minutes", PATIENCE.as_secs() / 60)]
@@ -92,8 +101,7 @@ impl Login {
     /// The provider cannot be asked, or says nothing of logins.
     pub async fn begin(asked: Asked, context: &Context) -> Result<Self, LoginError> {
         safe(&asked.issuer)?;
-        let http = reqwest::Client::builder().redirect(Policy::none()).no_proxy().timeout(LONGEST).build();
-        let http = http.map_err(LoginError::Unreachable)?;
+        let http = http()?;
         let found = discover(&http, &asked.issuer).await?;
         let authorization = found.authorization_endpoint.clone().ok_or(LoginError::Nowhere)?;
         safe(&authorization)?;
@@ -133,18 +141,17 @@ impl Login {
     pub async fn finish(self) -> Result<LoggedIn, LoginError> {
         let back = tokio::time::timeout(PATIENCE, self.back()).await.map_err(|_| LoginError::Nobody)??;
         let code = back.ok_or(LoginError::Other("no code"))?;
-        let form = [
+        let words = [
             ("grant_type", "authorization_code"),
             ("code", &code),
             ("redirect_uri", &self.redirect),
             ("client_id", &self.asked.client),
             ("code_verifier", self.verifier.expose_str().unwrap_or_default()),
         ];
-        let form = reqwest::Url::parse_with_params("http://localhost/", form).map_err(|_| LoginError::Other("code"))?;
         let endpoint = self.found.token_endpoint.as_deref().unwrap_or_default();
         let request = self.http.post(endpoint).header("content-type", "application/x-www-form-urlencoded");
-        let request = request.body(form.query().unwrap_or_default().to_owned());
-        let answered = request.send().await.map_err(|error| LoginError::Unreachable(error.without_url()))?;
+        let answered =
+            request.body(form(&words)?).send().await.map_err(|error| LoginError::Unreachable(error.without_url()))?;
         let text = answer::text(answered, LARGEST).await.map_err(|_| LoginError::Other("its token"))?;
         let answer: Answer = serde_json::from_str(&text).map_err(|_| LoginError::Other("its token"))?;
         if let Some(error) = answer.error {
@@ -185,6 +192,17 @@ impl Login {
             return Ok(find("code"));
         }
     }
+}
+
+fn http() -> Result<reqwest::Client, LoginError> {
+    let http = reqwest::Client::builder().redirect(Policy::none()).no_proxy().timeout(LONGEST).build();
+    http.map_err(LoginError::Unreachable)
+}
+
+/// The body of a form.
+fn form(words: &[(&str, &str)]) -> Result<String, LoginError> {
+    let url = reqwest::Url::parse_with_params("http://localhost/", words).map_err(|_| LoginError::Other("code"))?;
+    Ok(url.query().unwrap_or_default().to_owned())
 }
 
 /// The target of a GET request, of which no more is read than its first line has.

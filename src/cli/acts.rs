@@ -12,6 +12,7 @@ use crate::cli::output::{counted, data, json, next, say, table};
 use crate::cli::reset::{Carry, carry_on};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
+use crate::engine::emergency::Broken;
 use crate::engine::record::{DecisionWord, Finding, ResetStatus, TaskRecord};
 use crate::engine::rollback::Back;
 
@@ -50,7 +51,7 @@ pub(super) struct Review {
     pub(super) reset: String,
     /// What you found
     #[arg(long)]
-    reason: String,
+    pub(super) reason: String,
 }
 
 impl Review {
@@ -60,13 +61,19 @@ impl Review {
         let party = app.passed.as_ref().and_then(|passed| passed.party());
         let party = party.ok_or_else(|| Failure::usage("this state has one operator, who breaks no glass"))?;
         let broken = app.engine.review(&id, party, &self.reason).await?;
-        say(&format!("Reviewed: {} broke the glass for reset {id} on {}.", broken.by, broken.at));
-        if session.json() {
-            json(&broken)?;
-        }
-        next(&format!("remint evidence export {id} --out FILE"));
-        Ok(Exit::Done)
+        reviewed(session, &broken)
     }
+}
+
+/// That somebody looked at it.
+pub(super) fn reviewed(session: &Session, broken: &Broken) -> Result<Exit, Failure> {
+    let id = &broken.reset;
+    say(&format!("Reviewed: {} broke the glass for reset {id} on {}.", broken.by, broken.at));
+    if session.json() {
+        json(broken)?;
+    }
+    next(&format!("remint evidence export {id} --out FILE"));
+    Ok(Exit::Done)
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use remint_contract::{HostRules, ResetId};
 use remint_core::approval::{Additions, Signature};
 use remint_core::digest::Digest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::cli::output::{json, next, say};
@@ -41,14 +41,24 @@ pub(super) struct Approve {
 }
 
 impl Approve {
-    /// Refuses what a daemon is not told of.
-    pub(super) fn at_a_daemon(&self) -> Result<(), Failure> {
-        if self.key.is_some() || self.lasts.is_some() || self.additions.is_some() {
-            let what =
-                "--key, --lasts and --additions are for where the state is; leave --server away, or --sign instead";
-            return Err(Failure::usage(what));
+    /// As a daemon is told: which digest was looked at, and what was signed of it.
+    pub(super) fn body(&self, session: &Session, about: &About<'_>) -> Result<Value, Failure> {
+        let mut body = json!({ "plan": about.digest });
+        match self.note(session, about)? {
+            Some(note) => body["note"] = json!(note),
+            None => body["additions"] = json!(self.additions.as_ref().map(ToString::to_string)),
         }
-        Ok(())
+        Ok(body)
+    }
+
+    /// What this person signs with his own key, where he named one.
+    fn note(&self, session: &Session, about: &About<'_>) -> Result<Option<String>, Failure> {
+        let Some(path) = &self.key else { return Ok(None) };
+        let at = session.context.clock.now();
+        let lasts = self.lasts.and_then(|lasts| Duration::try_from(lasts).ok()).unwrap_or(LASTS);
+        let until = at.checked_add(lasts).map_err(|_| Failure::usage("--lasts is longer than time"))?;
+        let bound = Bound { at, until, additions: self.additions.clone() };
+        Ok(Some(about.sign(&PersonKey::load(path)?, &bound)?))
     }
 
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
@@ -100,16 +110,7 @@ impl Approve {
         let signature = self.yes(session, app, &format!("exception {id}"), digest, &known.asked.file()).await?;
         let by = signature.by.to_string();
         let (exception, lacks) = app.engine.sign_exception(id, digest, &signature).await?;
-        let Asked { credential, owner, until, .. } = &exception.asked;
-        say(&format!("Signed by {by}: exception {id} of {credential}, owned by {owner}, until {until}"));
-        for lack in &lacks {
-            say(&format!("It does not hold yet: {lack}."));
-        }
-        if session.json() {
-            json(&json!({ "exception": exception, "lacks": lacks }))?;
-        }
-        next(if lacks.is_empty() { "remint get exceptions" } else { "others sign it with the same command" });
-        Ok(if lacks.is_empty() { Exit::Done } else { Exit::Refused })
+        exception_signed(session, &exception, &by, &lacks)
     }
 
     /// Signs what is approved in advance.
@@ -118,18 +119,7 @@ impl Approve {
         let signature = self.yes(session, app, &format!("standing {id}"), digest, &known.asked.file()).await?;
         let by = signature.by.to_string();
         let (standing, lacks) = app.engine.sign_standing(id, digest, &signature).await?;
-        say(&format!(
-            "Signed by {by}: standing approval {id} of {}, until {}",
-            standing.asked.window, standing.asked.until
-        ));
-        for lack in &lacks {
-            say(&format!("It does not hold yet: {lack}."));
-        }
-        if session.json() {
-            json(&json!({ "standing": standing, "lacks": lacks }))?;
-        }
-        next(if lacks.is_empty() { "remint windows next" } else { "others sign it with the same command" });
-        Ok(if lacks.is_empty() { Exit::Done } else { Exit::Refused })
+        standing_signed(session, &standing, &by, &lacks)
     }
 
     /// This caller's yes, with his own key where he brought it.
@@ -143,14 +133,46 @@ impl Approve {
     ) -> Result<Signature, Failure> {
         let passed = app.passed.as_ref().ok_or_else(|| Failure::usage("nobody is known to sign"))?;
         let now = session.context.clock.now();
-        let Some(path) = &self.key else {
+        let about = About { what, digest, file };
+        let Some(note) = self.note(session, &about)? else {
             let signature = passed.signature(now).ok_or_else(|| Failure::usage("nobody is known to sign"))?;
             return Ok(Signature { additions: self.additions.clone(), ..signature });
         };
-        let lasts = self.lasts.and_then(|lasts| Duration::try_from(lasts).ok()).unwrap_or(LASTS);
-        let until = now.checked_add(lasts).map_err(|_| Failure::usage("--lasts is longer than time"))?;
-        let about = About { what, digest, file };
-        let note = about.sign(&PersonKey::load(path)?, &Bound { at: now, until, additions: self.additions.clone() })?;
         Ok(app.gate.vouch(passed, &note, &about).await?)
     }
+}
+
+/// That an exception was signed, and what it still takes.
+pub(super) fn exception_signed(
+    session: &Session,
+    exception: &Exception,
+    by: &str,
+    lacks: &[String],
+) -> Result<Exit, Failure> {
+    let Asked { id, credential, owner, until, .. } = &exception.asked;
+    say(&format!("Signed by {by}: exception {id} of {credential}, owned by {owner}, until {until}"));
+    signed(session, &json!({ "exception": exception, "lacks": lacks }), lacks, "remint get exceptions")
+}
+
+/// The same, of what is approved in advance.
+pub(super) fn standing_signed(
+    session: &Session,
+    standing: &Standing,
+    by: &str,
+    lacks: &[String],
+) -> Result<Exit, Failure> {
+    let (id, window, until) = (&standing.asked.id, &standing.asked.window, standing.asked.until);
+    say(&format!("Signed by {by}: standing approval {id} of {window}, until {until}"));
+    signed(session, &json!({ "standing": standing, "lacks": lacks }), lacks, "remint windows next")
+}
+
+fn signed(session: &Session, record: &Value, lacks: &[String], then: &str) -> Result<Exit, Failure> {
+    for lack in lacks {
+        say(&format!("It does not hold yet: {lack}."));
+    }
+    if session.json() {
+        json(record)?;
+    }
+    next(if lacks.is_empty() { then } else { "others sign it with the same command" });
+    Ok(if lacks.is_empty() { Exit::Done } else { Exit::Refused })
 }

@@ -5,7 +5,7 @@ use remint_core::gate::{Action, Caller, Entrance, Resource};
 
 use crate::app::{App, AppError};
 use crate::cli::evidence::Evidence;
-use crate::cli::{Command, acts, approve, estate, keys, log, store, token, windows};
+use crate::cli::{Command, acts, approve, estate, keys, log, policy, store, token, windows};
 use crate::engine::EngineError;
 use crate::govern::{credential, exception, reset, standing, window};
 
@@ -73,12 +73,19 @@ impl Command {
             Self::Demo(_)
             | Self::Validate(_)
             | Self::Init(_)
-            | Self::Policy(_)
             | Self::Serve(_)
             | Self::Login(_)
             | Self::ReadFolder(_)
             | Self::Prober(_)
             | Self::Witness(_) => Ask::Nothing,
+            // What needs no state asks nobody.
+            Self::Evidence(Evidence::Verify(_) | Evidence::Report(_)) => Ask::Nothing,
+            Self::Policy(policy::Policy::Stage { .. }) => Ask::On(Action::ChangePolicy, Resource::Policy),
+            // To ask what others may is to read the policies.
+            Self::Policy(policy::Policy::Explain(explain)) if explain.query().is_some() => {
+                Ask::On(Action::Read, Resource::Policy)
+            }
+            Self::Policy(_) => Ask::Nothing,
             Self::Windows(windows::Windows::Approve { window, .. }) => Ask::OfWindow(window.clone()),
             Self::Windows(windows::Windows::End { standing, .. }) => Ask::OfStanding(standing.clone()),
             Self::Token(token::Token::List) => Ask::On(Action::Read, Resource::Policy),

@@ -124,9 +124,26 @@ pub(super) enum Estate {
 
 #[derive(Debug, Args)]
 pub(super) struct Paths {
-    /// Files and folders of documents
-    #[arg(required = true)]
+    /// Files and folders of documents; none with --server: a daemon has a folder of its own
     paths: Vec<PathBuf>,
+}
+
+impl Paths {
+    fn here(&self) -> Result<(), Failure> {
+        if self.paths.is_empty() {
+            return Err(Failure::usage(
+                "name the files and folders of documents, or the daemon that has one: --server",
+            ));
+        }
+        Ok(())
+    }
+
+    fn at_a_daemon(&self) -> Result<(), Failure> {
+        if self.paths.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::usage("a daemon has a folder of its own; name no documents with --server"))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -139,12 +156,24 @@ pub(super) struct Activate {
 }
 
 impl Estate {
+    /// Whether the staged estate becomes active, and nobody is asked; refuses what a daemon is not told of.
+    pub(super) fn at_a_daemon(&self) -> Result<(bool, bool), Failure> {
+        match self {
+            Self::Diff(paths) => paths.at_a_daemon().map(|()| (false, false)),
+            Self::Activate(activate) => activate.paths.at_a_daemon().map(|()| (true, activate.yes)),
+            Self::Discover(_) => {
+                Err(Failure::usage("estate discover asks a system where the state is; run it there, without --server"))
+            }
+        }
+    }
+
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let (paths, activate, yes) = match self {
             Self::Diff(paths) => (paths, false, false),
             Self::Activate(activate) => (activate.paths, true, activate.yes),
             Self::Discover(discover) => return discover.run(session).await,
         };
+        paths.here()?;
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         let loaded = load_paths(&paths.paths, &*session.kinds)?;
         let staged = app.staged(loaded.estate.clone()).await?;

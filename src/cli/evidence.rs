@@ -6,7 +6,7 @@ use crate::cli::{Exit, Failure, Session};
 
 mod erase;
 mod export;
-mod list;
+pub(super) mod list;
 mod matched;
 mod report;
 mod trust;

@@ -74,12 +74,7 @@ impl Known for App {
     }
 
     async fn exceptions(&self) -> Result<(Vec<Exception>, Vec<(ResetId, Ref)>), Failure> {
-        let (held, mut left) = (self.engine.excepted().await?, Vec::new());
-        for reset in self.engine.resets().await? {
-            let alone = reset.plan.exceptions.iter().filter(|credential| !held.contains_key(credential));
-            left.extend(alone.map(|credential| (reset.id.clone(), credential.clone())));
-        }
-        Ok((self.engine.exceptions().await?, left))
+        Ok(self.engine.left_out().await?)
     }
 
     async fn days(&self) -> Result<Vec<Day>, Failure> {

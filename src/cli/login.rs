@@ -13,7 +13,7 @@ use crate::cli::output::{json, next, say};
 use crate::cli::{Exit, Failure, Session};
 use crate::client::{Server, ServerError};
 use crate::config::Environment;
-use crate::login::{Asked, LoggedIn, LoginError};
+use crate::login::{Asked, DeviceLogin, LoggedIn, LoginError};
 
 #[derive(Debug, Args)]
 pub(super) struct Login {
@@ -23,6 +23,9 @@ pub(super) struct Login {
     /// Prove again who you are, whatever the browser remembers
     #[arg(long)]
     again: bool,
+    /// Without a browser on this machine: type a code into one elsewhere
+    #[arg(long, conflicts_with = "again")]
+    device: bool,
 }
 
 #[derive(Deserialize)]
@@ -44,7 +47,7 @@ impl Login {
         // A token of before, expired or not, is of no use here.
         let server = session.stranger()?;
         let asked = asked(&server, self.issuer.as_deref(), None, self.again).await?;
-        let logged = through(session, asked).await?;
+        let logged = if self.device { elsewhere(session, &asked).await? } else { through(session, asked).await? };
         let path = place(&session.environment, &address);
         keep(&path, &logged.token)?;
         let (who, until) = (logged.claims.principal(), logged.claims.expires());
@@ -83,6 +86,16 @@ async fn through(session: &Session, asked: Asked) -> Result<LoggedIn, Failure> {
     let login = crate::login::Login::begin(asked, &session.context).await?;
     say(&format!("Open this in a browser on this machine, and log in:\n\n  {}\n", login.url));
     Ok(login.finish().await?)
+}
+
+/// The same where this machine has no browser.
+async fn elsewhere(session: &Session, asked: &Asked) -> Result<LoggedIn, Failure> {
+    let login = DeviceLogin::begin(&asked.issuer, &asked.client).await?;
+    say(&format!("Open this in a browser, on whichever machine, and type {}:\n\n  {}\n", login.code, login.url));
+    if let Some(whole) = &login.whole {
+        say(&format!("The same with the code in it:\n\n  {whole}\n"));
+    }
+    Ok(login.finish(&session.context).await?)
 }
 
 /// The token of a login; one that is not there is none.
@@ -127,8 +140,8 @@ impl From<LoginError> for Failure {
     fn from(error: LoginError) -> Self {
         let exit = match &error {
             LoginError::Issuer(_) | LoginError::Unreachable(_) => Exit::Unreachable,
-            LoginError::Refused(_) | LoginError::Other(_) | LoginError::Nobody => Exit::Refused,
-            LoginError::Nowhere | LoginError::Listen(_) | LoginError::Random(_) => Exit::Failed,
+            LoginError::Refused(_) | LoginError::Other(_) | LoginError::Nobody | LoginError::Untyped => Exit::Refused,
+            LoginError::Nowhere | LoginError::NoDevices | LoginError::Listen(_) | LoginError::Random(_) => Exit::Failed,
         };
         Self::new(exit, error)
     }

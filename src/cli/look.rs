@@ -28,6 +28,11 @@ struct Source {
 }
 
 impl Source {
+    /// True when files are looked at: no state, and so no daemon, is asked.
+    fn named(&self) -> bool {
+        !self.paths.is_empty()
+    }
+
     async fn estate(&self, session: &Session) -> Result<Estate, Failure> {
         if !self.paths.is_empty() {
             return Ok(load_paths(&self.paths, &*session.kinds)?.estate);
@@ -70,7 +75,16 @@ enum Format {
 impl Graph {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let estate = self.source.estate(session).await?;
-        let graph = Built::build(&estate);
+        self.show(session, &estate)
+    }
+
+    /// True when no state is needed.
+    pub(super) fn of_files(&self) -> bool {
+        self.source.named()
+    }
+
+    pub(super) fn show(&self, session: &Session, estate: &Estate) -> Result<Exit, Failure> {
+        let graph = Built::build(estate);
         let from = starts(&graph, &self.from)?;
         let reached = reach(&graph, &from);
         if session.json() {
@@ -109,11 +123,28 @@ impl Reach {
         } else {
             self.source.estate(session).await?
         };
-        let graph = Built::build(&estate);
+        self.show(session, &estate)
+    }
+
+    /// True when no state is needed.
+    pub(super) fn of_files(&self) -> bool {
+        self.source.named() && self.between.is_empty()
+    }
+
+    /// Refuses what a daemon is not asked.
+    pub(super) fn at_a_daemon(&self) -> Result<(), Failure> {
+        if self.between.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::usage("--between reads the history of a state; run it where the state is, without --server"))
+    }
+
+    pub(super) fn show(&self, session: &Session, estate: &Estate) -> Result<Exit, Failure> {
+        let graph = Built::build(estate);
         let from = starts(&graph, &self.from)?;
         let reached = reach(&graph, &from).explain(&graph);
         let nodes = nodes(&self.from)?;
-        let dirty = dirty(&estate, &nodes, session);
+        let dirty = dirty(estate, &nodes, session);
         if session.json() {
             let reached: Vec<_> = reached
                 .iter()
@@ -247,6 +278,14 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// As a daemon is asked.
+    pub(super) fn body(&self) -> Result<serde_json::Value, Failure> {
+        if self.source.named() {
+            return Err(Failure::usage("a daemon plans from its own active estate; name no documents with --server"));
+        }
+        Ok(self.scope.body())
+    }
+
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let estate = self.source.estate(session).await?;
         // Without a state every destination is new, which the plan then says.
@@ -261,16 +300,20 @@ impl Plan {
             let by = app.by(session.environment.user());
             acts::record(&*app.engine.store, &app.engine.context, Act::Planned { plan: &plan, by: &by }).await?;
         }
+        self.show(session, &plan, &estate)
+    }
+
+    pub(super) fn show(&self, session: &Session, plan: &Planned, estate: &Estate) -> Result<Exit, Failure> {
         if let Some(out) = &self.out {
-            let text = serde_json::to_vec(&plan).map_err(|error| Failure::new(Exit::Failed, error))?;
+            let text = serde_json::to_vec(plan).map_err(|error| Failure::new(Exit::Failed, error))?;
             std::fs::write(out, text)
                 .map_err(|error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", out.display())))?;
         }
         if session.json() {
-            json(&to_json(&plan))?;
+            json(&to_json(plan))?;
             return Ok(Exit::Done);
         }
-        data(&render_plan(&plan, &estate));
+        data(&render_plan(plan, estate));
         next(&match &self.out {
             Some(out) => format!("remint reset --plan {} --reason … --watch", out.display()),
             None => "read it, then remint reset PATH --from … --reason … --watch".to_owned(),

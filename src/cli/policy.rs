@@ -1,10 +1,12 @@
 //! `policy check|stage|explain`: who may do what.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use remint_contract::{HostRules, Ref, ResetId};
+use remint_contract::HostRules;
 use remint_core::approval::Party;
+use remint_core::digest::Digest;
 use remint_core::gate::{Action, Caller, Decision, Entrance, Question, Resource, Scope};
 use serde_json::json;
 
@@ -13,7 +15,7 @@ use crate::cli::output::{data, json, next, say, table};
 use crate::cli::{Exit, Failure, Session, caller};
 use crate::engine::EngineSettings;
 use crate::escrow::SystemRandomness;
-use crate::govern::{Charter, GateError, PersonKey, Program, reset};
+use crate::govern::{Charter, GateError, PersonKey, Program, named, thing};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Policy {
@@ -43,7 +45,7 @@ pub(super) struct Explain {
     principal: Option<String>,
     /// What: request, approve, execute, change-estate, …
     #[arg(long)]
-    action: Action,
+    pub(super) action: Action,
     /// To which thing: a reset's id, Credential/NAME, or estate, store, policy, keys, log
     #[arg(long, value_name = "THING", default_value = "estate")]
     on: String,
@@ -101,11 +103,15 @@ async fn stage(session: &Session, folder: &std::path::Path) -> Result<Exit, Fail
         let why = "this state has one operator and no policies; a new state is governed: remint init --charter FOLDER";
         return Err(Failure::new(Exit::Refused, why));
     }
-    let user = session.environment.user();
-    let passed = app.gate.pass(&caller(), &user, Action::ChangePolicy, &Resource::Policy).await?;
-    let active = app.gate.change_charter(&passed, &charter).await?;
+    // The gate was passed when the state was opened.
+    let passed = app.passed.as_ref().ok_or_else(|| Failure::usage("nobody is known to change policies"))?;
+    let active = app.gate.change_charter(passed, &charter).await?;
     app.sequencer.flush().await.map_err(|error| Failure::new(Exit::Failed, error))?;
-    let digest = charter.digest();
+    staged(session, charter.digest(), active, &passed.by)
+}
+
+/// What became of a charter.
+pub(super) fn staged(session: &Session, digest: Digest, active: bool, by: &str) -> Result<Exit, Failure> {
     if session.json() {
         json(&json!({ "charter": digest, "active": active }))?;
     }
@@ -113,10 +119,7 @@ async fn stage(session: &Session, folder: &std::path::Path) -> Result<Exit, Fail
         say(&format!("Active: charter {digest}"));
         return Ok(Exit::Done);
     }
-    say(&format!(
-        "Staged: charter {digest}, by {}. It becomes active when a second person stages the same.",
-        passed.by
-    ));
+    say(&format!("Staged: charter {digest}, by {by}. It becomes active when a second person stages the same."));
     next("somebody else: remint policy stage FOLDER");
     Ok(Exit::Refused)
 }
@@ -154,53 +157,49 @@ impl Explain {
                     say("This state has one operator: whoever holds it may do everything.");
                     return Ok(Exit::Done);
                 }
-                // To ask what others may is to read the policies.
-                app.gate.pass(&caller(), "", Action::Read, &Resource::Policy).await?;
-                let resource = match (thing(&self.on), self.on.parse::<Ref>()) {
-                    (Some(thing), _) => thing,
-                    (None, Ok(credential)) => {
-                        let estate = app.engine.active_estate().await?.unwrap_or_default();
-                        Resource::Credential(Scope::of_credential(&credential, &estate))
-                    }
-                    (None, Err(_)) => reset(&app.engine, &ResetId(self.on.clone())).await?,
-                };
+                let resource = named(&app.engine, &self.on).await?;
                 let (party, groups, decision) = app.gate.explain(&asker, self.action, &resource).await?;
                 (party, groups, resource, decision)
             }
         };
-        show(session, self.action, &party, &groups.into_iter().collect::<Vec<_>>(), &resource, &decision)
+        show(session, self.action, &party, &groups, &resource.to_string(), &decision)
+    }
+
+    /// As a daemon is asked; `None`: it needs none.
+    pub(super) fn query(&self) -> Option<String> {
+        if self.charter.is_some() {
+            return None;
+        }
+        let mut words = vec![
+            ("action", self.action.word().to_owned()),
+            ("on", self.on.clone()),
+            ("entrance", self.entrance.word().to_owned()),
+        ];
+        words.extend(self.principal.clone().map(|principal| ("principal", principal)));
+        let url = reqwest::Url::parse_with_params("http://localhost/", &words).ok()?;
+        url.query().map(str::to_owned)
     }
 }
 
-fn thing(word: &str) -> Option<Resource> {
-    Some(match word {
-        "estate" => Resource::Estate,
-        "store" => Resource::Store,
-        "policy" => Resource::Policy,
-        "keys" => Resource::Keys,
-        "log" => Resource::Log,
-        _ => return None,
-    })
-}
-
-fn show(
+/// What was decided.
+pub(super) fn show(
     session: &Session,
     action: Action,
     party: &Party,
-    groups: &[String],
-    resource: &Resource,
+    groups: &BTreeSet<String>,
+    resource: &str,
     decision: &Decision,
 ) -> Result<Exit, Failure> {
     if session.json() {
         json(&json!({
             "principal": party.principal(), "person": party.person(), "groups": groups, "action": action.word(),
-            "resource": resource.to_string(), "allowed": decision.allowed, "why": decision.why,
+            "resource": resource, "allowed": decision.allowed, "why": decision.why,
         }))?;
     } else {
         let yes = if decision.allowed { "allowed" } else { "DENIED" };
         say(&format!("{party} {action} {resource}: {yes}"));
         if !groups.is_empty() {
-            say(&format!("In the groups: {}", groups.join(", ")));
+            say(&format!("In the groups: {}", groups.iter().map(String::as_str).collect::<Vec<_>>().join(", ")));
         }
         data(&table(["policy", "says"], decision.why.iter().map(|why| [why.policy.clone(), why.words.clone()])));
     }

@@ -27,6 +27,8 @@ use crate::privacy::reads::Day;
 mod acts;
 mod ask;
 mod carry;
+mod look;
+mod people;
 
 /// A daemon, and what of its answers does not change.
 pub(super) struct Daemon<'s> {
@@ -39,6 +41,12 @@ pub(super) struct Daemon<'s> {
 struct Resets {
     resets: Vec<Reset<String>>,
     etas: BTreeMap<ResetId, Eta>,
+}
+
+#[derive(Deserialize)]
+struct LeftOut {
+    exceptions: Vec<Exception>,
+    alone: Vec<(ResetId, Ref)>,
 }
 
 /// One reset as the daemon has it.
@@ -71,6 +79,17 @@ pub(super) async fn run(command: Command, session: &Session, server: &Server) ->
         Command::Abort(abort) => daemon.abort(&abort).await,
         Command::Task(task) => task.at(session, &daemon).await,
         Command::Token(token) => token.at(session, server).await,
+        Command::Graph(graph) if graph.of_files() => graph.run(session).await,
+        Command::Graph(graph) => graph.show(session, &daemon.estate().await?),
+        Command::Reach(reach) if reach.of_files() => reach.run(session).await,
+        Command::Reach(reach) => daemon.reach(&reach).await,
+        Command::Plan(plan) => daemon.plan(&plan).await,
+        Command::Estate(estate) => daemon.change_estate(&estate).await,
+        Command::Except(except) => daemon.except(&except).await,
+        Command::Windows(windows) => daemon.windows(windows).await,
+        Command::Policy(policy) => daemon.policy(policy).await,
+        Command::Review(review) => daemon.review(&review).await,
+        Command::Evidence(evidence) => daemon.evidence(&evidence).await,
         other => {
             let what = match other.asks() {
                 Ask::Nothing => "this command needs no daemon; leave --server away",
@@ -84,6 +103,14 @@ pub(super) async fn run(command: Command, session: &Session, server: &Server) ->
 impl Daemon<'_> {
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         Ok(self.server.get(path).await?)
+    }
+
+    /// The same; `None` where there is nothing of that name.
+    async fn found<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
+        match self.server.get(path).await {
+            Err(ServerError::Problem(told)) if told.status == 404 => Ok(None),
+            answered => Ok(answered?),
+        }
     }
 
     /// One act: sent again after a lost connection, it is still one.
@@ -163,7 +190,8 @@ impl Known for Daemon<'_> {
     }
 
     async fn exceptions(&self) -> Result<(Vec<Exception>, Vec<(ResetId, Ref)>), Failure> {
-        Err(Failure::usage("exceptions are listed where the state is; run it there, without --server"))
+        let found: LeftOut = self.get("/v1/exceptions").await?;
+        Ok((found.exceptions, found.alone))
     }
 
     async fn days(&self) -> Result<Vec<Day>, Failure> {

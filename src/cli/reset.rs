@@ -135,7 +135,7 @@ impl Reset {
             let party =
                 party.ok_or_else(|| Failure::usage("this state has one operator: there is no glass to break"))?;
             app.engine.break_glass(request, self.exposed_at, party).await?;
-            say(&format!("The glass is broken: reset {id} starts now, and everybody is told. It is to be reviewed."));
+            broken(&id);
             return carry_on(session, &app, &id, &self.carry).await;
         }
         app.engine.request_of(request, urgency, self.exposed_at, party).await?;
@@ -187,6 +187,11 @@ impl Reset {
             }
         }
     }
+}
+
+/// That a reset starts on one person's word.
+pub(super) fn broken(id: &ResetId) {
+    say(&format!("The glass is broken: reset {id} starts now, and everybody is told. It is to be reviewed."));
 }
 
 /// Records that a reset was asked for and not begun.

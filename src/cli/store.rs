@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use remint_contract::{HostRules, Ref};
+use remint_core::gate::{Action, Resource};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -13,13 +15,14 @@ use crate::app::{AppError, Places, refs};
 use crate::check::{Checked, check};
 use crate::cli::estate::asked;
 use crate::cli::output::{data, json, next, say, table};
-use crate::cli::{Exit, Failure, Session};
+use crate::cli::{Exit, Failure, Session, caller};
 use crate::engine::EngineSettings;
+use crate::govern::{DECIDED_BY, Gate};
 use crate::recover::{Recovery, mark_restored, recover};
-use crate::store::Store as _;
 use crate::store::dump::{self, BackupError, QUEUE, Tally};
 use crate::store::postgres::PostgresStore;
-use crate::store::sqlite::dump_beside;
+use crate::store::sqlite::{SqliteStore, dump_beside, records_beside};
+use crate::store::{Change, Key, Put, Rule, Store as _};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Store {
@@ -73,6 +76,7 @@ async fn backup(session: &Session, file: &Path) -> Result<Exit, Failure> {
     if places.store.is_none() && !places.state.join("remint.db").is_file() {
         return Err(AppError::NotInitialised(places.state.clone()).into());
     }
+    may_leave(session, &places).await?;
     let (sent, written) = tokio::join!(picture, dump::write(file, receiver));
     let tally = match (written, sent) {
         // What kept the store from being read is why the file is not whole.
@@ -255,6 +259,32 @@ async fn governed(session: &Session, places: &Places) -> Result<(), Failure> {
     drop(store);
     if governed {
         session.open(HostRules::default(), EngineSettings::default()).await?;
+    }
+    Ok(())
+}
+
+/// A backup leaves the state by the word of somebody who may. Beside a daemon nothing can be written to its folder: there the
+/// answer is no entry.
+async fn may_leave(session: &Session, places: &Places) -> Result<(), Failure> {
+    let gate = match &places.store {
+        Some(address) => {
+            let store = Arc::new(PostgresStore::open(address.clone()).await?);
+            Gate::open(store, session.context.clone()).await?
+        }
+        None => {
+            let seen = SqliteStore::open_in_memory()?;
+            let puts = records_beside(&places.state, &DECIDED_BY).await?.into_iter().map(|(kind, record)| Put {
+                key: Key { kind, id: record.id },
+                scope: record.scope,
+                body: record.body,
+                rule: Rule::Upsert,
+            });
+            seen.commit(Change { puts: puts.collect(), ..Change::default() }).await?;
+            Gate::open(Arc::new(seen), session.context.clone()).await?.of_read_only()
+        }
+    };
+    if gate.governed() {
+        gate.pass(&caller(), &session.environment.user(), Action::Restore, &Resource::Store).await?;
     }
     Ok(())
 }

@@ -58,7 +58,9 @@ impl Engine {
             }
             reset.again = (!stands && rotations.iter().any(unreachable)).then(|| put_off(reset.again.as_ref(), now));
             if !stands && rotations.iter().any(|rotation| matches!(rotation.state, State::Planned)) {
-                let turn = reset.plan.occasion.as_ref().and_then(|occasion| occasion.next_after(now));
+                // Not after now: what came while the run ended would have to wait for the turn after it.
+                let looked = run.looked_at_turns();
+                let turn = reset.plan.occasion.as_ref().and_then(|occasion| occasion.next_after(looked));
                 reset.again = sooner(reset.again.take(), turn);
             }
             if reset.status == ResetStatus::Aborted {

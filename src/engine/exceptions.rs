@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use remint_contract::Ref;
+use remint_contract::{Ref, ResetId};
 use remint_core::approval::{Case, Party, Signature};
 use remint_core::digest::Digest;
 use remint_evidence_format::approval::pin_exception;
@@ -95,6 +95,12 @@ impl Exception {
     #[must_use]
     pub fn holds(&self, now: Timestamp) -> bool {
         self.granted.is_some() && self.ended.is_none() && now < self.asked.until
+    }
+
+    /// True while persons are asked for it.
+    #[must_use]
+    pub fn waits(&self, now: Timestamp) -> bool {
+        self.granted.is_none() && self.ended.is_none() && now < self.asked.until
     }
 
     fn key(&self) -> Key {
@@ -235,6 +241,19 @@ impl Engine {
         let mut all = records.into_iter().map(read).collect::<Result<Vec<Exception>, _>>()?;
         all.sort_by(|one, other| (one.at, &one.asked.id).cmp(&(other.at, &other.asked.id)));
         Ok(all)
+    }
+
+    /// Every exception, and what resets left out on one word alone.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn left_out(&self) -> Result<(Vec<Exception>, Vec<(ResetId, Ref)>), EngineError> {
+        let (held, mut alone) = (self.excepted().await?, Vec::new());
+        for reset in self.resets().await? {
+            let left = reset.plan.exceptions.iter().filter(|credential| !held.contains_key(credential));
+            alone.extend(left.map(|credential| (reset.id.clone(), credential.clone())));
+        }
+        Ok((self.exceptions().await?, alone))
     }
 
     /// What is left as it is now, and by which exception: of two the one that ends last.

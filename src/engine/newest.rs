@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::engine::record::{put, read};
 use crate::store::{Key, Put, Rule, Store, StoreError};
 
-const KIND: &str = "clock";
+pub(crate) const KIND: &str = "clock";
 const NEWEST: &str = "newest";
 
 /// The newest time that was seen; the beginning of all time where none was.

@@ -62,6 +62,8 @@ pub struct Run {
     shared: HashSet<Location>,
     /// What each member takes before its first effect; `None`: nobody governs this state.
     pub permits: Option<Permits>,
+    /// When it was last looked at whose turn it is: a turn that came since is nobody's yet.
+    looked: Mutex<Option<jiff::Timestamp>>,
 }
 
 /// Documents in which more than one of these members lies.
@@ -117,7 +119,18 @@ impl Run {
             restarting: Mutex::default(),
             yields: AtomicBool::new(false),
             permits: None,
+            looked: Mutex::default(),
         }
+    }
+
+    /// It is looked now at whose turn it is.
+    pub fn look_at_turns(&self) {
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.context.clock.now());
+    }
+
+    /// From when on turns were not looked at; now, where they never were.
+    pub fn looked_at_turns(&self) -> jiff::Timestamp {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_else(|| self.context.clock.now())
     }
 
     /// Tells whoever watches.

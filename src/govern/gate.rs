@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use remint_core::approval::{Party, Person, Signature, Signed, Strength};
 use remint_core::digest::Digest;
-use remint_core::gate::{Action, Caller, Decider, Decision, Question, Resource, Table, without_engine};
+use remint_core::gate::{Action, Caller, Decider, Decision, Entrance, Question, Resource, Table, without_engine};
 use remint_evidence_format::approval::Approval;
 use remint_evidence_format::note::VerifierKey;
 use serde_json::json;
@@ -188,6 +188,26 @@ impl Gate {
             }
         };
         Ok((party, groups, decision))
+    }
+
+    /// Whether somebody decides: the charter can be read, and the program answers.
+    ///
+    /// # Errors
+    /// The store cannot be read, or nobody does.
+    pub async fn answers(&self) -> Result<(), GateError> {
+        if !self.governed {
+            return Ok(());
+        }
+        let missing = || GateError::Refused("the charter in force cannot be read".to_owned());
+        let active = self.active().await?.ok_or_else(missing)?;
+        if let Decides::Program(_) = self.decides {
+            let caller = Caller::plain("nobody:readiness", Entrance::Cli);
+            let party = Party::Unmapped { principal: caller.principal.clone() };
+            let (action, resource, now) = (Action::Read, Resource::Estate, self.context.clock.now());
+            let question = Question { caller, party, groups: BTreeSet::new(), action, resource, now };
+            active.program.ask(&question).await?;
+        }
+        Ok(())
     }
 
     /// Whose a principal is, under the active charter; `None` where nobody governs.
@@ -448,6 +468,9 @@ pub(crate) fn marker() -> Key {
 pub(crate) fn active_key() -> Key {
     Key { kind: ACTIVE, id: CHARTER.to_owned() }
 }
+
+/// The kinds of the records that a gate decides by.
+pub(crate) const DECIDED_BY: [&str; 4] = [STATE, ACTIVE, CHARTER, newest::KIND];
 
 const STATE: &str = "state";
 const GOVERNED: &str = "governed";

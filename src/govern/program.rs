@@ -99,21 +99,25 @@ impl Program {
 
     /// Puts one question.
     pub async fn decide(&self, question: &Question) -> Decision {
+        self.ask(question).await.unwrap_or_else(|error| Decision::denied(error.to_string()))
+    }
+
+    /// The same, where silence is told apart from a denial.
+    ///
+    /// # Errors
+    /// Nobody decides.
+    pub async fn ask(&self, question: &Question) -> Result<Decision, ProgramError> {
         let mut running = self.running.lock().await;
-        if running.is_none() {
-            match self.start().await {
-                Ok(started) => *running = Some(started),
-                Err(error) => return Decision::denied(error.to_string()),
-            }
-        }
-        let Some(program) = running.as_mut() else { return Decision::denied(ProgramError::Silent.to_string()) };
+        let mut program = match running.take() {
+            Some(program) => program,
+            None => self.start().await?,
+        };
         let line = json!(question).to_string();
         let answer = program.ask(&line, PATIENCE).await.and_then(|answer| serde_json::from_value(answer).ok());
-        answer.unwrap_or_else(|| {
-            // What comes late must not be taken for the answer to the next question.
-            *running = None;
-            Decision::denied(ProgramError::Silent.to_string())
-        })
+        let answer = answer.ok_or(ProgramError::Silent)?;
+        // One that was silent is gone: what comes late must not be taken for the answer to the next question.
+        *running = Some(program);
+        Ok(answer)
     }
 }
 

@@ -17,6 +17,33 @@ pub async fn reset(engine: &Engine, id: &ResetId) -> Result<Resource, EngineErro
     Ok(Resource::Reset(Scope::of_plan(&id.0, plan, &estate, requester)))
 }
 
+/// A thing by its word: `estate`, `store`, `policy`, `keys`, `log`, `Credential/NAME`, or the id of a reset.
+///
+/// # Errors
+/// There is no such reset, or the store failed.
+pub async fn named(engine: &Engine, word: &str) -> Result<Resource, EngineError> {
+    if let Some(thing) = thing(word) {
+        return Ok(thing);
+    }
+    if word.contains('/') {
+        return credential(engine, word).await;
+    }
+    reset(engine, &ResetId(word.to_owned())).await
+}
+
+/// The things that there is one of.
+#[must_use]
+pub fn thing(word: &str) -> Option<Resource> {
+    Some(match word {
+        "estate" => Resource::Estate,
+        "store" => Resource::Store,
+        "policy" => Resource::Policy,
+        "keys" => Resource::Keys,
+        "log" => Resource::Log,
+        _ => return None,
+    })
+}
+
 /// A credential, as the active estate has it.
 ///
 /// # Errors

@@ -69,6 +69,9 @@ pub struct Discovery {
     pub authorization_endpoint: Option<String>,
     #[serde(default)]
     pub token_endpoint: Option<String>,
+    /// Where a login without a browser begins.
+    #[serde(default)]
+    pub device_authorization_endpoint: Option<String>,
 }
 
 /// Why a provider is of no use.

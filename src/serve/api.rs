@@ -9,6 +9,12 @@
 //! POST /v1/resets/{id}/approve|reject|withdraw|execute|retry|rollback|escalate|pause|resume|abort
 //! GET  /v1/resets/{id}/parked          what rests, and what moves it on
 //! GET  /v1/resets/{id}/events          what happens in it, as it happens
+//! POST /v1/resets/{id}/review           somebody else broke the glass for it
+//! GET  /v1/resets/{id}/entries|bundle   its evidence
+//! POST /v1/plans                       what a reset would do
+//! GET  /v1/exceptions  POST /v1/exceptions[/end|/{id}/approve]
+//! GET  /v1/windows     POST /v1/windows/approve  /v1/standing/{id}/approve|end
+//! GET  /v1/policy/explain              POST /v1/policy/stage
 //! GET  /v1/records/…, /v1/parked       records as the state keeps them: what the command line makes its tables from
 //! POST /v1/nodes/clean                 a dirty node was rebuilt
 //! GET  /v1/findings                    POST /v1/findings/{id}/decide
@@ -45,10 +51,12 @@ use crate::serve::supervisor::Desk;
 
 mod ask;
 mod body;
+mod bundle;
 mod document;
 mod estate;
 mod etag;
 mod events;
+mod exceptions;
 mod findings;
 mod gate;
 mod guard;
@@ -57,6 +65,8 @@ mod log;
 mod metrics;
 mod once;
 mod page;
+mod plans;
+mod policy;
 mod problem;
 mod rate;
 mod reads;
@@ -66,6 +76,7 @@ mod rotations;
 mod signed;
 mod tasks;
 mod tokens;
+mod windows;
 
 pub(super) use guard::Guard;
 pub(super) use once::forget;
@@ -107,7 +118,10 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/resets/{id}/pause", post(resets::pause))
         .route("/v1/resets/{id}/resume", post(resets::resume))
         .route("/v1/resets/{id}/abort", post(resets::abort))
+        .route("/v1/resets/{id}/review", post(resets::review))
         .route("/v1/resets/{id}/parked", get(resets::parked))
+        .route("/v1/resets/{id}/entries", get(bundle::entries))
+        .route("/v1/resets/{id}/bundle", get(bundle::show))
         .route("/v1/resets/{id}/events", get(events::of_reset))
         .route("/v1/parked", get(records::parked))
         .route("/v1/records/resets", get(records::resets))
@@ -115,7 +129,19 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/records/plans/{hash}", get(records::plan))
         .route("/v1/records/estates/{digest}", get(records::estate))
         .route("/v1/records/credentials", get(records::credentials))
+        .route("/v1/plans", post(plans::plan))
         .route("/v1/nodes/clean", post(resets::clean))
+        .route("/v1/exceptions", get(exceptions::list).post(exceptions::ask))
+        .route("/v1/exceptions/end", post(exceptions::end))
+        .route("/v1/exceptions/{id}", get(exceptions::show))
+        .route("/v1/exceptions/{id}/approve", post(exceptions::approve))
+        .route("/v1/windows", get(windows::list))
+        .route("/v1/windows/approve", post(windows::ask))
+        .route("/v1/standing/{id}", get(windows::show))
+        .route("/v1/standing/{id}/approve", post(windows::approve))
+        .route("/v1/standing/{id}/end", post(windows::end))
+        .route("/v1/policy/explain", get(policy::explain))
+        .route("/v1/policy/stage", post(policy::stage))
         .route("/v1/findings", get(findings::list))
         .route("/v1/findings/{id}/decide", post(findings::decide))
         .route("/v1/tasks", get(tasks::list))

@@ -221,6 +221,27 @@ pub async fn dump_beside(folder: &Path, lines: mpsc::Sender<Line>) -> Result<(),
     asked.await.map_err(failed)?
 }
 
+/// Every record of these kinds in a state folder, also while a daemon works on it.
+///
+/// # Errors
+/// There is no store, or it cannot be read.
+pub async fn records_beside(
+    folder: &Path,
+    kinds: &'static [&'static str],
+) -> Result<Vec<(&'static str, Record)>, StoreError> {
+    let file = folder.join("remint.db");
+    let asked = tokio::task::spawn_blocking(move || {
+        let connection = schema::open_to_read(&file)?;
+        let mut all = Vec::new();
+        for kind in kinds {
+            all.extend(read::records(&connection, kind, None)?.into_iter().map(|record| (*kind, record)));
+        }
+        Ok(all)
+    });
+    let failed = |source| StoreError::Broken { what: "lost a read".to_owned(), source: Some(Box::new(source)) };
+    asked.await.map_err(failed)?
+}
+
 fn picture(connection: &Connection, sealed: bool, lines: &mpsc::Sender<Line>) -> Result<(), StoreError> {
     let transaction = connection.unchecked_transaction().map_err(broken("could not be read"))?;
     dump::dump(&transaction, sealed, lines)

@@ -2,6 +2,8 @@
 
 mod bundle;
 mod ceremony;
+mod clock;
+mod daemon;
 mod emergency;
 mod exceptions;
 mod standing;

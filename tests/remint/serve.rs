@@ -2,11 +2,15 @@
 
 mod api;
 mod client;
+mod commands;
 mod entrances;
 mod folder;
 mod governed;
 mod log;
+mod logs;
 mod openid;
+mod schemathesis;
+mod team;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::store::{at, draft};
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 fn secret() -> Secret {
     Secret::parse(SECRET).unwrap()
@@ -26,12 +26,12 @@ fn secret() -> Secret {
 
 /// What came in, and what to say next; `200` when nothing is left to say.
 #[derive(Default)]
-struct Inbox {
-    came: Vec<(HeaderMap, String)>,
+pub(crate) struct Inbox {
+    pub(crate) came: Vec<(HeaderMap, String)>,
     answers: VecDeque<u16>,
 }
 
-async fn inbox(answers: &[u16]) -> (SocketAddr, Arc<Mutex<Inbox>>) {
+pub(crate) async fn inbox(answers: &[u16]) -> (SocketAddr, Arc<Mutex<Inbox>>) {
     let inbox = Arc::new(Mutex::new(Inbox { came: Vec::new(), answers: answers.iter().copied().collect() }));
     let take = |State(inbox): State<Arc<Mutex<Inbox>>>, headers: HeaderMap, body: String| async move {
         let mut inbox = inbox.lock().unwrap();

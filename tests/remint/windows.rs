@@ -1,5 +1,7 @@
 //! Windows that open by themselves: once for ever, each credential at its turn, and what becomes of those that were missed.
 
+pub(crate) mod daemon;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use remint::store::{Change, Rule, Store};
 use remint_contract::{Clock, Ref};
 use remint_core::estate::{Estate, Meta, Missed, RotationWindow};
 use remint_core::machine::State;
+use tokio::sync::watch;
 
 use crate::rig::{Rig, assert_settled};
 
@@ -21,18 +24,20 @@ pub(crate) struct Moved {
     began: Timestamp,
     stands: Timestamp,
     by: AtomicI64,
+    moves: watch::Sender<()>,
 }
 
 impl Moved {
     pub(crate) fn at(text: &str) -> Arc<Self> {
         let began = remint_contract::SystemClock.now();
-        Arc::new(Self { began, stands: text.parse().unwrap(), by: AtomicI64::new(0) })
+        Arc::new(Self { began, stands: text.parse().unwrap(), by: AtomicI64::new(0), moves: watch::Sender::new(()) })
     }
 
     /// Moves it to a time, never back.
     pub(crate) fn to(&self, text: &str) {
         let wait = text.parse::<Timestamp>().unwrap().duration_since(self.now());
         self.by.fetch_add(wait.as_secs() + 1, Ordering::SeqCst);
+        self.moves.send_replace(());
     }
 }
 
@@ -43,8 +48,15 @@ impl Clock for Moved {
         self.stands + passed + SignedDuration::from_secs(self.by.load(Ordering::SeqCst))
     }
 
+    /// Whoever sleeps wakes when the clock is moved past the time that he sleeps until.
     async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration).await;
+        let (until, mut moves) = (self.now() + duration, self.moves.subscribe());
+        while let Ok(left) = Duration::try_from(until.duration_since(self.now())) {
+            tokio::select! {
+                () = tokio::time::sleep(left) => return,
+                _ = moves.changed() => {}
+            }
+        }
     }
 }
 

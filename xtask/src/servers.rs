@@ -14,6 +14,7 @@ mod openid;
 mod pebble;
 mod postgresql;
 mod python;
+mod schemathesis;
 mod state;
 mod tlog;
 mod vault;
@@ -80,6 +81,7 @@ pub(crate) fn all() -> Vec<Box<dyn Server>> {
         Box::new(kubernetes::Kubernetes),
         Box::new(tlog::Tlog),
         Box::new(openid::OpenId),
+        Box::new(schemathesis::Schemathesis),
     ]
 }
 

@@ -1,9 +1,10 @@
 //! `evidence export`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use remint_contract::{HostRules, ResetId};
+use remint_evidence_format::bundle::Bundle;
 use remint_evidence_format::note::VerifierKey;
 use serde_json::json;
 
@@ -38,7 +39,41 @@ async fn signed(app: &App) -> Result<Vec<VerifierKey>, Failure> {
     Ok(std::iter::once(app.key.verifier().clone()).chain(before).collect())
 }
 
+/// One file, or a folder; how many bytes.
+fn write(bundle: &Bundle, out: &Path, as_folder: bool) -> Result<usize, Failure> {
+    if as_folder {
+        folder::write(bundle, out).map_err(|error| Failure::new(Exit::Failed, error))?;
+        return Ok(bundle.files().values().map(Vec::len).sum());
+    }
+    let archive = bundle.to_archive().map_err(|error| Failure::new(Exit::Failed, error))?;
+    std::fs::write(out, &archive)
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", out.display())))?;
+    Ok(archive.len())
+}
+
 impl Export {
+    /// As a daemon is asked; refuses what it is not.
+    pub(in crate::cli) fn at_a_daemon(&self) -> Result<String, Failure> {
+        if self.seen.is_empty() {
+            return Ok(format!("/v1/resets/{}/bundle", self.reset));
+        }
+        Err(Failure::usage("--seen is for where the state is; run it there, without --server"))
+    }
+
+    /// Writes what a daemon sent.
+    pub(in crate::cli) fn fetched(&self, session: &Session, archive: &[u8]) -> Result<Exit, Failure> {
+        let bundle = Bundle::from_archive(archive).map_err(|error| Failure::new(Exit::Failed, error))?;
+        let bytes = write(&bundle, &self.out, self.folder)?;
+        if session.json() {
+            json(&json!({ "bundle": self.out, "bytes": bytes }))?;
+        } else {
+            say(&format!("{bytes} bytes in {}", self.out.display()));
+            let out = self.out.display();
+            next(&format!("remint evidence verify {out} --key KEY, which you have from somebody else than the daemon"));
+        }
+        Ok(Exit::Done)
+    }
+
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         let id = ResetId(self.reset);
@@ -52,15 +87,7 @@ impl Export {
         let bundle = export_seen(&*app.engine.store, &id, &plan, &app.key, &seen)
             .await
             .map_err(|error| Failure::new(Exit::Failed, error))?;
-        let bytes = if self.folder {
-            folder::write(&bundle, &self.out).map_err(|error| Failure::new(Exit::Failed, error))?;
-            bundle.files().values().map(Vec::len).sum()
-        } else {
-            let archive = bundle.to_archive().map_err(|error| Failure::new(Exit::Failed, error))?;
-            std::fs::write(&self.out, &archive)
-                .map_err(|error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", self.out.display())))?;
-            archive.len()
-        };
+        let bytes = write(&bundle, &self.out, self.folder)?;
         let key = app.key.verifier().to_string();
         if session.json() {
             json(&json!({ "bundle": self.out, "bytes": bytes, "key": key }))?;

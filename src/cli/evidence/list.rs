@@ -2,12 +2,12 @@
 
 use clap::Args;
 use remint_contract::{HostRules, ResetId};
-use remint_evidence_format::entry;
-use serde_json::json;
+use serde_json::Value;
 
 use crate::cli::output::{data, json, table};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
+use crate::evidence::told;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
@@ -20,34 +20,29 @@ impl List {
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         app.engine.reset(&id).await?;
         let stored = app.engine.store.entries_of(&id).await?;
-        let mut rows = Vec::new();
-        let mut values = Vec::new();
-        for one in &stored {
-            let parsed = entry::parse(&one.bytes).map_err(|error| Failure::new(Exit::Failed, error))?;
-            let body = parsed.body().map_err(|error| Failure::new(Exit::Failed, error))?;
-            if session.json() {
-                values.push(json!({ "number": one.number, "index": one.index, "at": parsed.at, "kind": parsed.kind,
-                    "subject": parsed.subject, "body": body }));
-            } else {
-                let body = serde_json::to_string(&body).unwrap_or_default();
-                rows.push([
-                    one.number.to_string(),
-                    // As it is written in the entry, without the part of the second that only JSON has a use for.
-                    parsed
-                        .at
-                        .parse::<jiff::Timestamp>()
-                        .map_or_else(|_| parsed.at.to_string(), |at| format!("{at:.0}")),
-                    parsed.kind.to_string(),
-                    parsed.subject.as_ref().map(ToString::to_string).unwrap_or_default(),
-                    body,
-                ]);
-            }
-        }
-        if session.json() {
-            json(&values)?;
-        } else {
-            data(&table(["no", "at", "what", "about", "detail"], rows));
-        }
-        Ok(Exit::Done)
+        let told = told(&stored).map_err(|error| Failure::new(Exit::Failed, error))?;
+        show(session, &told)
     }
+
+    /// Of which reset.
+    pub(in crate::cli) fn reset(&self) -> &str {
+        &self.reset
+    }
+}
+
+/// Entries as a table, or as they are.
+pub(in crate::cli) fn show(session: &Session, told: &[Value]) -> Result<Exit, Failure> {
+    if session.json() {
+        json(&told)?;
+        return Ok(Exit::Done);
+    }
+    let word = |one: &Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    let rows = told.iter().map(|one| {
+        let at = word(one, "at");
+        // As it is written in the entry, without the part of the second that only JSON has a use for.
+        let at = at.parse::<jiff::Timestamp>().map_or(at, |at| format!("{at:.0}"));
+        [one["number"].to_string(), at, word(one, "kind"), word(one, "subject"), one["body"].to_string()]
+    });
+    data(&table(["no", "at", "what", "about", "detail"], rows));
+    Ok(Exit::Done)
 }

@@ -4,12 +4,13 @@ use remint_contract::ResetId;
 use remint_core::plan::Turn;
 use serde_json::{Value, json};
 
-use super::Daemon;
+use super::{Daemon, One};
 use crate::cli::known::Known as _;
 use crate::cli::output::{counted, data, json, next, say};
 use crate::cli::{Exit, Failure, acts, approve, escalate, login, pause};
-use crate::engine::record::{Finding, Reset, ResetStatus};
+use crate::engine::record::{Finding, ResetStatus};
 use crate::engine::rollback::Back;
+use crate::govern::About;
 
 impl Daemon<'_> {
     /// Asks for one act on a reset.
@@ -18,14 +19,13 @@ impl Daemon<'_> {
     }
 
     pub(super) async fn approve(&self, approve: approve::Approve) -> Result<Exit, Failure> {
-        approve.at_a_daemon()?;
-        let id = ResetId(approve.reset);
-        let known: Reset<String> = self.one(&id).await?.reset;
-        let digest = match known.revision {
-            Some(revision) => revision.plan.digest,
-            None => self.planned(known).await?.plan.digest,
+        let id = ResetId(approve.reset.clone());
+        let Some(one) = self.found::<One>(&format!("/v1/records/resets/{id}")).await? else {
+            return self.approve_other(&approve).await;
         };
-        let mut body = json!({ "plan": digest });
+        let (digest, file) = self.planned(one.reset).await?.waits();
+        let about = About { what: &format!("reset {id}"), digest, file: &file };
+        let mut body = approve.body(self.session, &about)?;
         if approve.sign {
             // What the provider signs for this person names exactly this plan.
             let signed = login::fresh(self.session, self.server, Some(digest.to_string())).await?;

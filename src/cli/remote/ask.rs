@@ -25,6 +25,9 @@ impl Daemon<'_> {
         body["reason"] = json!(wanted.reason);
         body["drill"] = json!(wanted.drill);
         body["privileged"] = json!(wanted.privileged);
+        if wanted.break_glass {
+            body["breakGlass"] = json!(true);
+        }
         if let Some(exposed) = wanted.exposed_at {
             body["exposedAt"] = json!(exposed);
         }
@@ -42,6 +45,10 @@ impl Daemon<'_> {
             }
             Ok(Exit::Refused)
         };
+        if made["broken"] == json!(true) {
+            reset::broken(&id);
+            return self.carried(&id, &wanted.carry).await;
+        }
         if made["governed"] == json!(true) {
             say(&format!("Asked for: reset {id}. It starts when the persons that it takes have signed its plan."));
             return requested(&format!("remint approve {id}"));

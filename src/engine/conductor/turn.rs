@@ -30,6 +30,7 @@ impl Conductor {
 
     /// Begins whose turn has come.
     pub(super) async fn take_turns(&mut self) -> Result<(), EngineError> {
+        self.run.look_at_turns();
         if self.occasion().is_none() || self.stands_still() {
             return Ok(());
         }

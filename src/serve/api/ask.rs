@@ -6,7 +6,7 @@ use remint_core::gate::{Action, Caller, Resource};
 
 use crate::engine::EngineError;
 use crate::engine::record::kind;
-use crate::govern::{Passed, reset};
+use crate::govern::{Passed, exception, reset, standing};
 use crate::serve::api::Api;
 use crate::serve::api::problem::Problem;
 
@@ -23,8 +23,9 @@ impl Api {
             return Ok(match parts.as_slice() {
                 // Whoever asks is nobody yet.
                 ["v1", "login"] => None,
-                ["v1", "tokens", ..] => Some((Action::Read, Resource::Policy)),
-                ["v1", "log", ..] | ["metrics"] => Some((Action::Read, Resource::Log)),
+                ["v1", "tokens" | "policy", ..] => Some((Action::Read, Resource::Policy)),
+                ["v1", "resets", _, "bundle"] => Some((Action::Export, Resource::Log)),
+                ["v1", "log", ..] | ["v1", "resets", _, "entries"] | ["metrics"] => Some((Action::Read, Resource::Log)),
                 ["v1", ..] => Some((Action::Read, Resource::Estate)),
                 _ => None,
             });
@@ -35,10 +36,18 @@ impl Api {
         }
         Ok(Some(match parts.as_slice() {
             // Decided when its plan is known.
-            ["v1", "resets"] => (Action::Plan, Resource::Estate),
+            ["v1", "resets" | "plans"] => (Action::Plan, Resource::Estate),
+            // Which credential or window it is about is in the body: decided by who answers.
+            ["v1", "exceptions"] | ["v1", "exceptions", "end"] | ["v1", "windows", ..] => {
+                (Action::Plan, Resource::Estate)
+            }
+            ["v1", "exceptions", id, _] => (Action::Approve, exception(&self.app.engine, id).await?),
+            ["v1", "standing", id, "approve"] => (Action::Approve, standing(&self.app.engine, id).await?),
+            ["v1", "standing", id, _] => (Action::Request, standing(&self.app.engine, id).await?),
+            ["v1", "policy", ..] => (Action::ChangePolicy, Resource::Policy),
             ["v1", "resets", id, verb] => {
                 let action = match *verb {
-                    "approve" | "reject" | "withdraw" => Action::Approve,
+                    "approve" | "reject" | "withdraw" | "review" => Action::Approve,
                     "rollback" => Action::Rollback,
                     "escalate" => Action::Escalate,
                     _ => Action::Execute,

@@ -13,6 +13,11 @@ const REASON: usize = 1000;
 /// A body as it was asked for. None at all is `{}`.
 pub(super) struct Body<T>(pub(super) T);
 
+/// A body that says nothing: `{}`, or none at all.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 

@@ -48,7 +48,7 @@ const fn post(
 }
 
 /// Everything that there is.
-const OPERATIONS: [Operation; 40] = [
+const OPERATIONS: [Operation; 56] = [
     get("/v1/resets", "listResets", "How resets stand", Answer::Page),
     post("/v1/resets", "askReset", "Ask for a reset", ask, Answer::Accepted),
     get("/v1/resets/{id}", "showReset", "How one reset stands", Answer::Object),
@@ -65,6 +65,22 @@ const OPERATIONS: [Operation; 40] = [
     post("/v1/resets/{id}/pause", "pauseReset", "Begin no further step of it", pause, Answer::Object),
     post("/v1/resets/{id}/resume", "resumeReset", "Let it go on", reason, Answer::Object),
     post("/v1/resets/{id}/abort", "abortReset", "Stop it for good", reason, Answer::Object),
+    post("/v1/resets/{id}/review", "reviewReset", "Review a broken glass", reason, Answer::Object),
+    get("/v1/resets/{id}/entries", "entriesOfReset", "The entries of its evidence", Answer::List),
+    get("/v1/resets/{id}/bundle", "bundleOfReset", "Its evidence, for an auditor", Answer::Bytes),
+    post("/v1/plans", "makePlan", "What a reset would do; nothing is asked for", plan, Answer::Object),
+    get("/v1/exceptions", "listExceptions", "What is left as it is, and on whose word", Answer::Object),
+    post("/v1/exceptions", "askException", "Leave a credential as it is for a while", except, Answer::Created),
+    post("/v1/exceptions/end", "endException", "End one before its time", end_exception, Answer::Object),
+    get("/v1/exceptions/{id}", "showException", "One of them", Answer::Object),
+    post("/v1/exceptions/{id}/approve", "approveException", "Say yes to exactly it", approve, Answer::Object),
+    get("/v1/windows", "listWindows", "When rotation windows open, and what is due", Answer::List),
+    post("/v1/windows/approve", "askStanding", "Ask that a window may act", stand, Answer::Created),
+    get("/v1/standing/{id}", "showStanding", "What was asked for in advance", Answer::Object),
+    post("/v1/standing/{id}/approve", "approveStanding", "Say yes to exactly it", approve, Answer::Object),
+    post("/v1/standing/{id}/end", "endStanding", "End it", reason, Answer::Object),
+    get("/v1/policy/explain", "explainPolicy", "What would be decided, and by which policies", Answer::Object),
+    post("/v1/policy/stage", "stagePolicy", "Propose a charter, or consent to it", charter, Answer::Object),
     post("/v1/nodes/clean", "cleanNode", "Say that a dirty node is clean", clean, Answer::Object),
     get("/v1/parked", "listParked", "Everything that rests, and what moves it on", Answer::List),
     get("/v1/findings", "listFindings", "What nobody here knows at an issuer", Answer::Page),
@@ -161,6 +177,12 @@ impl Operation {
             let after = json!({ "type": "string", "description": "The cursor of the `Link` of the page before" });
             all.push(json!({ "name": "after", "in": "query", "schema": after }));
         }
+        if self.path == "/v1/policy/explain" {
+            for (name, required) in [("action", true), ("principal", false), ("on", false), ("entrance", false)] {
+                let schema = json!({ "type": "string" });
+                all.push(json!({ "name": name, "in": "query", "required": required, "schema": schema }));
+            }
+        }
         if self.answer == Answer::Events {
             all.push(json!({ "name": "Last-Event-ID", "in": "header", "schema": { "type": "string" } }));
         }
@@ -187,8 +209,11 @@ impl Operation {
         let open = matches!(self.path, "/livez" | "/v1/login");
         let mut refusals =
             if open { vec!["400"] } else { vec!["400", "401", "403", "404", "421", "429", "503", "504"] };
-        if self.answer == Answer::Page {
+        if self.answer == Answer::Page || self.path == "/v1/policy/explain" {
             refusals.push("422");
+        }
+        if self.body.is_none() && self.path.starts_with("/v1/") && !open {
+            refusals.push("409");
         }
         if self.body.is_some() {
             refusals.extend(["409", "412", "413", "415", "422", "502"]);
@@ -236,11 +261,50 @@ fn digest() -> Value {
 }
 
 fn empty() -> Value {
-    json!({ "type": "object" })
+    object(&[], json!({}))
 }
 
 fn reason() -> Value {
     object(&["reason"], json!({ "reason": why() }))
+}
+
+fn plan() -> Value {
+    let names = || json!({ "type": "array", "items": { "type": "string" } });
+    object(
+        &["from"],
+        json!({
+            "from": { "type": "array", "minItems": 1, "items": { "type": "string" }, "description": "Compromised nodes or places" },
+            "contain": optional("string", "A selector: these are stopped first"),
+            "except": names(), "clean": names(),
+            "deadline": { "type": ["string", "null"], "format": "date-time" },
+            "failureBudget": { "type": "integer", "minimum": 0 },
+        }),
+    )
+}
+
+fn time() -> Value {
+    json!({ "type": "string", "format": "date-time" })
+}
+
+fn except() -> Value {
+    let owner = json!({ "type": "string", "minLength": 1, "description": "Who answers for it until the end" });
+    object(
+        &["credential", "owner", "until", "reason"],
+        json!({ "credential": reference(), "owner": owner, "until": time(), "reason": why() }),
+    )
+}
+
+fn end_exception() -> Value {
+    object(&["credential", "reason"], json!({ "credential": reference(), "reason": why() }))
+}
+
+fn stand() -> Value {
+    object(&["window", "until"], json!({ "window": reference(), "until": time() }))
+}
+
+fn charter() -> Value {
+    let policies = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+    object(&["policies", "persons"], json!({ "policies": policies, "persons": { "type": "string" } }))
 }
 
 fn ask() -> Value {
@@ -257,13 +321,22 @@ fn ask() -> Value {
             "exposedAt": { "type": ["string", "null"], "format": "date-time" },
             "drill": { "type": "boolean" }, "reason": why(), "approve": { "type": "boolean" },
             "privileged": { "type": "boolean" },
+            "breakGlass": { "type": "boolean", "description": "Start now on this word alone; another person reviews it" },
         }),
     )
 }
 
 fn approve() -> Value {
     let plan = json!({ "type": ["string", "null"], "pattern": "^sha256:[0-9a-f]{64}$" });
-    object(&[], json!({ "plan": plan, "idToken": optional("string", "An ID token whose nonce is that digest") }))
+    object(
+        &[],
+        json!({
+            "plan": plan,
+            "idToken": optional("string", "An ID token whose nonce is that digest"),
+            "note": optional("string", "What the person signed with a key of his own"),
+            "additions": optional("string", "What may be added without asking again: 3:standard"),
+        }),
+    )
 }
 
 fn retry() -> Value {

@@ -24,6 +24,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>) -> Result<Json<Value>, Pro
     Ok(Json(json!({
         "active": standing.active,
         "staged": standing.staged.as_ref().map(|staged| staged.digest),
+        "changes": standing.staged.as_ref().map(|staged| &staged.diff),
         "diff": standing.staged.as_ref().map(|staged| staged.diff.to_string()),
         "problems": positions(&standing.problems),
         "notes": positions(&standing.notes),

@@ -36,7 +36,7 @@ impl Api {
 
     /// Refuses an act on what is not as its caller saw it.
     pub(super) async fn matches(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
-        let Some(wanted) = headers.get(header::IF_MATCH).filter(|_| *method != Method::GET) else { return Ok(()) };
+        let Some(wanted) = headers.get(header::IF_MATCH).filter(|_| *method == Method::POST) else { return Ok(()) };
         let wanted = wanted.to_str().unwrap_or_default();
         let current = self.tag(path).await?;
         let met = match &current {

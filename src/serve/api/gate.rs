@@ -115,4 +115,18 @@ fn read<'p>(method: &Method, path: &'p str) -> Option<&'p str> {
 }
 
 /// What can be read: an address that leads nowhere is no name for a record.
-const NOUNS: [&str; 8] = ["estate", "events", "findings", "log", "reads", "resets", "tasks", "tokens"];
+const NOUNS: [&str; 13] = [
+    "estate",
+    "events",
+    "exceptions",
+    "findings",
+    "log",
+    "parked",
+    "policy",
+    "reads",
+    "records",
+    "resets",
+    "tasks",
+    "tokens",
+    "windows",
+];

@@ -121,7 +121,12 @@ async fn resets(api: &Api, page: &mut Page) -> Result<(), Problem> {
     page.gauge("remint_rotations_parked", "Rotations that wait for a person", count("parked"));
     page.gauge("remint_rotations_dark", "Credentials that are dead and have no new value yet", count("dark"));
     page.gauge("remint_rotations_revoked_unproved", "Old values that were revoked and not proven dead yet", unproved);
-    page.gauge("remint_approvals_pending", "Plans and revisions that wait for approval", pending);
+    pending += engine.exceptions().await?.iter().filter(|one| one.waits(now)).count() as u64;
+    page.gauge("remint_approvals_pending", "Plans, revisions and exceptions that wait for approval", pending);
+    let overdue = engine.tasks(None).await?.iter().filter(|task| task.is_overdue(now)).count();
+    page.gauge("remint_tasks_overdue", "Tasks that nobody did in time", overdue);
+    let unreviewed = engine.unreviewed().await?.len();
+    page.gauge("remint_reviews_pending", "Uses of the broken glass that nobody reviewed", unreviewed);
     if let Some(left) = deadline {
         page.gauge("remint_deadline_seconds", "Until the nearest deadline of a reset; below 0 when it is missed", left);
     }

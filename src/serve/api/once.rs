@@ -57,6 +57,10 @@ pub(super) async fn run(api: &Api, caller: &Caller, request: Request, next: Next
         }
         return response;
     }
+    // Only what acts uses a key up, and only it is given the answer of one.
+    if *request.method() != Method::POST {
+        return next.run(request).await;
+    }
     match keyed(api, caller, request, next).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),

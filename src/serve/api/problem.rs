@@ -24,6 +24,9 @@ pub(super) struct Problem {
     title: &'static str,
     status: u16,
     detail: String,
+    /// Each of several causes, by a word that does not change.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<&'static str>,
 }
 
 impl Problem {
@@ -34,7 +37,13 @@ impl Problem {
             title: status.canonical_reason().unwrap_or("Problem"),
             status: status.as_u16(),
             detail: detail.into(),
+            reasons: Vec::new(),
         }
+    }
+
+    /// The same, with the words of its causes.
+    pub(super) fn because(self, reasons: Vec<&'static str>) -> Self {
+        Self { reasons, ..self }
     }
 
     /// A problem that its status says all about.
@@ -53,7 +62,7 @@ impl Problem {
     }
 
     /// The daemon's own fault: the log says which, the answer does not.
-    fn ours(error: &(dyn std::error::Error + 'static)) -> Self {
+    pub(super) fn ours(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = causes(error), "a request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", "the daemon could not do it; its log says why")
     }
@@ -80,6 +89,7 @@ impl From<EngineError> for Problem {
             EngineError::NoReset(_) | EngineError::NoRecord { .. } => {
                 return Self::new(StatusCode::NOT_FOUND, "unknown", error.to_string());
             }
+            EngineError::Gone(_) => return Self::new(StatusCode::NOT_FOUND, "unknown", error.to_string()),
             EngineError::Connector(_) => {
                 return Self::new(StatusCode::BAD_GATEWAY, "system", error.to_string());
             }
@@ -102,7 +112,6 @@ impl From<EngineError> for Problem {
             | EngineError::Escrow(_)
             | EngineError::Random(_)
             | EngineError::Ledger(_)
-            | EngineError::Gone(_)
             | EngineError::Unsealed(_)
             | EngineError::NoEstate(_)
             | EngineError::NoPlan(_) => return Self::ours(&error),

@@ -8,13 +8,13 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
-use remint_contract::{Ref, ResetId, SecretValue};
-use remint_core::digest::Digest;
+use remint_contract::{Ref, ResetId};
 use remint_core::gate::{Action, Resource, Scope as Subject};
 use remint_core::plan::{Selector, SelectorError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::engine::emergency::Broken;
 use crate::engine::escalate::Escalation;
 use crate::engine::parked::Parked;
 use crate::engine::record::{Reset, ResetStatus, Urgency};
@@ -23,10 +23,11 @@ use crate::engine::{EngineError, names};
 use crate::evidence::acts::{self, Act};
 use crate::govern::Passed;
 use crate::serve::api::Api;
-use crate::serve::api::body::{Body, reason};
+use crate::serve::api::body::{Body, Nothing, reason};
 use crate::serve::api::page::page;
+use crate::serve::api::plans::no_estate;
 use crate::serve::api::problem::Problem;
-use crate::serve::api::signed;
+use crate::serve::api::signed::{self, Yes};
 use crate::serve::plan::{Scope, privileged};
 
 #[derive(Debug, Deserialize)]
@@ -59,6 +60,9 @@ pub(super) struct Ask {
     /// Privileged credentials are replaced too, on nobody's word but this.
     #[serde(default)]
     privileged: bool,
+    /// Start now, on this person's word alone: everybody is told, and another person has to review it.
+    #[serde(default)]
+    break_glass: bool,
 }
 
 /// Plans from the active estate, records the request, and starts it when it is approved.
@@ -74,9 +78,7 @@ pub(super) async fn ask(
     if engine.reset(&id).await.is_ok() {
         return Err(EngineError::Twice(id).into());
     }
-    let estate = engine.active_estate().await?.ok_or_else(|| {
-        Problem::new(StatusCode::CONFLICT, "no-estate", "no estate is active; GET /v1/estate says why")
-    })?;
+    let estate = engine.active_estate().await?.ok_or_else(no_estate)?;
     let scope = Scope {
         from: asked.from,
         contain: asked.contain,
@@ -98,7 +100,8 @@ pub(super) async fn ask(
         if !plan.exceptions.is_empty() {
             api.app.gate.pass(passed.caller(), &api.by, Action::Skip, &resource).await?;
         }
-        api.app.gate.pass(passed.caller(), &api.by, Action::Request, &resource).await?;
+        let action = if asked.break_glass { Action::BreakGlass } else { Action::Request };
+        api.app.gate.pass(passed.caller(), &api.by, action, &resource).await?;
     }
     if !governed && !high.is_empty() && !asked.privileged {
         let detail = format!(
@@ -112,7 +115,17 @@ pub(super) async fn ask(
     let request =
         Request { id: id.clone(), plan, estate: Arc::unwrap_or_clone(estate), reason: why, by: passed.by.clone(), at };
     let urgency = if asked.drill { Urgency::Scheduled } else { Urgency::of(&request.plan) };
-    let mut reset = engine.request_of(request, urgency, asked.exposed_at, passed.party().cloned()).await?;
+    let mut reset = match passed.party().cloned() {
+        None if asked.break_glass => {
+            return Err(Problem::invalid("breakGlass: this state has one operator: there is no glass to break"));
+        }
+        Some(party) if asked.break_glass => {
+            let reset = engine.break_glass(request, asked.exposed_at, party).await?;
+            api.desk.put(&id);
+            reset
+        }
+        party => engine.request_of(request, urgency, asked.exposed_at, party).await?,
+    };
     // Where persons sign, nobody signs in the breath that he asks in.
     if asked.approve && !governed {
         reset = api.desk.act(&id, || engine.approve(&id, &passed.by)).await?;
@@ -121,6 +134,7 @@ pub(super) async fn ask(
     let place = format!("/v1/resets/{id}");
     let Json(mut shown) = brief(&reset);
     shown["governed"] = json!(governed);
+    shown["broken"] = json!(asked.break_glass);
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], Json(shown)).into_response())
 }
 
@@ -158,43 +172,20 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>) ->
     Ok(Json(shown))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct Approve {
-    /// Of the plan that was looked at; another one is not approved.
-    #[serde(default)]
-    plan: Option<Digest>,
-    /// What the person's provider signed: an ID token whose nonce is that digest.
-    #[serde(default, deserialize_with = "secret")]
-    id_token: Option<SecretValue>,
-}
-
-fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SecretValue>, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.map(SecretValue::from))
-}
-
 pub(super) async fn approve(
     State(api): State<Arc<Api>>,
     Extension(passed): Extension<Passed>,
     Path(id): Path<String>,
-    Body(asked): Body<Approve>,
+    Body(asked): Body<Yes>,
 ) -> Result<Json<Value>, Problem> {
     let (engine, id) = (&api.app.engine, ResetId(id));
-    let known = engine.reset(&id).await?;
-    let plan = known.revision.map_or(known.plan.digest, |revision| revision.plan.digest);
+    let (plan, file) = engine.reset(&id).await?.waits();
     if let Some(approved) = asked.plan.filter(|approved| *approved != plan) {
         let (approved, plan) = (approved.to_string(), plan.to_string());
         return Err(EngineError::OtherPlan { id, approved, plan }.into());
     }
-    if let Some(mut signature) = passed.signature(engine.context.clock.now()) {
-        // What was not looked at is not signed.
-        let Some(digest) = asked.plan else {
-            return Err(Problem::invalid("plan: name the digest that you looked at; GET /v1/resets/{id} shows it"));
-        };
-        if let Some(token) = &asked.id_token {
-            signature.strength = signed::strength(&api, &passed, &id, digest, token).await?;
-        }
-        let signed = api.desk.act(&id, || engine.sign(&id, digest, signature.clone())).await?;
+    if let Some(signature) = signed::of_reset(&api, &passed, &id, &file, &asked).await? {
+        let signed = api.desk.act(&id, || engine.sign(&id, plan, signature.clone())).await?;
         tracing::info!(reset = %id, by = passed.by, %plan, "a plan was signed");
         let Json(mut shown) = brief(&signed.reset);
         shown["lacks"] = json!(signed.lacks);
@@ -236,8 +227,25 @@ pub(super) async fn withdraw(
     Ok(brief(&reset))
 }
 
+/// What somebody else found in a reset for which the glass was broken.
+pub(super) async fn review(
+    State(api): State<Arc<Api>>,
+    Extension(passed): Extension<Passed>,
+    Path(id): Path<String>,
+    Body(asked): Body<Reject>,
+) -> Result<Json<Broken>, Problem> {
+    let (id, why) = (ResetId(id), reason(&asked.reason)?);
+    let party = passed.party().ok_or_else(|| Problem::invalid("this state has one operator, who breaks no glass"))?;
+    let broken = api.desk.act(&id, || api.app.engine.review(&id, party, why)).await?;
+    Ok(Json(broken))
+}
+
 /// Starts what has all it takes: one that waited for a cool-down.
-pub(super) async fn execute(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+pub(super) async fn execute(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    _: Body<Nothing>,
+) -> Result<Json<Value>, Problem> {
     let (engine, id) = (&api.app.engine, ResetId(id));
     let reset = api.desk.act(&id, || engine.begin(&id)).await?;
     Ok(brief(&reset))

@@ -17,7 +17,7 @@ use crate::engine::EngineError;
 use crate::govern::Passed;
 use crate::identity::{TokenRecord, TokensError};
 use crate::serve::api::Api;
-use crate::serve::api::body::Body;
+use crate::serve::api::body::{Body, Nothing};
 use crate::serve::api::page::page;
 use crate::serve::api::problem::Problem;
 
@@ -85,6 +85,7 @@ pub(super) async fn revoke(
     State(api): State<Arc<Api>>,
     Extension(passed): Extension<Passed>,
     Path(id): Path<String>,
+    _: Body<Nothing>,
 ) -> Result<Json<Shown>, Problem> {
     let record = api.guard.identities().tokens().revoke(&id, &passed.by).await?;
     tracing::info!(token = id, by = passed.by, "a token was revoked");

@@ -101,6 +101,9 @@ async fn a_ceremony_a_request_two_persons_and_a_bundle_with_the_real_decision_pr
     // Whoever made it may nothing by that: the table does not know him.
     let (exit, said) = remint(&places, &["keys", "rotate"]);
     assert!(exit == 3 && said.contains("may not rotate-keys"), "{said}");
+    let backup = written.path().join("backup");
+    let (exit, said) = remint(&places, &["store", "backup", backup.to_str().unwrap()]);
+    assert!(exit == 3 && said.contains("may not restore") && !backup.exists(), "{said}");
 
     let kinds = Arc::clone(&rig.kinds) as Arc<dyn Kinds>;
     let settings = EngineSettings { executor: Some(Executor::Remint), ..rig.settings.clone() };
@@ -110,6 +113,9 @@ async fn a_ceremony_a_request_two_persons_and_a_bundle_with_the_real_decision_pr
     let gate = Gate::open(Arc::clone(&app.engine.store), context).await.unwrap();
     app.gate = gate.asking(program);
     app.engine.settings.executor = Some(Executor::Remint);
+    // Beside whoever has the state open neither.
+    let (exit, said) = remint(&places, &["store", "backup", backup.to_str().unwrap()]);
+    assert!(exit == 3 && said.contains("may not restore") && !backup.exists(), "{said}");
     let state = State { app, keys };
     let engine = &state.app.engine;
     // The estate becomes active by somebody who may change it, and by nobody else.

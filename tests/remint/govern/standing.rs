@@ -11,7 +11,7 @@ use super::policy;
 use super::state::Governed;
 use crate::windows::nightly;
 
-fn nights() -> Ref {
+pub(crate) fn nights() -> Ref {
     "RotationWindow/nights".parse().unwrap()
 }
 
@@ -26,7 +26,7 @@ async fn windowed(count: usize) -> (Governed, Estate) {
 }
 
 /// Alice asks for thirty days of it, and two sign.
-async fn approved(governed: &Governed) -> Standing {
+pub(crate) async fn approved(governed: &Governed) -> Standing {
     let engine = &governed.app.engine;
     let until = engine.context.clock.now() + Duration::from_hours(30 * 24);
     let (standing, _) = engine.stand(&nights(), until, "alice", governed.party("alice").await).await.unwrap();

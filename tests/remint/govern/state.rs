@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use remint::app::{App, Places};
+use remint::config::Configuration;
 use remint::context::Context;
-use remint::engine::EngineSettings;
 use remint::engine::record::{kind, put};
 use remint::engine::reset::{Request, plan_bytes};
+use remint::engine::{Engine, EngineSettings};
 use remint::escrow::SystemRandomness;
 use remint::evidence::export_seen;
 use remint::govern::yes::Bound;
@@ -26,11 +27,12 @@ use remint_evidence_format::report::Report;
 use super::policy;
 use crate::rig::Rig;
 use crate::windows::Moved;
+use crate::windows::daemon::{leaping, served};
 
 pub(crate) const NAMES: [&str; 4] = ["alice", "bob", "carol", "dave"];
 
 /// Everything is allowed: what holds whatever policies say is what is tested here.
-struct Anything;
+pub(crate) struct Anything;
 
 #[async_trait]
 impl Decider for Anything {
@@ -165,6 +167,29 @@ impl Governed {
     pub(crate) async fn yes(&self, name: &str, what: &str, digest: Digest, file: &str) -> Signature {
         let note = self.note(name, what, digest, file);
         self.vouched(name, &note, what, digest, file).await.unwrap()
+    }
+
+    /// A daemon over this state, for as long as `watched` looks at it; people sign beside it.
+    pub(crate) async fn served<T>(&self, watched: impl AsyncFnOnce(&Engine) -> T) -> T {
+        let estate = tempfile::tempdir().unwrap();
+        let gate = Gate::open(Arc::clone(&self.app.store), self.app.engine.context.clone()).await.unwrap();
+        let mut engine = self.app.engine.clone();
+        engine.settings = leaping(&engine.settings);
+        let app = App {
+            engine,
+            key: Arc::clone(&self.app.key),
+            signing: None,
+            wrapping: None,
+            sequencer: Arc::clone(&self.app.sequencer),
+            folder: self.app.folder.clone(),
+            standing: self.app.standing.clone(),
+            store: Arc::clone(&self.app.store),
+            anchor: None,
+            configuration: Configuration::default(),
+            gate: gate.decided_by(Arc::new(Anything)),
+            passed: None,
+        };
+        served(app, estate.path(), self.keys.path(), watched).await
     }
 
     pub(crate) async fn exported(&self, id: &ResetId) -> Bundle {

@@ -7,6 +7,9 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
+use remint::serve::Listen;
+
+use super::client::Client;
 use super::{Place, ask};
 
 #[tokio::test]
@@ -14,12 +17,15 @@ async fn a_request_that_is_sent_twice_is_one_act_with_one_answer() {
     let place = Place::new(1).await;
     let daemon = place.serve().await;
     let keyed = daemon.client.clone().with("idempotency-key", "k-1");
+    // What is no act uses no key up.
+    assert_eq!(keyed.put("/v1/resets").await.status, 405);
     let first = keyed.post("/v1/resets", &ask("inc-1", &["Credential/app0"])).await;
     let again = keyed.post("/v1/resets", &ask("inc-1", &["Credential/app0"])).await;
     assert_eq!((first.status, again.status), (202, 202), "{again:?}");
     assert_eq!(first.body, again.body);
     assert_eq!(first.headers["location"], again.headers["location"]);
     assert_eq!(again.headers["idempotent-replayed"], "true");
+    assert_eq!(keyed.put("/v1/resets").await.status, 405, "and is given no act's answer");
     keyed.post("/v1/resets", &ask("inc-2", &["Credential/app0"])).await.is_problem(422, "key-used");
     // Without the key the same id is refused; with a new key, too: it runs once for ever.
     daemon.client.post("/v1/resets", &ask("inc-1", &["Credential/app0"])).await.is_problem(409, "twice");
@@ -58,6 +64,8 @@ async fn an_act_on_what_was_changed_since_it_was_looked_at_is_refused() {
     assert!(estate.headers.contains_key("etag"));
     let digest = json!({ "digest": format!("sha256:{}", "0".repeat(64)) });
     stale.post("/v1/estate/activate", &digest).await.is_problem(412, "changed");
+    // What is no act is not told that it came too late.
+    assert_eq!(stale.put("/v1/resets/inc-1/approve").await.status, 405);
     daemon.stop().await;
 }
 
@@ -148,8 +156,9 @@ async fn the_numbers_have_no_name_in_them_and_say_how_things_stand() {
     let daemon = place.serve().await;
     daemon.client.post("/v1/resets", &ask("inc-1", &["Credential/app0"])).await;
     daemon.status("inc-1", "complete").await;
-    let waits = json!({ "requestId": "inc-2", "from": ["Credential/app1"], "reason": "x" });
-    daemon.client.post("/v1/resets", &waits).await;
+    let waits =
+        json!({ "requestId": "inc-2", "from": ["Credential/app1"], "reason": "x", "deadline": "2100-01-01T00:00:00Z" });
+    assert_eq!(daemon.client.post("/v1/resets", &waits).await.status, 202);
     let text = daemon.client.get("/metrics").await.text;
     for line in [
         "remint_resets{status=\"complete\"} 1",
@@ -158,6 +167,8 @@ async fn the_numbers_have_no_name_in_them_and_say_how_things_stand() {
         "remint_approvals_pending 1",
         "remint_rotations_parked 0",
         "remint_rotations_dark 0",
+        "remint_tasks_overdue 0",
+        "remint_reviews_pending 0",
         "remint_rotations_revoked_unproved 0",
         "remint_lease_holder{lease=\"scheduler\"} 1",
         "remint_connector_calls_total{connector=\"fake\",verb=\"mint\",result=\"ok\"} 1",
@@ -166,8 +177,35 @@ async fn the_numbers_have_no_name_in_them_and_say_how_things_stand() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
+    // What can be there only with a number of its own.
+    for family in ["log_entries", "log_sequencer_delay_seconds", "rotation_oldest_seconds", "deadline_seconds"] {
+        let line = format!("remint_{family}");
+        assert!(text.lines().any(|found| found.starts_with(&line)), "{line} is not in\n{text}");
+    }
     for name in ["inc-1", "app0", "app1", "bank", "shelf", "tester"] {
         assert!(!text.contains(name), "{name} is in\n{text}");
     }
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn readiness_names_each_reason_and_liveness_is_not_asked_for_one() {
+    let place =
+        Place::governed(1, "persons:\n  alice: {principals: ['unix:1']}\n  bob: {principals: ['unix:2']}\n").await;
+    let app = place.decided().await;
+    let (options, client) = (place.options(Listen::Socket(place.socket())), Client::socket(place.socket()));
+    let daemon = Place::serving_app(app, options, client).await;
+    assert_eq!(daemon.client.get("/readyz").await.ok(), json!({ "ready": true }));
+    daemon.stop().await;
+
+    // The decision program is not where it should be.
+    let mut app = place.decided().await;
+    app.gate = app.gate.asking(place.keys.path().join("nothing-here"));
+    let (options, client) = (place.options(Listen::Socket(place.socket())), Client::socket(place.socket()));
+    let daemon = Place::serving_app(app, options, client).await;
+    let answer = daemon.client.get("/readyz").await;
+    answer.is_problem(503, "not-ready");
+    assert_eq!(answer.body["reasons"], json!(["no-decision"]), "{answer:?}");
+    assert_eq!(daemon.client.get("/livez").await.status, 200);
     daemon.stop().await;
 }

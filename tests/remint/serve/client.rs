@@ -81,6 +81,10 @@ impl Client {
         self.send(Method::GET, path, Bytes::new()).await.ok()
     }
 
+    pub(super) async fn put(&self, path: &str) -> Answer {
+        self.send(Method::PUT, path, Bytes::new()).await.unwrap()
+    }
+
     pub(super) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(Method::POST, path, body.to_string().into()).await.unwrap()
     }

@@ -65,10 +65,30 @@ impl Provider {
             if status != 200 || !text.contains("<form") {
                 return text;
             }
-            form = Some(format!("name={person}&password={password}"));
+            let kept = hidden(&text);
+            // A form that asks nothing is sent as it is; one that asks who it is, filled in.
+            form = Some(if kept.is_empty() { format!("name={person}&password={password}") } else { kept });
+            if let Some((_, action)) = text.split_once("action=\"") {
+                url = url.join(action.split('"').next().unwrap()).unwrap();
+            }
         }
         panic!("the provider sends in circles");
     }
+}
+
+/// The fields of a form that a person does not see, as it sends them.
+fn hidden(page: &str) -> String {
+    let attribute = |tag: &str, name: &str| {
+        let (_, rest) = tag.split_once(&format!("{name}=\""))?;
+        rest.split_once('"').map(|(value, _)| value.to_owned())
+    };
+    let tags = page.split("<input").skip(1).filter_map(|tag| tag.split('>').next());
+    let fields: Vec<_> = tags
+        .filter(|tag| tag.contains("type=\"hidden\""))
+        .filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value")?)))
+        .collect();
+    let url = reqwest::Url::parse_with_params("http://localhost/", fields).unwrap();
+    url.query().unwrap_or_default().to_owned()
 }
 
 /// A person at a shell of his own.
@@ -96,6 +116,19 @@ impl Shell {
 
     /// Runs something that waits for a person in a browser.
     async fn browsing(&self, words: &[&str], provider: &Provider, person: &str, password: &str) -> (Output, String) {
+        self.browsing_at("http", words, provider, person, password).await
+    }
+
+    /// The same, at the address that begins so, or has this in it.
+    async fn browsing_at(
+        &self,
+        has: &str,
+        words: &[&str],
+        provider: &Provider,
+        person: &str,
+        password: &str,
+    ) -> (Output, String) {
+        let has = has.to_owned();
         let mut child = self.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap());
         let (url, said) = tokio::task::spawn_blocking(move || {
@@ -103,15 +136,15 @@ impl Shell {
             loop {
                 line.clear();
                 assert!(said.read_line(&mut line).unwrap() > 0, "it ended before it named an address");
-                if let Some(url) = line.trim().strip_prefix("http") {
-                    return (format!("http{url}"), said);
+                if line.trim().starts_with("http") && line.contains(&has) {
+                    return (line.trim().to_owned(), said);
                 }
             }
         })
         .await
         .unwrap();
         let shown = provider.browse(&url, person, password).await;
-        if shown.contains("Done.") || shown.contains("refused") {
+        if ["Done.", "refused", "Success"].iter().any(|word| shown.contains(word)) {
             // Read to the end while it runs, so that it never waits for a reader.
             let rest = tokio::task::spawn_blocking(move || {
                 let (mut said, mut rest) = (said, String::new());
@@ -267,5 +300,20 @@ async fn what_the_provider_signed_for_one_plan_approves_no_other_and_opens_nothi
     }
     let shown = asks.get("/v1/resets/inc-2").await.ok();
     assert_eq!(shown["status"], "requested", "{shown}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn who_has_no_browser_here_types_a_code_into_one_elsewhere() {
+    let provider = Provider::find();
+    let (_place, daemon, server) = served(&provider).await;
+    let alice = Shell::new(&server);
+    let words = ["login", "--device"];
+    let (output, shown) = alice.browsing_at("user_code=", &words, &provider, "alice", &provider.password).await;
+    assert!(output.status.success(), "{shown}: {}", said(&output));
+    assert!(said(&output).contains(&format!("as oidc:{}|alice", provider.issuer)), "{}", said(&output));
+    assert_eq!(alice.kept().len(), 1);
+    let output = alice.run(&["get", "resets"]).await;
+    assert!(output.status.success(), "{}", said(&output));
     daemon.stop().await;
 }

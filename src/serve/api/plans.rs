@@ -1,0 +1,67 @@
+//! Plans that nothing is asked for by: what a reset would do, from the active estate.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use jiff::Timestamp;
+use remint_core::plan::{Plan, Refusal};
+use serde::Deserialize;
+
+use crate::engine::EngineError;
+use crate::evidence::acts::{self, Act};
+use crate::govern::Passed;
+use crate::serve::api::Api;
+use crate::serve::api::body::Body;
+use crate::serve::api::problem::Problem;
+use crate::serve::plan::{NoPlan, Scope};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Wanted {
+    from: Vec<String>,
+    #[serde(default)]
+    contain: Option<String>,
+    #[serde(default)]
+    except: Vec<String>,
+    #[serde(default)]
+    clean: Vec<String>,
+    #[serde(default)]
+    deadline: Option<Timestamp>,
+    #[serde(default)]
+    failure_budget: usize,
+}
+
+/// Plans, and records that somebody did.
+pub(super) async fn plan(
+    State(api): State<Arc<Api>>,
+    Extension(passed): Extension<Passed>,
+    Body(asked): Body<Wanted>,
+) -> Result<Json<Plan>, Problem> {
+    let engine = &api.app.engine;
+    let estate = engine.active_estate().await?.ok_or_else(no_estate)?;
+    let Wanted { from, contain, except, clean, deadline, failure_budget } = asked;
+    let plan = Scope { from, contain, except, clean, deadline, failure_budget }
+        .plan(engine, &estate)
+        .await
+        .map_err(refused)?;
+    let act = Act::Planned { plan: &plan, by: &passed.by };
+    acts::record(&*engine.store, &engine.context, act).await.map_err(EngineError::from)?;
+    Ok(Json(plan))
+}
+
+/// A word that is none of the estate's is who asks' mistake, as it is alone.
+fn refused(error: NoPlan) -> Problem {
+    match &error {
+        NoPlan::Refused(why) if why.iter().all(|one| matches!(one, Refusal::UnknownStart(_))) => {
+            Problem::invalid(error.to_string())
+        }
+        _ => error.into(),
+    }
+}
+
+/// There is nothing to plan from.
+pub(super) fn no_estate() -> Problem {
+    Problem::new(StatusCode::CONFLICT, "no-estate", "no estate is active; GET /v1/estate says why")
+}
