@@ -22,6 +22,7 @@ use crate::registry::Registry;
 mod acts;
 mod approve;
 mod ask;
+mod cluster;
 mod demo;
 mod discover;
 mod escalate;
@@ -188,6 +189,14 @@ enum Command {
     Token(token::Token),
     /// Run as a daemon
     Serve(serve::Serve),
+    /// Run as the daemon of a cluster: its custom resources are the estate
+    Operator(serve::Operator),
+    /// What other tools are given: custom resource definitions
+    #[command(subcommand)]
+    Generate(cluster::Generate),
+    /// What lies in a cluster
+    #[command(name = "k8s", subcommand)]
+    K8s(cluster::K8s),
     /// What a folder of documents holds, for the daemon that asks
     #[command(name = crate::serve::READ_FOLDER, hide = true)]
     ReadFolder(serve::ReadFolder),
@@ -346,6 +355,9 @@ async fn run(command: Command, session: &Session) -> Result<Exit, Failure> {
         Command::Login(login) => login.run(session).await,
         Command::Token(token) => token.run(session).await,
         Command::Serve(serve) => serve.run(session).await,
+        Command::Operator(operator) => operator.run(session).await,
+        Command::Generate(generate) => generate.run(),
+        Command::K8s(k8s) => k8s.run(session).await,
         Command::ReadFolder(read) => read.run(session),
         Command::Prober(prober) => prober.run(session).await,
         Command::Witness(witness) => witness.run(session).await,

@@ -14,6 +14,7 @@ use crate::app::AppError;
 use crate::evidence::witnessing::Policy;
 use crate::identity::{Issuer, IssuerAt};
 use crate::keeper::KeptAt;
+use crate::serve::ClusterAt;
 
 /// What the environment says.
 #[derive(Debug, Clone, Default)]
@@ -104,6 +105,8 @@ pub struct Configuration {
     /// The OpenID providers whose tokens say who somebody is.
     #[serde(default)]
     issuers: Vec<IssuerAt>,
+    /// The cluster whose custom resources are documents and acts.
+    pub kubernetes: Option<ClusterAt>,
 }
 
 /// A stream of events: to an address, or into a file.
@@ -179,14 +182,15 @@ impl Configuration {
         if let Some(why) = found.wrong() {
             return Err(AppError::Config { path, why });
         }
-        if !found.commands.is_empty() || !found.hosts.is_empty() || !found.issuers.is_empty() {
+        let named = found.kubernetes.is_some() || !found.issuers.is_empty();
+        if !found.commands.is_empty() || !found.hosts.is_empty() || named {
             let mode = match std::fs::metadata(&path) {
                 Ok(there) => there.permissions().mode(),
                 Err(source) => return Err(AppError::Read { path, source }),
             };
             if mode & 0o022 != 0 {
                 let why =
-                    "it allows programs, hosts and issuers, and others than its owner may write it; `chmod go-w` it"
+                    "it allows programs, hosts, issuers and a cluster, and others than its owner may write it; `chmod go-w` it"
                         .into();
                 return Err(AppError::Config { path, why });
             }
@@ -255,7 +259,7 @@ fn is_port(text: &str) -> bool {
 }
 
 const FORM: &str = "write `store: postgres://USER@HOST/DATABASE?password_file=PATH`, `commands: {NAME: [/PROGRAM, ARGUMENT]}` \
-                    `hosts: [HOST:PORT]`, `probers`, `streams`, `commitToPersons`, `witness`, `log`, `keys` or `issuers`, and nothing else";
+                    `hosts: [HOST:PORT]`, `probers`, `streams`, `commitToPersons`, `witness`, `log`, `keys`, `issuers` or `kubernetes`, and nothing else";
 
 #[cfg(test)]
 mod tests {

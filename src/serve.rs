@@ -31,12 +31,14 @@ use crate::evidence::witnessing::{Witnessing, WitnessingError};
 use crate::identity::Identities;
 use crate::privacy::reads::{self, Reads};
 use crate::serve::api::{Api, Guard, Rates};
+use crate::serve::cluster::Cluster;
 use crate::serve::events::Events;
-use crate::serve::folder::Folder;
+use crate::serve::folder::{Documents, Folder};
 use crate::serve::listen::Door;
 use crate::serve::supervisor::{Desk, Supervisor};
 
 mod api;
+mod cluster;
 mod connection;
 mod events;
 mod folder;
@@ -45,12 +47,14 @@ mod people;
 mod plan;
 mod purge;
 mod remind;
+mod request;
 mod supervisor;
 mod tls;
 mod token;
 mod window;
 mod witness;
 
+pub use cluster::{ClusterAt, ClusterError, ClusterOpenError, release};
 pub use folder::{COMMAND as READ_FOLDER, Reader, Reading};
 pub use listen::{Bound, Listen, ListenError};
 pub use tls::{Certificates, TlsError};
@@ -73,6 +77,10 @@ pub struct Options {
     pub every: Duration,
     /// On whose word everything is done that comes in through the door: this state has one operator.
     pub by: String,
+    /// The cluster whose custom resources are the estate, in the place of the folder.
+    pub cluster: Option<ClusterAt>,
+    /// Where an API server asks before it takes an object: TLS.
+    pub webhooks: Option<Listen>,
 }
 
 /// Why there is no daemon.
@@ -86,6 +94,8 @@ pub enum ServeError {
     Listen(#[from] ListenError),
     #[error(transparent)]
     Witnessing(#[from] WitnessingError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterOpenError),
 }
 
 /// Serves one state until `stop`.
@@ -94,7 +104,26 @@ pub enum ServeError {
 /// No estate is active and the folder holds none that is valid, or the door cannot be opened.
 pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
     let app = Arc::new(app);
-    let folder = Arc::new(Folder::open(options.estate, options.reader, options.by.clone(), Arc::clone(&app)).await?);
+    let (halt, stopping) = watch::channel(false);
+    let stopping = Stopping(stopping);
+    let cluster = match options.cluster {
+        Some(at) => Some(Arc::new(Cluster::open(at, Arc::clone(&app)).await?)),
+        None => None,
+    };
+    // What lies in the cluster is known before anything is made of it.
+    let mirroring = cluster.as_ref().map(|cluster| {
+        let (cluster, stopping) = (Arc::clone(cluster), stopping.clone());
+        let watching = async move { cluster.watch(stopping).await };
+        Owned(tokio::spawn(watching.instrument(info_span!("cluster"))))
+    });
+    let documents = match &cluster {
+        Some(cluster) => {
+            cluster.listed().await;
+            Documents::Cluster(Arc::clone(&cluster.mirror))
+        }
+        None => Documents::Folder(options.estate, options.reader),
+    };
+    let folder = Arc::new(Folder::open(documents, options.by.clone(), Arc::clone(&app)).await?);
     let desk = Arc::new(Desk::default());
     let supervisor = Supervisor::new(Arc::clone(&app), Arc::clone(&desk), options.every).await?;
     let streams = app.streams()?;
@@ -107,22 +136,27 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         .into_iter()
         .map(|listen| listen.open(&mut guard, &app.engine.context))
         .collect::<Result<_, _>>()?;
+    let webhooks = match (&cluster, options.webhooks) {
+        (Some(cluster), Some(listen)) => {
+            Some((listen.open(&mut guard, &app.engine.context)?, cluster::router(Arc::clone(cluster))))
+        }
+        _ => None,
+    };
     tracing::info!(memory = %crate::harden::memory(), "hardened");
     for door in &doors {
-        tracing::info!(at = %door, estate = %folder.path().display(), "taking requests");
+        tracing::info!(at = %door, estate = folder.place(), "taking requests");
     }
-    let certificates: Vec<_> = doors.iter().filter_map(Door::certificates).collect();
+    let all = doors.iter().chain(webhooks.as_ref().map(|(door, _)| door));
+    let certificates: Vec<_> = all.filter_map(Door::certificates).collect();
     let holder = app.engine.settings.holder.clone();
     told(&app, Act::Started { holder: &holder, by: &options.by }).await?;
     let (reads, refusals) = (Arc::new(Reads::default()), Arc::new(Refusals::default()));
-    let (halt, stopping) = watch::channel(false);
-    let stopping = Stopping(stopping);
     let events = Arc::new(Events::new(&app.engine.context).map_err(EngineError::Random)?);
     let api = Api {
         app: Arc::clone(&app),
         folder: Arc::clone(&folder),
         desk: Arc::clone(&desk),
-        by: options.by,
+        by: options.by.clone(),
         guard,
         tiles: Tiles::new(Arc::clone(&app.engine.store)),
         witnessing: witnessing.clone(),
@@ -150,10 +184,22 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         let streaming = futures::future::join_all(streaming).instrument(info_span!("streams"));
         let telling = events.gather(app.engine.watch(), stopping.clone()).instrument(info_span!("events"));
         let witnessed = see(witnessing, stopping.clone()).instrument(info_span!("witnesses"));
+        let asked = async {
+            if let Some((door, router)) = webhooks {
+                connection::attend(door, router, stopping.clone()).await;
+            }
+        };
+        let asked = asked.instrument(info_span!("webhooks"));
+        let acting = async {
+            let Some(cluster) = &cluster else { return };
+            let acting = Box::pin(cluster.act(&folder, &desk, &options.by, options.every, stopping.clone()));
+            tokio::join!(cluster.lead(stopping.clone()), acting);
+        };
+        let acting = acting.instrument(info_span!("operator"));
         let counting = count(&app, &reads, &refusals, stopping.clone()).instrument(info_span!("reads"));
         tokio::join!(
             answering, reloading, watching, carrying, opening, persons, forgetting, reminding, streaming, telling,
-            witnessed, counting
+            witnessed, counting, asked, acting
         );
     };
     // The sequencer ends last: what the others record while they end gets its place too.
@@ -172,6 +218,7 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         last.send_replace(true);
     };
     tokio::join!(working, sequencing);
+    drop(mirroring);
     tracing::info!("stopped");
     Ok(())
 }
@@ -222,6 +269,15 @@ impl Stopping {
     /// Returns once the daemon stops. Whoever could say so being gone means the same.
     async fn stopped(mut self) {
         let _ = self.0.wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// A task that ends with whoever owns it.
+struct Owned(tokio::task::JoinHandle<()>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -8,6 +8,7 @@
 //! bytes → documents → trees with places → pasted secrets withheld → typed documents → checks of the whole → estate
 //! ```
 
+mod admit;
 mod decode;
 mod derive;
 pub mod diff;
@@ -22,6 +23,7 @@ mod source;
 mod validate;
 pub mod window;
 
+pub use admit::{Admitted, admit};
 pub use derive::derive_remint;
 pub use diff::EstateDiff;
 pub use history::History;
@@ -32,6 +34,7 @@ pub use model::{
     Era, Estate, Generate, Grant, Identity, IssuedBy, Meta, Owners, Reload, Rotation, RunsOn, Selection, System, Tier,
     Unlock, UnlockVerb, UnlockWhat, Workload,
 };
+pub use pasted::shape as secret_shape;
 pub use problem::{Problem, Problems, Severity};
 pub use source::SourceFile;
 pub use window::{Blackout, Missed, RotationWindow};

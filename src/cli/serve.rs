@@ -19,8 +19,13 @@ use crate::serve::{Certificates, Listen, ListenError, Options, Reader, Reading, 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// The folder of documents to watch
-    #[arg(long, value_name = "FOLDER")]
-    estate: PathBuf,
+    #[arg(long, value_name = "FOLDER", required_unless_present = "kubernetes")]
+    estate: Option<PathBuf>,
+    /// Watch the custom resources of a cluster in the place of a folder: `kubernetes:` in the state's remint.yaml
+    #[arg(long, conflicts_with = "estate")]
+    kubernetes: bool,
+    #[command(flatten)]
+    webhooks: Webhooks,
     /// Take requests on this Unix socket
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -47,6 +52,73 @@ pub(super) struct Serve {
     log: String,
 }
 
+/// The same, over a cluster.
+#[derive(Debug, Args)]
+pub(super) struct Operator {
+    #[command(flatten)]
+    webhooks: Webhooks,
+    /// Take requests on this Unix socket
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Take requests on this address, with TLS
+    #[arg(long, value_name = "ADDR", requires_all = ["tls_cert", "tls_key"])]
+    listen: Option<SocketAddr>,
+    /// The certificate that --listen shows, in PEM; read again when it changes
+    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "listen"])]
+    tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// How often what is due is looked at, in seconds
+    #[arg(long, default_value_t = 2, value_name = "SECONDS")]
+    every: u64,
+    /// What is logged: error, warn, info, debug, or a filter like remint=debug,info
+    #[arg(long, default_value = "info", env = "REMINT_LOG", value_name = "FILTER")]
+    log: String,
+}
+
+impl Operator {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let serve = Serve {
+            estate: None,
+            kubernetes: true,
+            webhooks: self.webhooks,
+            socket: self.socket,
+            listen: self.listen,
+            token_file: None,
+            tls_cert: self.tls_cert,
+            tls_key: self.tls_key,
+            client_ca: None,
+            every: self.every,
+            log: self.log,
+        };
+        serve.run(session).await
+    }
+}
+
+/// Where the API server of a cluster asks.
+#[derive(Debug, Args)]
+pub(super) struct Webhooks {
+    /// Answer the API server's admission webhooks on this address, with TLS
+    #[arg(long, value_name = "ADDR", requires_all = ["webhook_cert", "webhook_key"])]
+    webhooks: Option<SocketAddr>,
+    /// The certificate that --webhooks shows, in PEM; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "webhooks")]
+    webhook_cert: Option<PathBuf>,
+    /// The private key of that certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "webhooks")]
+    webhook_key: Option<PathBuf>,
+}
+
+impl Webhooks {
+    fn listen(self) -> Result<Option<Listen>, ServeError> {
+        let (Some(address), Some(certificate), Some(key)) = (self.webhooks, self.webhook_cert, self.webhook_key) else {
+            return Ok(None);
+        };
+        Ok(Some(Listen::tls(address, Certificates { certificate, key, clients: None })?))
+    }
+}
+
 impl Serve {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         log(&self.log)?;
@@ -60,6 +132,7 @@ impl Serve {
             (Some(address), Some(file), ..) => Some(Listen::loopback(address, &file).map_err(ServeError::from)?),
             (Some(_), ..) => return Err(Failure::usage("--listen needs --token-file, or --tls-cert and --tls-key")),
         };
+        let webhooks = self.webhooks.listen()?;
         let mut listen: Vec<Listen> = self.socket.map(Listen::Socket).into_iter().chain(network).collect();
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         app.writable()?;
@@ -70,12 +143,15 @@ impl Serve {
         if listen.is_empty() {
             listen.push(Listen::Socket(app.folder.join("remint.sock")));
         }
+        let cluster = self.kubernetes.then(|| app.configuration.kubernetes.clone().unwrap_or_default());
         let options = Options {
-            estate: self.estate,
+            estate: self.estate.unwrap_or_default(),
             reader: std::env::current_exe().map_or(Reader::Here, Reader::Program),
             listen,
             every: Duration::from_secs(self.every.max(1)),
             by: session.environment.user(),
+            cluster,
+            webhooks,
         };
         serve(app, options, signalled()).await?;
         Ok(Exit::Done)
@@ -143,6 +219,7 @@ impl From<ServeError> for Failure {
                 Self::new(exit, error)
             }
             ServeError::Witnessing(error) => Self::new(Exit::Failed, error),
+            ServeError::Cluster(error) => Self::new(Exit::Unreachable, error),
         }
     }
 }

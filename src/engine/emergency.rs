@@ -103,7 +103,7 @@ impl Engine {
         });
         change.entries.push(entry(USED, now, Some(&id), None, &body));
         let urgency = Urgency::of(&request.plan);
-        self.request_with(request, urgency, exposed_at, Some(party.clone()), change).await?;
+        self.request_with(request, urgency, exposed_at, (Some(party.clone()), false), change).await?;
         tracing::error!(reset = %id, %person, %due, "the glass was broken: a reset starts without the approval of others");
         self.start_by_way(&id, Way::BreakGlass { by: person, until }, &party.to_string()).await
     }

@@ -150,7 +150,7 @@ impl Engine {
         let (by, estate) = (window.name.to_string(), Estate::clone(estate));
         let request = Request { id: id.clone(), plan, estate, reason, by, at: now };
         let party = self.settings.executor.is_some().then(|| Self::party_of(&window.name));
-        self.request_with(request, Urgency::Scheduled, None, party, change).await?;
+        self.request_with(request, Urgency::Scheduled, None, (party, false), change).await?;
         self.approve_window(&id, window).await?;
         Ok(Some(Opened { window: window.name.clone(), opening, reset: id }))
     }

@@ -77,7 +77,21 @@ impl Engine {
         exposed_at: Option<Timestamp>,
         party: Option<Party>,
     ) -> Result<Reset, EngineError> {
-        self.request_with(request, urgency, exposed_at, party, Change::default()).await
+        self.request_with(request, urgency, exposed_at, (party, false), Change::default()).await
+    }
+
+    /// The same, of one that only carries what others wrote: it takes one person more.
+    ///
+    /// # Errors
+    /// As [`Engine::request_of`].
+    pub async fn request_carried(
+        &self,
+        request: Request,
+        urgency: Urgency,
+        exposed_at: Option<Timestamp>,
+        party: Option<Party>,
+    ) -> Result<Reset, EngineError> {
+        self.request_with(request, urgency, exposed_at, (party, true), Change::default()).await
     }
 
     /// The same, with more in the same change.
@@ -86,7 +100,7 @@ impl Engine {
         request: Request,
         urgency: Urgency,
         exposed_at: Option<Timestamp>,
-        party: Option<Party>,
+        (party, carried): (Option<Party>, bool),
         more: Change,
     ) -> Result<Reset, EngineError> {
         let now = self.context.clock.now();
@@ -98,7 +112,7 @@ impl Engine {
         if now.duration_since(request.at).unsigned_abs() > NOT_AFTER {
             return Err(EngineError::Expired { id: request.id, asked: request.at.to_string() });
         }
-        let case = party.map(|party| Case::open(party, request.plan.digest, now));
+        let case = party.map(|party| Case { carried, ..Case::open(party, request.plan.digest, now) });
         let reset = Reset {
             case,
             id: request.id,

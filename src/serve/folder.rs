@@ -20,25 +20,33 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use remint_core::digest::Digest;
-use remint_core::estate::{Estate, EstateDiff, Loaded, Problem};
+use remint_core::estate::{Estate, EstateDiff, Loaded, Problem, load};
 
 use crate::app::{App, AppError, load_paths};
 use crate::evidence::acts::{self, Act};
 use crate::govern::{GateError, Passed};
+use crate::serve::cluster::Mirror;
 use crate::serve::folder::reader::unreadable;
 use crate::serve::folder::stamp::Stamp;
 use crate::serve::{Stopping, aside, causes};
 
 pub use reader::{COMMAND, Reader, Reading};
 
-/// A watched folder.
+/// Where the documents lie.
+#[derive(Clone)]
+pub(super) enum Documents {
+    Folder(PathBuf, Reader),
+    /// Custom resources of a cluster, as they were seen last.
+    Cluster(Arc<Mirror>),
+}
+
+/// A watched folder, or a watched cluster.
 pub(super) struct Folder {
-    path: PathBuf,
-    reader: Reader,
+    documents: Documents,
     by: String,
     app: Arc<App>,
     /// The folder as it was read last. Held while it is read, so that one at a time looks.
-    last: tokio::sync::Mutex<Option<Stamp>>,
+    last: tokio::sync::Mutex<Option<Looked>>,
     standing: Mutex<Standing>,
 }
 
@@ -77,6 +85,13 @@ pub(super) enum NotActivated {
     Proposed(Digest),
 }
 
+/// What was looked at last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    Folder(Stamp),
+    Cluster(u64),
+}
+
 /// Whether a folder is read that looks as it did last time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
@@ -89,24 +104,34 @@ impl Folder {
     ///
     /// # Errors
     /// No estate is active, and this folder gives none: there would be nothing to serve.
-    pub(super) async fn open(path: PathBuf, reader: Reader, by: String, app: Arc<App>) -> Result<Self, AppError> {
+    pub(super) async fn open(documents: Documents, by: String, app: Arc<App>) -> Result<Self, AppError> {
         let active = app.engine.active_digest().await?;
         let standing = Mutex::new(Standing { active, ..Standing::default() });
-        let folder = Self { path, reader, by, app, last: tokio::sync::Mutex::default(), standing };
-        if active.is_none() && folder.app.gate.governed() {
+        let folder = Self { documents, by, app, last: tokio::sync::Mutex::default(), standing };
+        // Nobody waits at a cluster that nothing was applied to yet.
+        let empty = matches!(&folder.documents, Documents::Cluster(mirror) if mirror.documents().is_empty());
+        if active.is_none() && folder.app.gate.governed() && !empty {
             let why = "no estate is active, and nobody is here who may make one so: remint estate activate PATH";
             return Err(GateError::Refused(why.to_owned()).into());
         }
-        if active.is_none() {
-            let loaded = folder.load().await?;
-            folder.app.activate(loaded.estate, &folder.by).await?;
+        if active.is_none() && !empty {
+            match (folder.load().await, &folder.documents) {
+                (Ok(loaded), _) => drop(folder.app.activate(loaded.estate, &folder.by).await?),
+                // What is wrong in a cluster stands in the conditions of its objects.
+                (Err(AppError::Problems(_)), Documents::Cluster(_)) => {}
+                (Err(error), _) => return Err(error),
+            }
         }
         folder.look(Look::Always).await?;
         Ok(folder)
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Where the documents lie, for people.
+    pub(super) fn place(&self) -> String {
+        match &self.documents {
+            Documents::Folder(path, _) => path.display().to_string(),
+            Documents::Cluster(_) => "the cluster".to_owned(),
+        }
     }
 
     /// How things stand now.
@@ -137,10 +162,15 @@ impl Folder {
         self.look_once(&mut last, look).await
     }
 
-    async fn look_once(&self, last: &mut Option<Stamp>, look: Look) -> Result<(), AppError> {
-        let path = self.path.clone();
+    async fn look_once(&self, last: &mut Option<Looked>, look: Look) -> Result<(), AppError> {
         // Taken before the reading: what is edited meanwhile shows at the next look.
-        let stamp = aside(move || Stamp::of(&path)).await;
+        let stamp = match &self.documents {
+            Documents::Folder(path, _) => {
+                let path = path.clone();
+                Looked::Folder(aside(move || Stamp::of(&path)).await)
+            }
+            Documents::Cluster(mirror) => Looked::Cluster(mirror.version()),
+        };
         if look == Look::IfChanged && *last == Some(stamp) {
             return Ok(());
         }
@@ -151,7 +181,7 @@ impl Folder {
                 Ok(loaded) => self.stage(loaded).await?,
                 Err(AppError::Problems(problems)) => self.broken(&problems.0),
                 Err(error @ (AppError::Read { .. } | AppError::Empty(_))) => {
-                    self.broken(&[unreadable(&self.path, &error)]);
+                    self.broken(&[unreadable(Path::new(&self.place()), &error)]);
                 }
                 Err(error) => return Err(error),
             }
@@ -162,7 +192,8 @@ impl Folder {
 
     /// Has another process read the folder. True when that was enough: what it says is active, or cannot become it.
     async fn settled_elsewhere(&self) -> Result<bool, AppError> {
-        let reading = self.reader.read(&self.path).await.unwrap_or_else(|error| {
+        let Documents::Folder(path, reader) = &self.documents else { return Ok(false) };
+        let reading = reader.read(path).await.unwrap_or_else(|error| {
             tracing::warn!(error = causes(&error), "the folder is read by the daemon itself");
             None
         });
@@ -217,8 +248,12 @@ impl Folder {
     }
 
     async fn load(&self) -> Result<Loaded, AppError> {
-        let (path, kinds) = (self.path.clone(), Arc::clone(&self.app.engine.kinds));
-        aside(move || load_paths(&[path], &*kinds)).await
+        let (documents, kinds) = (self.documents.clone(), Arc::clone(&self.app.engine.kinds));
+        aside(move || match documents {
+            Documents::Folder(path, _) => load_paths(&[path], &*kinds),
+            Documents::Cluster(mirror) => Ok(load(&mirror.documents(), &*kinds)?),
+        })
+        .await
     }
 
     async fn stage(&self, loaded: Loaded) -> Result<(), AppError> {

@@ -2,6 +2,7 @@
 
 mod api;
 mod client;
+mod cluster;
 mod commands;
 mod entrances;
 mod folder;
@@ -139,6 +140,8 @@ impl Place {
             listen: vec![listen],
             every: Duration::from_millis(20),
             by: "tester".to_owned(),
+            cluster: None,
+            webhooks: None,
         }
     }
 

@@ -12,7 +12,7 @@ const WANTED: usize = 400;
 const LONG: [(&str, &str); 0] = [];
 
 /// What a layer must not name. What decides is pure; what does knows nothing of the edges.
-const LAYERS: [(&str, &[&str]); 4] = [
+const LAYERS: [(&str, &[&str]); 5] = [
     (
         "core/src",
         &[
@@ -26,6 +26,10 @@ const LAYERS: [(&str, &[&str]); 4] = [
             "Instant::now",
             "Timestamp::now",
         ],
+    ),
+    (
+        "cluster/src",
+        &["tokio", "std::fs", "std::net", "std::env", "std::process", "SystemTime", "Timestamp::now", "kube::"],
     ),
     ("evidence-format/src", &["tokio", "std::fs", "std::net", "SystemTime", "Timestamp::now", "remint_core"]),
     (

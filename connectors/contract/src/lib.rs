@@ -30,5 +30,8 @@ pub use connector::{
 };
 pub use error::{Error, ErrorKind, Retry};
 pub use material::{Material, Template, TemplateError};
-pub use names::{CredentialId, Kind, Location, Name, NameError, OperationId, Pattern, Ref, ResetId, VersionId, WHOLE};
+pub use names::{
+    CredentialId, DEFAULT_NAMESPACE, Kind, Location, Name, NameError, OperationId, Pattern, Ref, ResetId, VersionId,
+    WHOLE,
+};
 pub use secret::SecretValue;

@@ -34,6 +34,9 @@ pub struct Case {
     /// What else than the yes of persons to this plan alone lets it go on.
     #[serde(default, skip_serializing_if = "is_default")]
     pub way: Option<Way>,
+    /// Brought by somebody who only carries what others wrote: it takes one person more.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub carried: bool,
 }
 
 /// How a reset goes on without the yes of persons to its plan alone.
@@ -81,6 +84,7 @@ impl Case {
             signatures: Vec::new(),
             latest: now,
             way: None,
+            carried: false,
         }
     }
 

@@ -99,6 +99,8 @@ impl Case {
             return met;
         }
         bounds(candidate, needs)?;
+        let more = Obligations { approvals: needs.approvals.saturating_add(1), ..needs.clone() };
+        let needs = if self.carried { &more } else { needs };
         let separate = |what| needs.separate.contains(&what);
         if let (true, Executor::By(executor)) = (separate(Separate::RequesterExecutor), executor)
             && self.requester.overlaps(executor)

@@ -55,7 +55,8 @@ pub fn load(files: &[SourceFile], kinds: &dyn Kinds) -> Result<Loaded, Problems>
     Ok(Loaded { estate: draft.estate, notes: report.finish() })
 }
 
-fn read(files: &[SourceFile], kinds: &dyn Kinds, report: &mut Reporter<'_>) -> Draft {
+/// Reads what can be read, and reports what cannot.
+pub(super) fn read(files: &[SourceFile], kinds: &dyn Kinds, report: &mut Reporter<'_>) -> Draft {
     let mut complete = true;
     let mut chunks = Vec::new();
     for (index, file) in files.iter().enumerate() {

@@ -99,7 +99,8 @@ fn named(path: &[String], text: &str) -> Option<&'static str> {
 }
 
 /// What kind of secret a text has the shape of.
-pub(super) fn shape(text: &str) -> Option<&'static str> {
+#[must_use]
+pub fn shape(text: &str) -> Option<&'static str> {
     if text.contains("-----BEGIN") {
         return text.contains("PRIVATE KEY").then_some("a private key in PEM form");
     }

@@ -12,7 +12,24 @@ use super::load::Draft;
 use super::problem::Reporter;
 
 pub(super) fn all(draft: &Draft, kinds: &dyn Kinds, report: &mut Reporter<'_>) {
-    references::resolve(draft, report);
+    missing(draft, report);
+    wrong(draft, kinds, report);
+    // Notes on an estate that is refused would be noise: what is missing may be what could not be read.
+    if !report.has_errors() {
+        owners(draft, report);
+        idle(draft, report);
+        windows::empty(draft, report);
+    }
+}
+
+/// References to what is not there: it may still come.
+pub(super) fn missing(draft: &Draft, report: &mut Reporter<'_>) {
+    references::lost(draft, report);
+}
+
+/// What nothing that comes later makes good.
+pub(super) fn wrong(draft: &Draft, kinds: &dyn Kinds, report: &mut Reporter<'_>) {
+    references::granted(draft, report);
     cycles::auth(draft, report);
     cycles::minting(draft, report);
     places::sources(draft, report);
@@ -20,12 +37,6 @@ pub(super) fn all(draft: &Draft, kinds: &dyn Kinds, report: &mut Reporter<'_>) {
     strategy::possible(draft, kinds, report);
     confirmations(draft, report);
     windows::offsets(draft, report);
-    // Notes on an estate that is refused would be noise: what is missing may be what could not be read.
-    if !report.has_errors() {
-        owners(draft, report);
-        idle(draft, report);
-        windows::empty(draft, report);
-    }
 }
 
 /// An issuer that sees a use cannot say which of several consumers it was, unless it is told how to tell them apart.

@@ -22,12 +22,14 @@ pub enum Entrance {
     Loopback,
     /// The API, over the network.
     Api,
+    /// A custom resource of a cluster, as its API server knew who wrote it.
+    Cluster,
     /// A rotation window: nobody is there.
     Window,
 }
 
 impl Entrance {
-    pub const ALL: [Self; 5] = [Self::Cli, Self::Socket, Self::Loopback, Self::Api, Self::Window];
+    pub const ALL: [Self; 6] = [Self::Cli, Self::Socket, Self::Loopback, Self::Api, Self::Cluster, Self::Window];
 
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Entrance {
             Self::Socket => "socket",
             Self::Loopback => "loopback",
             Self::Api => "api",
+            Self::Cluster => "cluster",
             Self::Window => "window",
         }
     }
@@ -62,7 +65,7 @@ impl FromStr for Entrance {
 /// A verified principal, and how it was verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
-    /// `unix:1000`, `token:NAME`, `oidc:ISSUER|SUBJECT`, `mtls:FINGERPRINT`: never a word that somebody says of himself.
+    /// `unix:1000`, `token:NAME`, `oidc:ISSUER|SUBJECT`, `mtls:FINGERPRINT`, `kubernetes:USER`: never a word that somebody says of himself.
     pub principal: String,
     pub entrance: Entrance,
     /// The class of the authentication, as the identity provider names it.
@@ -94,10 +97,10 @@ impl Caller {
         Self { principal: principal.into(), entrance, acr, amr, auth_time: None, source, groups, scope, request }
     }
 
-    /// True when its name comes from elsewhere: an identity provider, a certificate.
+    /// True when its name comes from elsewhere: an identity provider, a certificate, a cluster.
     #[must_use]
     pub fn federated(&self) -> bool {
-        self.principal.starts_with("oidc:") || self.principal.starts_with("mtls:")
+        ["oidc:", "mtls:", "kubernetes:"].iter().any(|prefix| self.principal.starts_with(prefix))
     }
 
     /// True unless its token is for other things only.

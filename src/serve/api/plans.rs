@@ -62,6 +62,6 @@ fn refused(error: NoPlan) -> Problem {
 }
 
 /// There is nothing to plan from.
-pub(super) fn no_estate() -> Problem {
+fn no_estate() -> Problem {
     Problem::new(StatusCode::CONFLICT, "no-estate", "no estate is active; GET /v1/estate says why")
 }

@@ -11,6 +11,7 @@ use crate::govern::GateError;
 use crate::serve::causes;
 use crate::serve::folder::NotActivated;
 use crate::serve::plan::NoPlan;
+use crate::serve::request::NotAsked;
 use crate::store::StoreError;
 
 /// The media type.
@@ -80,6 +81,19 @@ impl IntoResponse for Problem {
 impl From<TileError> for Problem {
     fn from(error: TileError) -> Self {
         Self::ours(&error)
+    }
+}
+
+impl From<NotAsked> for Problem {
+    fn from(error: NotAsked) -> Self {
+        match error {
+            NotAsked::NoEstate => Self::new(StatusCode::CONFLICT, "no-estate", error.to_string()),
+            NotAsked::Privileged(_) => Self::new(StatusCode::FORBIDDEN, "privileged", error.to_string()),
+            NotAsked::NoGlass => Self::invalid(error.to_string()),
+            NotAsked::NoPlan(error) => error.into(),
+            NotAsked::Gate(error) => error.into(),
+            NotAsked::Engine(error) => error.into(),
+        }
     }
 }
 

@@ -9,26 +9,23 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
 use remint_contract::{Ref, ResetId};
-use remint_core::gate::{Action, Resource, Scope as Subject};
 use remint_core::plan::{Selector, SelectorError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::engine::EngineError;
 use crate::engine::emergency::Broken;
 use crate::engine::escalate::Escalation;
 use crate::engine::parked::Parked;
-use crate::engine::record::{Reset, ResetStatus, Urgency};
-use crate::engine::reset::Request;
-use crate::engine::{EngineError, names};
-use crate::evidence::acts::{self, Act};
+use crate::engine::record::{Reset, ResetStatus};
 use crate::govern::Passed;
 use crate::serve::api::Api;
 use crate::serve::api::body::{Body, Nothing, reason};
 use crate::serve::api::page::page;
-use crate::serve::api::plans::no_estate;
 use crate::serve::api::problem::Problem;
 use crate::serve::api::signed::{self, Yes};
-use crate::serve::plan::{Scope, privileged};
+use crate::serve::plan::Scope;
+use crate::serve::request::{Asking, Way, request};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -73,12 +70,6 @@ pub(super) async fn ask(
 ) -> Result<Response, Problem> {
     let engine = &api.app.engine;
     let id = request_id(asked.request_id)?;
-    let why = reason(&asked.reason)?.to_owned();
-    // Said before anything is planned: an id that was used has its own plan.
-    if engine.reset(&id).await.is_ok() {
-        return Err(EngineError::Twice(id).into());
-    }
-    let estate = engine.active_estate().await?.ok_or_else(no_estate)?;
     let scope = Scope {
         from: asked.from,
         contain: asked.contain,
@@ -87,45 +78,21 @@ pub(super) async fn ask(
         deadline: asked.deadline,
         failure_budget: asked.failure_budget,
     };
-    let plan = match scope.plan(engine, &estate).await {
-        Ok(plan) => plan,
-        Err(error) => {
-            refused(&api, &passed.by, &error.to_string()).await?;
-            return Err(error.into());
-        }
+    let asking = Asking {
+        id: id.clone(),
+        scope,
+        reason: reason(&asked.reason)?.to_owned(),
+        drill: asked.drill,
+        exposed_at: asked.exposed_at,
+        privileged: asked.privileged,
+        at: engine.context.clock.now(),
+        way: if asked.break_glass { Way::BreakGlass } else { Way::Asked },
     };
-    let (governed, high) = (api.app.gate.governed(), privileged(&plan, &estate));
-    if governed {
-        let resource = Resource::Reset(Subject::of_plan(&id.0, &plan, &estate, None));
-        if !plan.exceptions.is_empty() {
-            api.app.gate.pass(passed.caller(), &api.by, Action::Skip, &resource).await?;
-        }
-        let action = if asked.break_glass { Action::BreakGlass } else { Action::Request };
-        api.app.gate.pass(passed.caller(), &api.by, action, &resource).await?;
+    let governed = api.app.gate.governed();
+    let mut reset = request(&api.app, &api.by, &passed, asking).await?;
+    if asked.break_glass {
+        api.desk.put(&id);
     }
-    if !governed && !high.is_empty() && !asked.privileged {
-        let detail = format!(
-            "the plan replaces privileged credentials ({}) and no governance watches over this state; say \"privileged\": true to mean it",
-            names(&high)
-        );
-        refused(&api, &passed.by, &detail).await?;
-        return Err(Problem::new(StatusCode::FORBIDDEN, "privileged", detail));
-    }
-    let at = engine.context.clock.now();
-    let request =
-        Request { id: id.clone(), plan, estate: Arc::unwrap_or_clone(estate), reason: why, by: passed.by.clone(), at };
-    let urgency = if asked.drill { Urgency::Scheduled } else { Urgency::of(&request.plan) };
-    let mut reset = match passed.party().cloned() {
-        None if asked.break_glass => {
-            return Err(Problem::invalid("breakGlass: this state has one operator: there is no glass to break"));
-        }
-        Some(party) if asked.break_glass => {
-            let reset = engine.break_glass(request, asked.exposed_at, party).await?;
-            api.desk.put(&id);
-            reset
-        }
-        party => engine.request_of(request, urgency, asked.exposed_at, party).await?,
-    };
     // Where persons sign, nobody signs in the breath that he asks in.
     if asked.approve && !governed {
         reset = api.desk.act(&id, || engine.approve(&id, &passed.by)).await?;
@@ -136,12 +103,6 @@ pub(super) async fn ask(
     shown["governed"] = json!(governed);
     shown["broken"] = json!(asked.break_glass);
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], Json(shown)).into_response())
-}
-
-/// Records that a reset was asked for and not begun.
-async fn refused(api: &Api, by: &str, why: &str) -> Result<(), Problem> {
-    let (engine, act) = (&api.app.engine, Act::Refused { what: "reset", by, why });
-    Ok(acts::record(&*engine.store, &engine.context, act).await.map_err(EngineError::from)?)
 }
 
 pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {

@@ -2,7 +2,7 @@
 
 use super::{User, exit, object};
 
-const COMMANDS: [&str; 66] = [
+const COMMANDS: [&str; 69] = [
     "",
     "demo",
     "validate",
@@ -69,6 +69,9 @@ const COMMANDS: [&str; 66] = [
     "serve",
     "get nonsense",
     "reach --between yesterday today",
+    "operator",
+    "generate crds",
+    "k8s release",
 ];
 
 #[test]

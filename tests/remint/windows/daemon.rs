@@ -109,6 +109,8 @@ pub(crate) async fn served<T>(
 ) -> T {
     let engine = app.engine.clone();
     let options = Options {
+        cluster: None,
+        webhooks: None,
         estate: estate.to_owned(),
         reader: Reader::Here,
         listen: vec![Listen::Socket(socket.join("remint.sock"))],

@@ -13,7 +13,21 @@ use crate::estate::problem::Reporter;
 /// A name is searched for among all others for this many problems; a thousand more would take long and help nobody.
 const SEARCHES: usize = 100;
 
-pub(super) fn resolve(draft: &Draft, report: &mut Reporter<'_>) {
+/// References that lead nowhere.
+pub(super) fn lost(draft: &Draft, report: &mut Reporter<'_>) {
+    let mut searches = 0;
+    for used in &draft.uses {
+        let (from, to) = (&used.from, &used.to);
+        if !draft.documents.contains_key(to) {
+            searches += 1;
+            let hint = if searches > SEARCHES { plain(draft) } else { advice(draft, to) };
+            report.error(used.span, Some(from), format!("{to} does not exist"), hint);
+        }
+    }
+}
+
+/// References into another namespace that no Grant allows.
+pub(super) fn granted(draft: &Draft, report: &mut Reporter<'_>) {
     let mut grants: BTreeMap<(&Name, &Name), Vec<&Grant>> = BTreeMap::new();
     for grant in draft.estate.grants.values() {
         grants.entry((&grant.from_namespace, &grant.meta.namespace)).or_default().push(grant);
@@ -22,14 +36,10 @@ pub(super) fn resolve(draft: &Draft, report: &mut Reporter<'_>) {
         let given = grants.get(&(from, &to.namespace));
         given.into_iter().flatten().any(|grant| grant.to.is_empty() || grant.to.contains(to))
     };
-    let mut searches = 0;
     for used in &draft.uses {
         let (from, to) = (&used.from, &used.to);
-        if !draft.documents.contains_key(to) {
-            searches += 1;
-            let hint = if searches > SEARCHES { plain(draft) } else { advice(draft, to) };
-            report.error(used.span, Some(from), format!("{to} does not exist"), hint);
-        } else if from.kind != Kind::Grant && from.namespace != to.namespace && !granted(&from.namespace, to) {
+        let foreign = from.kind != Kind::Grant && from.namespace != to.namespace;
+        if foreign && draft.documents.contains_key(to) && !granted(&from.namespace, to) {
             let hint = format!(
                 "put a Grant into the namespace {}: `spec: {{from: {}, to: [{to}]}}`",
                 to.namespace, from.namespace

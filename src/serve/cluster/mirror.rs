@@ -1,0 +1,160 @@
+//! The custom resources as they were seen last, and those that were let in and not seen yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use remint_cluster::document;
+use remint_core::estate::SourceFile;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+/// How long something that was let in counts without being seen.
+const COMING: Duration = Duration::from_secs(30);
+
+/// Kind, namespace and name.
+type Key = (String, String, String);
+
+/// What the cluster holds.
+#[derive(Debug, Default)]
+pub(in crate::serve) struct Mirror {
+    seen: Mutex<Seen>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    objects: BTreeMap<Key, Value>,
+    coming: BTreeMap<Key, (Value, Timestamp)>,
+    /// Lists that were read once, of those that there are.
+    listed: BTreeSet<(String, Option<String>)>,
+    /// Goes up with every change of a document.
+    version: u64,
+}
+
+impl Mirror {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in a whole list: what is not in it is gone.
+    pub(super) fn listed(&self, kind: &str, space: Option<&str>, objects: Vec<Value>) {
+        let mut seen = self.lock();
+        let here = |key: &Key| key.0 == kind && space.is_none_or(|space| key.1 == space);
+        let mut fresh: BTreeMap<Key, Value> = BTreeMap::new();
+        for mut object in objects {
+            object["kind"] = Value::from(kind);
+            fresh.insert(key(&object), object);
+        }
+        let same = seen
+            .objects
+            .iter()
+            .filter(|(key, _)| here(key))
+            .map(|(key, object)| (key, version(object)))
+            .eq(fresh.iter().map(|(key, object)| (key, version(object))));
+        seen.listed.insert((kind.to_owned(), space.map(str::to_owned)));
+        if !same {
+            seen.objects.retain(|key, _| !here(key));
+            for (key, object) in fresh {
+                seen.coming.remove(&key);
+                seen.objects.insert(key, object);
+            }
+            seen.version += 1;
+        }
+        drop(seen);
+        self.changed.notify_waiters();
+    }
+
+    /// Takes in one that is new or changed.
+    pub(super) fn put(&self, object: Value) {
+        let mut seen = self.lock();
+        let key = key(&object);
+        let before = seen.objects.get(&key);
+        let said = before.is_none_or(|before| {
+            before["spec"] != object["spec"] || before["metadata"]["labels"] != object["metadata"]["labels"]
+        });
+        seen.coming.remove(&key);
+        seen.objects.insert(key, object);
+        // What is only said of a document is no other document.
+        if said {
+            seen.version += 1;
+        }
+        drop(seen);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn gone(&self, object: &Value) {
+        let mut seen = self.lock();
+        let key = key(object);
+        seen.coming.remove(&key);
+        if seen.objects.remove(&key).is_some() {
+            seen.version += 1;
+        }
+        drop(seen);
+        self.changed.notify_waiters();
+    }
+
+    /// One that the webhook let in: it counts until it is seen.
+    pub(super) fn coming(&self, object: Value, now: Timestamp) {
+        self.lock().coming.insert(key(&object), (object, now));
+    }
+
+    /// How many lists were read.
+    pub(super) fn lists(&self) -> usize {
+        self.lock().listed.len()
+    }
+
+    /// Until something changed since this was called.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Changes with every document.
+    pub(in crate::serve) fn version(&self) -> u64 {
+        self.lock().version
+    }
+
+    /// The objects of a kind.
+    pub(super) fn of(&self, kind: &str) -> Vec<Value> {
+        let seen = self.lock();
+        seen.objects.iter().filter(|(key, _)| key.0 == kind).map(|(_, object)| object.clone()).collect()
+    }
+
+    /// One object.
+    pub(super) fn one(&self, kind: &str, space: &str, name: &str) -> Option<Value> {
+        let key = (kind.to_owned(), space.to_owned(), name.to_owned());
+        self.lock().objects.get(&key).cloned()
+    }
+
+    /// The documents of the estate.
+    pub(in crate::serve) fn documents(&self) -> Vec<SourceFile> {
+        let seen = self.lock();
+        let documents = seen.objects.iter().filter(|(key, object)| is_document(&key.0) && !document::suspended(object));
+        documents.map(|(_, object)| document::document(object)).collect()
+    }
+
+    /// All documents but this one, with those that were let in just now.
+    pub(super) fn beside(&self, object: &Value, now: Timestamp) -> Vec<SourceFile> {
+        let mut seen = self.lock();
+        seen.coming.retain(|_, (_, at)| now.duration_since(*at).unsigned_abs() < COMING);
+        let mut all: BTreeMap<&Key, &Value> = seen.objects.iter().collect();
+        all.extend(seen.coming.iter().map(|(key, (object, _))| (key, object)));
+        all.remove(&key(object));
+        all.retain(|key, _| is_document(&key.0));
+        all.into_values().map(document::document).collect()
+    }
+}
+
+fn is_document(kind: &str) -> bool {
+    remint_cluster::Resource::named(kind).is_some_and(|resource| resource.estate)
+}
+
+fn version(object: &Value) -> &str {
+    object["metadata"]["resourceVersion"].as_str().unwrap_or_default()
+}
+
+fn key(object: &Value) -> Key {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    (text(&object["kind"]), text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]))
+}

@@ -1,0 +1,82 @@
+//! What is said of documents: whether they are valid, and whether the active estate is what they say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use remint_cluster::RESOURCES;
+use remint_cluster::condition::{Condition, written};
+use remint_cluster::document;
+use remint_core::estate::Severity;
+use serde_json::json;
+
+use crate::serve::cluster::Cluster;
+use crate::serve::folder::{Folder, Standing};
+
+pub(super) async fn look(cluster: &Cluster, folder: &Folder) {
+    let standing = folder.standing();
+    let says = Says::of(&standing);
+    let kinds = RESOURCES.into_iter().filter(|resource| resource.estate && resource.kind != "Credential");
+    for object in kinds.flat_map(|resource| cluster.mirror.of(resource.kind)) {
+        let conditions = says.conditions(&object);
+        let generation = &object["metadata"]["generation"];
+        let now = cluster.clock().now();
+        let status = json!({
+            "observedGeneration": generation,
+            "conditions": written(&conditions, &object["status"]["conditions"], generation, now),
+        });
+        cluster.say(&object, &status).await;
+    }
+}
+
+/// What the folder says of each document.
+pub(super) struct Says {
+    wrong: BTreeMap<String, Vec<String>>,
+    /// Somewhere is something wrong, so that nothing that is new was looked at.
+    stuck: bool,
+    staged: BTreeSet<String>,
+    digest: Option<String>,
+}
+
+impl Says {
+    pub(super) fn of(standing: &Standing) -> Self {
+        let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for problem in standing.problems.iter().filter(|problem| problem.severity == Severity::Error) {
+            wrong.entry(problem.file.clone()).or_default().push(document::sentence(problem));
+        }
+        let staged = standing.staged.as_ref();
+        let differences = staged.into_iter().flat_map(|staged| &staged.diff.differences);
+        Self {
+            stuck: !wrong.is_empty(),
+            wrong,
+            staged: differences.map(|difference| difference.document.to_string()).collect(),
+            digest: staged.map(|staged| staged.digest.to_string()),
+        }
+    }
+
+    pub(super) fn conditions(&self, object: &serde_json::Value) -> Vec<Condition> {
+        let name = document::name(object);
+        let (valid, ready) = match self.wrong.get(&name) {
+            Some(sentences) => {
+                let why = sentences.join("\n");
+                (Condition::new("Valid", false, "Invalid", why.clone()), Condition::new("Ready", false, "Invalid", why))
+            }
+            None => (Condition::new("Valid", true, "Valid", ""), self.ready(object, &name)),
+        };
+        vec![ready, valid]
+    }
+
+    fn ready(&self, object: &serde_json::Value, name: &str) -> Condition {
+        if document::suspended(object) {
+            return Condition::new("Ready", false, "Suspended", "it is suspended: take `suspend` out of it");
+        }
+        if self.staged.contains(name) {
+            let digest = self.digest.as_deref().unwrap_or_default();
+            let why = format!("what it says is not active yet: remint estate activate {digest}");
+            return Condition::new("Ready", false, "Staged", why);
+        }
+        if self.stuck {
+            let why = "another document is invalid, and nothing changes before that is mended";
+            return Condition { holds: None, ..Condition::new("Ready", false, "OthersInvalid", why) };
+        }
+        Condition::new("Ready", true, "Active", "")
+    }
+}
