@@ -18,7 +18,7 @@ fn page() -> String {
         for entrance in Entrance::ALL {
             let _ = write!(page, " {entrance} |");
         }
-        page.push_str("\n|---|---|---|---|---|---|\n");
+        page.push_str("\n|---|---|---|---|---|---|---|\n");
         for action in Action::ALL {
             let _ = write!(page, "| {action} |");
             for entrance in Entrance::ALL {
