@@ -151,7 +151,12 @@ impl Engine {
         let request = Request { id: id.clone(), plan, estate, reason, by, at: now };
         let party = self.settings.executor.is_some().then(|| Self::party_of(&window.name));
         self.request_with(request, Urgency::Scheduled, None, (party, false), change).await?;
-        self.approve_window(&id, window).await?;
+        if let Err(error) = self.approve_window(&id, window).await {
+            // Another replica found it waiting, and approved it: it is opened all the same.
+            if self.reset(&id).await?.status == ResetStatus::Requested {
+                return Err(error);
+            }
+        }
         Ok(Some(Opened { window: window.name.clone(), opening, reset: id }))
     }
 
