@@ -11,7 +11,7 @@ use std::time::Duration;
 use remint_contract::SecretValue;
 use serde::Deserialize;
 
-use super::{LARGEST, LONGEST, LoggedIn, LoginError, form, read_claims};
+use super::{Answer, LARGEST, LONGEST, LoggedIn, LoginError, form, read_claims};
 use crate::answer;
 use crate::context::Context;
 use crate::identity::{discover, safe};
@@ -48,16 +48,6 @@ struct Begun {
 /// Seconds between two questions, where the provider says nothing.
 const fn often() -> u64 {
     5
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    id_token: Option<String>,
-    #[serde(default)]
-    error: Option<String>,
-    #[serde(default)]
-    error_description: Option<String>,
 }
 
 impl DeviceLogin {

@@ -7,18 +7,25 @@ use jiff::Timestamp;
 use remint_contract::{Location, NameError, Ref};
 use remint_core::estate::{Estate, Tier};
 use remint_core::plan::{Node, Plan, Refusal, Request, SelectorError, plan};
+use serde::Deserialize;
 
 use crate::engine::{Engine, EngineError};
 use crate::serve::aside;
 
 /// What a plan is asked about, as text.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Scope {
     pub(super) from: Vec<String>,
+    #[serde(default)]
     pub(super) contain: Option<String>,
+    #[serde(default)]
     pub(super) except: Vec<String>,
+    #[serde(default)]
     pub(super) clean: Vec<String>,
+    #[serde(default)]
     pub(super) deadline: Option<Timestamp>,
+    #[serde(default)]
     pub(super) failure_budget: usize,
 }
 

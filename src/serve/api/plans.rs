@@ -3,11 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::{Extension, Json};
-use jiff::Timestamp;
 use remint_core::plan::{Plan, Refusal};
-use serde::Deserialize;
 
 use crate::engine::EngineError;
 use crate::evidence::acts::{self, Act};
@@ -16,36 +13,17 @@ use crate::serve::api::Api;
 use crate::serve::api::body::Body;
 use crate::serve::api::problem::Problem;
 use crate::serve::plan::{NoPlan, Scope};
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct Wanted {
-    from: Vec<String>,
-    #[serde(default)]
-    contain: Option<String>,
-    #[serde(default)]
-    except: Vec<String>,
-    #[serde(default)]
-    clean: Vec<String>,
-    #[serde(default)]
-    deadline: Option<Timestamp>,
-    #[serde(default)]
-    failure_budget: usize,
-}
+use crate::serve::request::NotAsked;
 
 /// Plans, and records that somebody did.
 pub(super) async fn plan(
     State(api): State<Arc<Api>>,
     Extension(passed): Extension<Passed>,
-    Body(asked): Body<Wanted>,
+    Body(scope): Body<Scope>,
 ) -> Result<Json<Plan>, Problem> {
     let engine = &api.app.engine;
-    let estate = engine.active_estate().await?.ok_or_else(no_estate)?;
-    let Wanted { from, contain, except, clean, deadline, failure_budget } = asked;
-    let plan = Scope { from, contain, except, clean, deadline, failure_budget }
-        .plan(engine, &estate)
-        .await
-        .map_err(refused)?;
+    let estate = engine.active_estate().await?.ok_or(NotAsked::NoEstate)?;
+    let plan = scope.plan(engine, &estate).await.map_err(refused)?;
     let act = Act::Planned { plan: &plan, by: &passed.by };
     acts::record(&*engine.store, &engine.context, act).await.map_err(EngineError::from)?;
     Ok(Json(plan))
@@ -59,9 +37,4 @@ fn refused(error: NoPlan) -> Problem {
         }
         _ => error.into(),
     }
-}
-
-/// There is nothing to plan from.
-fn no_estate() -> Problem {
-    Problem::new(StatusCode::CONFLICT, "no-estate", "no estate is active; GET /v1/estate says why")
 }

@@ -71,9 +71,6 @@ async fn reset(cluster: &Cluster, by: &str, object: &Value) -> Result<Progress, 
         Err(EngineError::NoReset(_)) => {}
         Err(error) => return Err(error),
     }
-    if let Some(progress) = held(cluster, object) {
-        return Ok(progress);
-    }
     let asked = match new(cluster, object) {
         Ok(asked) => asked,
         Err(progress) => return Ok(progress),
@@ -110,6 +107,9 @@ async fn reset(cluster: &Cluster, by: &str, object: &Value) -> Result<Progress, 
 /// Who asked for something that this state does not know yet, and still may.
 #[allow(clippy::result_large_err, reason = "it is what is told of the object")]
 fn new(cluster: &Cluster, object: &Value) -> Result<act::Requester, Progress> {
+    if let Some(progress) = held(cluster, object) {
+        return Err(progress);
+    }
     match act::age(object, cluster.clock().now()) {
         Ok(Age::Fresh) => {}
         Ok(Age::Expired(age)) => {
@@ -200,9 +200,6 @@ fn within(space: &str, text: String) -> String {
 }
 
 async fn approval(cluster: &Cluster, desk: &Desk, by: &str, object: &Value) -> Result<Progress, EngineError> {
-    if let Some(progress) = held(cluster, object) {
-        return Ok(progress);
-    }
     let asked = match new(cluster, object) {
         Ok(asked) => asked,
         Err(progress) => return Ok(progress),
@@ -258,9 +255,6 @@ async fn approval(cluster: &Cluster, desk: &Desk, by: &str, object: &Value) -> R
 }
 
 async fn exception(cluster: &Cluster, by: &str, object: &Value) -> Result<Progress, EngineError> {
-    if let Some(progress) = held(cluster, object) {
-        return Ok(progress);
-    }
     let asked = match new(cluster, object) {
         Ok(asked) => asked,
         Err(progress) => return Ok(progress),
