@@ -9,6 +9,7 @@
 //! ```
 
 mod admit;
+mod apart;
 mod decode;
 mod derive;
 pub mod diff;
@@ -19,11 +20,13 @@ pub mod model;
 mod node;
 mod pasted;
 mod problem;
+mod refers;
 mod source;
 mod validate;
 pub mod window;
 
 pub use admit::{Admitted, admit};
+pub use apart::{Apart, load_apart};
 pub use derive::derive_remint;
 pub use diff::EstateDiff;
 pub use history::History;

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod estate {
+    mod apart;
     mod crafted;
     mod examples;
     mod history;

@@ -8,19 +8,22 @@
 //! Polling, not notification: a stamp costs one `stat` a document, works on every file system (network mounts, mounted
 //! config maps and bind mounts deliver no or strange events), and a queue of events that overflowed would need it anyway.
 //!
-//! Guarantees: a folder that cannot be read, or has a problem, changes nothing that is active; every problem is kept with
+//! Guarantees: a folder that cannot be read, or has a problem, changes nothing that is active; of a cluster, where many write
+//! who do not know one another, that is said of each namespace by itself ([`load_apart`]); every problem is kept with
 //! its position until the folder is good again, and logged once. A folder that says what is active already is read by
 //! another process only ([`reader`]), and the active estate not at all.
 
 mod reader;
 mod stamp;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use remint_contract::Name;
 use remint_core::digest::Digest;
-use remint_core::estate::{Estate, EstateDiff, Loaded, Problem, load};
+use remint_core::estate::{Apart, Estate, EstateDiff, Loaded, Problem, load_apart};
 
 use crate::app::{App, AppError, load_paths};
 use crate::evidence::acts::{self, Act};
@@ -55,8 +58,10 @@ pub(super) struct Folder {
 pub(super) struct Standing {
     pub(super) active: Option<Digest>,
     pub(super) staged: Option<Staged>,
-    /// Why the folder is not taken; empty when it is.
+    /// Why the folder is not taken, or not the whole cluster; empty when it is.
     pub(super) problems: Vec<Problem>,
+    /// The namespaces of a cluster that stay as they are active, and why.
+    pub(super) held: BTreeMap<Name, Vec<Problem>>,
     /// What somebody should look at.
     pub(super) notes: Vec<Problem>,
 }
@@ -115,11 +120,9 @@ impl Folder {
             return Err(GateError::Refused(why.to_owned()).into());
         }
         if active.is_none() && !empty {
-            match (folder.load().await, &folder.documents) {
-                (Ok(loaded), _) => drop(folder.app.activate(loaded.estate, &folder.by).await?),
-                // What is wrong in a cluster stands in the conditions of its objects.
-                (Err(AppError::Problems(_)), Documents::Cluster(_)) => {}
-                (Err(error), _) => return Err(error),
+            // What is wrong in a cluster stands in the conditions of its objects.
+            if let Some(loaded) = folder.load().await?.loaded {
+                folder.app.activate(loaded.estate, &folder.by).await?;
             }
         }
         folder.look(Look::Always).await?;
@@ -178,10 +181,11 @@ impl Folder {
         *last = None;
         if !self.settled_elsewhere().await? {
             match self.load().await {
-                Ok(loaded) => self.stage(loaded).await?,
-                Err(AppError::Problems(problems)) => self.broken(&problems.0),
+                Ok(Apart { loaded: Some(loaded), held }) => self.stage(loaded, held).await?,
+                Ok(Apart { loaded: None, held }) => self.broken(flat(&held), held),
+                Err(AppError::Problems(problems)) => self.broken(problems.0, BTreeMap::new()),
                 Err(error @ (AppError::Read { .. } | AppError::Empty(_))) => {
-                    self.broken(&[unreadable(Path::new(&self.place()), &error)]);
+                    self.broken(vec![unreadable(Path::new(&self.place()), &error)], BTreeMap::new());
                 }
                 Err(error) => return Err(error),
             }
@@ -200,7 +204,7 @@ impl Folder {
         match reading {
             None => Ok(false),
             Some(Reading::Bad(problems)) => {
-                self.broken(&problems);
+                self.broken(problems, BTreeMap::new());
                 Ok(true)
             }
             Some(Reading::Good { documents, notes }) => {
@@ -208,7 +212,7 @@ impl Folder {
                 if active.is_none() || self.app.active_documents().await? != Some(documents) {
                     return Ok(false);
                 }
-                self.good(Standing { active, staged: None, problems: Vec::new(), notes });
+                self.stand(Standing { active, notes, ..Standing::default() });
                 Ok(true)
             }
         }
@@ -247,22 +251,31 @@ impl Folder {
         Ok(digest)
     }
 
-    async fn load(&self) -> Result<Loaded, AppError> {
+    async fn load(&self) -> Result<Apart, AppError> {
         let (documents, kinds) = (self.documents.clone(), Arc::clone(&self.app.engine.kinds));
+        let active = match &documents {
+            Documents::Folder(..) => None,
+            Documents::Cluster(_) => self.app.engine.active_estate().await?,
+        };
         aside(move || match documents {
-            Documents::Folder(path, _) => load_paths(&[path], &*kinds),
-            Documents::Cluster(mirror) => Ok(load(&mirror.documents(), &*kinds)?),
+            Documents::Folder(path, _) => {
+                Ok(Apart { loaded: Some(load_paths(&[path], &*kinds)?), held: BTreeMap::new() })
+            }
+            Documents::Cluster(mirror) => {
+                Ok(load_apart(&mirror.documents(), &active.as_deref().cloned().unwrap_or_default(), &*kinds))
+            }
         })
         .await
     }
 
-    async fn stage(&self, loaded: Loaded) -> Result<(), AppError> {
+    async fn stage(&self, loaded: Loaded, held: BTreeMap<Name, Vec<Problem>>) -> Result<(), AppError> {
         let documents = loaded.estate.digest();
         let next = self.app.staged(loaded.estate.clone()).await?;
         let active = self.app.engine.active_estate().await?.unwrap_or_default();
         let (before, digest) = (active.digest(), next.digest());
         let diff = active.diff(&next);
-        let mut now = Standing { active: Some(before), staged: None, problems: Vec::new(), notes: loaded.notes };
+        let problems = flat(&held);
+        let mut now = Standing { active: Some(before), staged: None, problems, held, notes: loaded.notes };
         let governed = self.app.gate.governed();
         if before != digest && !governed && diff.authority().next().is_none() {
             self.app.activate(loaded.estate, &self.by).await?;
@@ -285,33 +298,39 @@ impl Folder {
         } else if before == digest {
             self.app.remember_documents(documents).await?;
         }
-        self.good(now);
+        self.stand(now);
         Ok(())
     }
 
-    fn good(&self, now: Standing) {
-        if !self.standing().problems.is_empty() {
-            tracing::info!("the folder is good again");
-        }
-        self.change(|standing| *standing = now);
+    /// Keeps what is wrong; the estates stay as they are, and what was staged is not what the folder says any more.
+    fn broken(&self, problems: Vec<Problem>, held: BTreeMap<Name, Vec<Problem>>) {
+        self.stand(Standing { staged: None, problems, held, ..self.standing() });
     }
 
-    /// Keeps what is wrong; the estates stay as they are, and what was staged is not what the folder says any more.
-    fn broken(&self, problems: &[Problem]) {
-        let mut new = false;
-        self.change(|standing| {
-            new = standing.problems != problems;
-            standing.staged = None;
-            problems.clone_into(&mut standing.problems);
-        });
-        if new {
-            for problem in problems {
-                tracing::error!(%problem, "the folder is not taken; the active estate stays");
+    /// Keeps how things stand, and logs what is new in it.
+    fn stand(&self, now: Standing) {
+        let before = self.standing().problems;
+        if before != now.problems && now.problems.is_empty() {
+            tracing::info!("the folder is good again");
+        }
+        if before != now.problems {
+            let stays = if now.held.is_empty() { "the active estate" } else { "its namespace" };
+            for problem in &now.problems {
+                tracing::error!(%problem, "the folder is not taken; {stays} stays");
             }
         }
+        self.change(|standing| *standing = now);
     }
 
     fn change(&self, change: impl FnOnce(&mut Standing)) {
         change(&mut self.standing.lock().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+/// Of all of them, each once.
+fn flat(held: &BTreeMap<Name, Vec<Problem>>) -> Vec<Problem> {
+    let mut all: Vec<Problem> = held.values().flatten().cloned().collect();
+    all.sort();
+    all.dedup();
+    all
 }

@@ -43,6 +43,15 @@ pub fn derive_remint(estate: &mut Estate) {
     estate.workloads.insert(own, workload);
 }
 
+/// Takes it out again: what is left is what people wrote.
+pub(super) fn forget_remint(estate: &mut Estate) {
+    let Ok(own) = own() else { return };
+    estate.workloads.remove(&own);
+    for credential in estate.credentials.values_mut() {
+        credential.consumed_by.remove(&own);
+    }
+}
+
 fn own() -> Result<Ref, NameError> {
     Ref::within(Kind::Workload, &Name::default_namespace(), REMINT)
 }

@@ -7,7 +7,7 @@
 //! Guarantees: no input panics, recurses deeper than the parser's fixed depth, or takes more than about linear time; no
 //! problem quotes a value that has the shape of a secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use remint_contract::{Capabilities, Kinds, Ref};
 
@@ -16,7 +16,7 @@ use super::fields::Use;
 use super::model::Estate;
 use super::node;
 use super::pasted;
-use super::problem::{Problem, Problems, Reporter};
+use super::problem::{Problem, Problems, Reporter, Span};
 use super::source::{self, SourceFile};
 use super::{derive, validate};
 
@@ -36,6 +36,8 @@ pub(super) struct Draft {
     /// What each system's connector can do, where its settings could be read.
     pub(super) capabilities: BTreeMap<Ref, Capabilities>,
     pub(super) uses: Vec<Use>,
+    /// What is there beside the documents, with no place in any text.
+    pub(super) kept: BTreeSet<Ref>,
     /// False when some document has no readable name: a reference to it must not be called dangling so surely.
     pub(super) complete: bool,
 }
@@ -46,7 +48,12 @@ pub(super) struct Draft {
 /// All problems of all files, sorted by place.
 pub fn load(files: &[SourceFile], kinds: &dyn Kinds) -> Result<Loaded, Problems> {
     let mut report = Reporter::new(files.iter().map(|file| file.name.as_str()).collect());
-    let mut draft = read(files, kinds, &mut report);
+    let draft = read(files, kinds, &mut report);
+    finish(draft, kinds, report)
+}
+
+/// Looks at the whole of what was read.
+pub(super) fn finish(mut draft: Draft, kinds: &dyn Kinds, mut report: Reporter<'_>) -> Result<Loaded, Problems> {
     validate::all(&draft, kinds, &mut report);
     if report.has_errors() {
         return Err(Problems(report.finish()));
@@ -90,6 +97,7 @@ pub(super) fn read(files: &[SourceFile], kinds: &dyn Kinds, report: &mut Reporte
         documents: BTreeMap::new(),
         capabilities: BTreeMap::new(),
         uses: Vec::new(),
+        kept: BTreeSet::new(),
         complete,
     };
     for document in documents.values() {
@@ -121,7 +129,20 @@ impl Draft {
     }
 
     /// The place of a document's key, or of what of it exists.
-    pub(super) fn at(&self, reference: &Ref, path: &[&str]) -> super::problem::Span {
-        self.documents.get(reference).map(|document| document.node.at(path.iter().copied())).unwrap_or_default()
+    pub(super) fn at(&self, reference: &Ref, path: &[&str]) -> Span {
+        self.documents.get(reference).map_or(Span::NOWHERE, |document| document.node.at(path.iter().copied()))
+    }
+
+    /// True for what is a document, or was one when the active estate was made.
+    pub(super) fn has(&self, reference: &Ref) -> bool {
+        self.documents.contains_key(reference) || self.kept.contains(reference)
+    }
+
+    /// What documents of the active estate are called, and what they refer to.
+    pub(super) fn keep_references(&mut self, estate: &Estate) {
+        let uses = estate.references();
+        let uses = uses.map(|(from, to)| Use { span: Span::NOWHERE, from: from.clone(), to: to.clone() });
+        self.uses.extend(uses);
+        self.kept.extend(estate.names().cloned());
     }
 }

@@ -38,12 +38,16 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if self.line > 0 {
-            write!(f, ":{}:{}", self.line, self.column)?;
+        // What the active estate says wrong beside a change stands in no file.
+        if !self.file.is_empty() {
+            f.write_str(&self.file)?;
+            if self.line > 0 {
+                write!(f, ":{}:{}", self.line, self.column)?;
+            }
+            f.write_str(": ")?;
         }
-        let word = if self.severity == Severity::Warning { " warning:" } else { "" };
-        write!(f, ":{word} {}", self.message)?;
+        let word = if self.severity == Severity::Warning { "warning: " } else { "" };
+        write!(f, "{word}{}", self.message)?;
         if let Some(subject) = &self.subject {
             write!(f, " ({subject})")?;
         }
@@ -73,6 +77,11 @@ pub(super) struct Span {
     pub(super) file: usize,
     pub(super) line: u64,
     pub(super) column: u64,
+}
+
+impl Span {
+    /// In no text.
+    pub(super) const NOWHERE: Self = Self { file: usize::MAX, line: 0, column: 0 };
 }
 
 /// Collects problems under the names of their files.
@@ -106,9 +115,12 @@ impl<'f> Reporter<'f> {
         self.add(Severity::Warning, span, subject, message.into(), hint.into());
     }
 
-    /// `file:line`, to point from one problem at another place.
+    /// `file:line`, or that it stands in none, to point from one problem at another place.
     pub(super) fn place(&self, span: Span) -> String {
-        format!("{}:{}", self.files.get(span.file).copied().unwrap_or_default(), span.line)
+        match self.files.get(span.file) {
+            Some(file) => format!("{file}:{}", span.line),
+            None => "in the active estate".to_owned(),
+        }
     }
 
     pub(super) fn has_errors(&self) -> bool {

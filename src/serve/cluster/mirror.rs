@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use remint_cluster::document;
+use remint_contract::Name;
 use remint_core::estate::SourceFile;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -127,11 +128,17 @@ impl Mirror {
         self.lock().objects.get(&key).cloned()
     }
 
-    /// The documents of the estate.
-    pub(in crate::serve) fn documents(&self) -> Vec<SourceFile> {
+    /// The documents of the estate, by namespace.
+    pub(in crate::serve) fn documents(&self) -> BTreeMap<Name, Vec<SourceFile>> {
         let seen = self.lock();
         let documents = seen.objects.iter().filter(|(key, object)| is_document(&key.0) && !document::suspended(object));
-        documents.map(|(_, object)| document::document(object)).collect()
+        let mut spaces: BTreeMap<Name, Vec<SourceFile>> = BTreeMap::new();
+        for (_, object) in documents {
+            // Every namespace of a cluster has a name that a namespace of an estate may have.
+            let space = Name::new(document::namespace(object)).unwrap_or_else(|_| Name::default_namespace());
+            spaces.entry(space).or_default().push(document::document(object));
+        }
+        spaces
     }
 
     /// All documents but this one, with those that were let in just now.

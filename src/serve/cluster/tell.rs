@@ -11,6 +11,9 @@ use serde_json::json;
 use crate::serve::cluster::Cluster;
 use crate::serve::folder::{Folder, Standing};
 
+/// How much of what is wrong elsewhere is told, in bytes.
+const LONGEST: usize = 1000;
+
 pub(super) async fn look(cluster: &Cluster, folder: &Folder) {
     let standing = folder.standing();
     let says = Says::of(&standing);
@@ -30,8 +33,8 @@ pub(super) async fn look(cluster: &Cluster, folder: &Folder) {
 /// What the folder says of each document.
 pub(super) struct Says {
     wrong: BTreeMap<String, Vec<String>>,
-    /// Somewhere is something wrong, so that nothing that is new was looked at.
-    stuck: bool,
+    /// Namespaces that stay as they are active, and what of that is no fault of a document of theirs alone.
+    held: BTreeMap<String, String>,
     staged: BTreeSet<String>,
     digest: Option<String>,
 }
@@ -39,13 +42,25 @@ pub(super) struct Says {
 impl Says {
     pub(super) fn of(standing: &Standing) -> Self {
         let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for problem in standing.problems.iter().filter(|problem| problem.severity == Severity::Error) {
-            wrong.entry(problem.file.clone()).or_default().push(document::sentence(problem));
+        let mut held: BTreeMap<String, String> = BTreeMap::new();
+        for (space, problems) in &standing.held {
+            let why = held.entry(space.to_string()).or_default();
+            for problem in problems.iter().filter(|problem| problem.severity == Severity::Error) {
+                let own = problem.subject.as_ref().is_none_or(|subject| subject.namespace == *space);
+                let sentence = document::sentence(problem);
+                if !own && why.len() < LONGEST {
+                    why.push('\n');
+                    why.push_str(&sentence);
+                }
+                if own && !problem.file.is_empty() {
+                    wrong.entry(problem.file.clone()).or_default().push(sentence);
+                }
+            }
         }
         let staged = standing.staged.as_ref();
         let differences = staged.into_iter().flat_map(|staged| &staged.diff.differences);
         Self {
-            stuck: !wrong.is_empty(),
+            held,
             wrong,
             staged: differences.map(|difference| difference.document.to_string()).collect(),
             digest: staged.map(|staged| staged.digest.to_string()),
@@ -73,8 +88,9 @@ impl Says {
             let why = format!("what it says is not active yet: remint estate activate {digest}");
             return Condition::new("Ready", false, "Staged", why);
         }
-        if self.stuck {
-            let why = "another document is invalid, and nothing changes before that is mended";
+        if let Some(others) = self.held.get(document::namespace(object)) {
+            let why =
+                format!("another document of its namespace is invalid, and a namespace changes as a whole{others}");
             return Condition { holds: None, ..Condition::new("Ready", false, "OthersInvalid", why) };
         }
         Condition::new("Ready", true, "Active", "")

@@ -2,6 +2,7 @@
 
 mod admission;
 mod incident;
+mod tenants;
 #[path = "../../../cluster/tests/cluster/rig.rs"]
 mod rig;
 

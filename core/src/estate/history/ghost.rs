@@ -36,7 +36,7 @@ fn bring(active: &Estate, next: &mut Estate, name: &Ref, wanted: &mut Vec<Ref>) 
     match name.kind {
         Kind::System => {
             if let (false, Some(system)) = (next.systems.contains_key(name), active.systems.get(name)) {
-                wanted.extend(system.auth.clone());
+                wanted.extend(system.refers().cloned());
                 next.systems.insert(name.clone(), system.clone());
             }
         }
@@ -47,24 +47,13 @@ fn bring(active: &Estate, next: &mut Estate, name: &Ref, wanted: &mut Vec<Ref>) 
         }
         Kind::Workload => {
             if let (false, Some(workload)) = (next.workloads.contains_key(name), active.workloads.get(name)) {
-                wanted.extend(workload.runs_on.iter().map(|host| host.system.clone()));
-                wanted.extend(workload.reads.iter().map(|pattern| pattern.system.clone()));
+                wanted.extend(workload.refers().cloned());
                 next.workloads.insert(name.clone(), workload.clone());
             }
         }
         Kind::Credential => {
             if let Some(ghost) = next.credentials.get(name).filter(|credential| credential.ghost) {
-                wanted.push(ghost.identity.clone());
-                wanted.push(ghost.issued_by.system.clone());
-                wanted.extend(ghost.issued_by.by.clone());
-                wanted.extend(ghost.consumed_by.iter().cloned());
-                wanted.extend(ghost.verified_by.iter().cloned());
-                wanted.extend(ghost.delivered_to.iter().map(|place| place.at.system.clone()));
-                wanted.extend(ghost.trusted_by.iter().map(|place| place.system.clone()));
-                wanted.extend(ghost.unlocks.iter().map(|unlock| match &unlock.what {
-                    UnlockWhat::Places(pattern) => pattern.system.clone(),
-                    UnlockWhat::Node(node) => node.clone(),
-                }));
+                wanted.extend(ghost.refers().cloned());
             }
         }
         Kind::ApprovalPolicy | Kind::RotationWindow | Kind::Grant => {}

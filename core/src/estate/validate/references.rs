@@ -18,7 +18,7 @@ pub(super) fn lost(draft: &Draft, report: &mut Reporter<'_>) {
     let mut searches = 0;
     for used in &draft.uses {
         let (from, to) = (&used.from, &used.to);
-        if !draft.documents.contains_key(to) {
+        if !draft.has(to) {
             searches += 1;
             let hint = if searches > SEARCHES { plain(draft) } else { advice(draft, to) };
             report.error(used.span, Some(from), format!("{to} does not exist"), hint);
@@ -39,7 +39,7 @@ pub(super) fn granted(draft: &Draft, report: &mut Reporter<'_>) {
     for used in &draft.uses {
         let (from, to) = (&used.from, &used.to);
         let foreign = from.kind != Kind::Grant && from.namespace != to.namespace;
-        if foreign && draft.documents.contains_key(to) && !granted(&from.namespace, to) {
+        if foreign && draft.has(to) && !granted(&from.namespace, to) {
             let hint = format!(
                 "put a Grant into the namespace {}: `spec: {{from: {}, to: [{to}]}}`",
                 to.namespace, from.namespace
