@@ -30,8 +30,10 @@ pub struct Progress {
     pub states: BTreeMap<String, usize>,
     pub proofs: BTreeMap<String, usize>,
     pub credentials: usize,
-    /// All of them; the first are shown.
+    /// All that may be shown; the first are.
     pub parked: Vec<Parked>,
+    /// How many more there are, where whoever asked may not read.
+    pub elsewhere: usize,
     /// Why it is where it is, in a sentence.
     pub message: String,
     pub next: String,
@@ -64,8 +66,11 @@ impl Progress {
             "states": self.states,
             "proofs": self.proofs,
             "parked": parked,
-            "parkedTotal": self.parked.len(),
+            "parkedTotal": self.parked.len() + self.elsewhere,
         });
+        if self.elsewhere > 0 {
+            status["parkedElsewhere"] = json!(self.elsewhere);
+        }
         for (key, text) in [("reset", &self.reset), ("nextAction", &self.next), ("link", &self.link)] {
             if !text.is_empty() {
                 status[key] = json!(short(text, 1024));
@@ -100,7 +105,7 @@ impl Progress {
             one("Approved", approved, "Approved", "WaitsForApproval", ""),
             one("Running", running, "Running", "NotRunning", ""),
             one("Settled", settled, "Settled", "NotSettled", ""),
-            one("Parked", !self.parked.is_empty(), "WaitsForSomebody", "NothingParked", ""),
+            one("Parked", self.parked.len() + self.elsewhere > 0, "WaitsForSomebody", "NothingParked", ""),
         ]
     }
 }

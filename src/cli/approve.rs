@@ -11,7 +11,7 @@ use remint_core::digest::Digest;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::cli::output::{json, next, say};
+use crate::cli::output::{data, json, next, say};
 use crate::cli::reset::{Carry, carry_on};
 use crate::cli::{Exit, Failure, Session};
 use crate::engine::EngineSettings;
@@ -30,6 +30,9 @@ pub(super) struct Approve {
     /// Sign it with your own key, so that anybody can check your word without Remint: the file that `remint policy key` made
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// Print what you sign, and say nothing here: an Approval object in a cluster has it as `signature`, whoever applies it
+    #[arg(long, requires = "key")]
+    pub(super) print: bool,
     /// How long your word counts at most, like 2h; policies make it shorter. Default: 8h
     #[arg(long, value_name = "TIME", requires = "key")]
     lasts: Option<SignedDuration>,
@@ -61,12 +64,26 @@ impl Approve {
         Ok(Some(about.sign(&PersonKey::load(path)?, &bound)?))
     }
 
+    /// Shows what would be said.
+    pub(super) fn printed(&self, session: &Session, about: &About<'_>) -> Result<Exit, Failure> {
+        let note =
+            self.note(session, about)?.ok_or_else(|| Failure::usage("--print shows what a key signs: --key FILE"))?;
+        data(&note);
+        next("apply an Approval of this plan with these lines as its `signature`, within the hour");
+        Ok(Exit::Done)
+    }
+
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         if self.sign {
             return Err(Failure::usage("--sign shows a provider's word to a daemon; name the daemon with --server"));
         }
         let app = session.open(HostRules::default(), EngineSettings::default()).await?;
         let id = ResetId(self.reset.clone());
+        if self.print {
+            let known = app.engine.reset(&id).await?;
+            let (digest, file) = known.waits();
+            return self.printed(session, &About { what: &format!("reset {id}"), digest, file: &file });
+        }
         if app.gate.governed() {
             if let Ok((exception, _)) = app.engine.exception(&id.0).await {
                 return self.sign_exception(session, &app, &exception).await;

@@ -1,21 +1,21 @@
 //! The gate: who, may they, and an entry that says so.
 
+mod vouch;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use remint_core::approval::{Party, Person, Signature, Signed, Strength};
+use remint_core::approval::{Party, Person, Signature, Strength};
 use remint_core::digest::Digest;
 use remint_core::gate::{Action, Caller, Decider, Decision, Entrance, Question, Resource, Table, without_engine};
-use remint_evidence_format::approval::Approval;
-use remint_evidence_format::note::VerifierKey;
 use serde_json::json;
 use tokio::sync::Mutex;
 
 use crate::context::Context;
 use crate::engine::newest;
 use crate::engine::record::{entry, put, read};
-use crate::govern::{About, Charter, Consent, Program, ProgramError};
+use crate::govern::{Charter, Consent, Program, ProgramError};
 use crate::store::{Change, Key, Rule, Store, StoreError};
 
 /// Whether and how a state is governed.
@@ -131,7 +131,18 @@ impl Gate {
             let by = if caller.scope.is_some() { caller.principal.clone() } else { operator.to_owned() };
             return Ok(Passed { by, caller: caller.clone(), party: None, groups: BTreeSet::new() });
         }
-        let (party, groups, decision) = self.explain(caller, action, resource).await?;
+        let explained = self.explain(caller, action, resource).await?;
+        self.decided(caller, explained, action, resource).await
+    }
+
+    /// Writes down what was decided, and lets the caller through or not.
+    async fn decided(
+        &self,
+        caller: &Caller,
+        (party, groups, decision): (Party, BTreeSet<String>, Decision),
+        action: Action,
+        resource: &Resource,
+    ) -> Result<Passed, GateError> {
         if !(decision.allowed && action.only_looks()) && (self.recorded || action != Action::Restore) {
             self.record(caller, &party, action, resource, &decision).await?;
         }
@@ -151,12 +162,24 @@ impl Gate {
         action: Action,
         resource: &Resource,
     ) -> Result<(Party, BTreeSet<String>, Decision), GateError> {
-        let now = self.context.clock.now();
         let Some(active) = self.active().await? else {
             let party = Party::Unmapped { principal: caller.principal.clone() };
             return Ok((party, BTreeSet::new(), without_engine(action)));
         };
         let party = active.table.party(&caller.principal);
+        self.explain_of(&active, caller, party, action, resource).await
+    }
+
+    /// The same, of a party that is known by something else than the name of the caller.
+    async fn explain_of(
+        &self,
+        active: &Active,
+        caller: &Caller,
+        party: Party,
+        action: Action,
+        resource: &Resource,
+    ) -> Result<(Party, BTreeSet<String>, Decision), GateError> {
+        let now = self.context.clock.now();
         let mut groups = active.table.groups(&party);
         if !matches!(party, Party::Unmapped { .. }) {
             groups.extend(caller.groups.iter().cloned());
@@ -280,35 +303,6 @@ impl Gate {
             change.puts.push(newest::put_seen(now)?);
         }
         self.store.commit(change).await.map(drop)
-    }
-
-    /// The yes of somebody who passed, with what he signed with a key of his own: it is of exactly this, by the person that
-    /// he is, with a key that the active table has for him, and of now.
-    ///
-    /// # Errors
-    /// It is not.
-    pub async fn vouch(&self, passed: &Passed, note: &str, about: &About<'_>) -> Result<Signature, GateError> {
-        let refused = |why: String| GateError::Refused(format!("the signed approval does not count: {why}"));
-        let now = self.context.clock.now();
-        let active = self.active().await?.ok_or_else(|| GateError::Refused(UNGOVERNED.to_owned()))?;
-        let person = passed.person().ok_or_else(|| refused("nobody knows which person you are".to_owned()))?;
-        let keys = active.table.keys(&person);
-        let mut why = format!("the table of persons has no key of {person}; remint policy key makes one");
-        for text in keys {
-            let opened = VerifierKey::parse(&text).and_then(|key| Approval::open(note, &key));
-            match opened {
-                Err(error) => why = error.to_string(),
-                Ok(approval) => {
-                    let signature = passed.signature(now).ok_or_else(|| GateError::Refused(UNGOVERNED.to_owned()))?;
-                    let bound = about.bind(&approval, now).map_err(refused)?;
-                    let strength = Strength { auth_time: Some(bound.at), grade: SIGNED_GRADE.to_owned() };
-                    let signed = Some(Signed { note: note.to_owned(), key: text });
-                    let (until, additions) = (Some(bound.until), bound.additions);
-                    return Ok(Signature { strength, until, additions, signed, ..signature });
-                }
-            }
-        }
-        Err(refused(why))
     }
 
     /// Checks a charter as the decision program reads it.

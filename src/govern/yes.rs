@@ -67,17 +67,17 @@ pub enum YesError {
 }
 
 /// How far the clock of whoever signs may be from the one that takes it in.
-const SKEW: Duration = Duration::from_mins(5);
+pub(super) const SKEW: Duration = Duration::from_mins(5);
 
 /// How long a yes counts where the signer says nothing; policies make it shorter.
 pub const LASTS: Duration = Duration::from_hours(8);
 
 impl About<'_> {
-    /// Checks that a yes is of this, and of now.
+    /// Checks that a yes is of this, and no older than that.
     ///
     /// # Errors
     /// What it is of instead.
-    pub fn bind(&self, approval: &Approval, now: Timestamp) -> Result<Bound, String> {
+    pub fn bind(&self, approval: &Approval, now: Timestamp, oldest: Duration) -> Result<Bound, String> {
         if approval.about != self.what {
             return Err(format!("it is about {}, not about {}", approval.about, self.what));
         }
@@ -89,7 +89,8 @@ impl About<'_> {
         }
         let time = |text: &str| text.parse::<Timestamp>().map_err(|error| error.to_string());
         let (at, until) = (time(&approval.at)?, time(&approval.until)?);
-        if at.duration_since(now).unsigned_abs() > SKEW {
+        let age = now.duration_since(at);
+        if age.unsigned_abs() > if age.is_negative() { SKEW } else { oldest } {
             return Err(format!("it was signed at {at}, and it is {now}: set the clock right, and sign again"));
         }
         if until <= now {

@@ -14,6 +14,7 @@ mod hook;
 mod key;
 mod lead;
 mod mirror;
+mod redact;
 mod settings;
 mod tell;
 mod watch;
@@ -70,6 +71,9 @@ pub(super) struct Cluster {
     told: Mutex<BTreeMap<String, (Timestamp, Value)>>,
     /// Resets that are over, and of whose credentials everything was told.
     over: Mutex<BTreeSet<String>>,
+    /// Who may read in which namespace, as the API server said it last: by user, groups and namespace.
+    #[allow(clippy::type_complexity, reason = "a small cache, read in one place")]
+    reads: Mutex<BTreeMap<(String, Vec<String>, String), (Timestamp, bool)>>,
     /// Events that this daemon made, by name: its own writes are seen a moment later.
     posted: Mutex<BTreeSet<String>>,
 }
@@ -95,6 +99,7 @@ impl Cluster {
             wake: Notify::new(),
             told: Mutex::default(),
             over: Mutex::default(),
+            reads: Mutex::default(),
             posted: Mutex::default(),
         })
     }
@@ -152,7 +157,7 @@ impl Cluster {
         if let Err(error) = Box::pin(acts::look(self, desk, by)).await {
             tracing::error!(error = causes(&error), "acts of the cluster could not be looked at; it is tried again");
         }
-        if let Err(error) = Box::pin(credentials::look(self, desk, by)).await {
+        if let Err(error) = Box::pin(credentials::look(self, desk, by, &tell::Says::of(&folder.standing()))).await {
             tracing::error!(error = causes(&error), "credentials of the cluster could not be told of");
         }
         tell::look(self, folder).await;

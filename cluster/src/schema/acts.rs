@@ -101,6 +101,13 @@ pub fn approval() -> Value {
             ),
             ("reject", truth("A no.")),
             ("reason", text("Why.", 1024)),
+            (
+                "signature",
+                text(
+                    "What a person signed with a key of his own (remint approve --key FILE --print): it is his yes, whoever brings it.",
+                    8192,
+                ),
+            ),
         ],
     );
     frozen(spec, &[])

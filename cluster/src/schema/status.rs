@@ -85,6 +85,10 @@ pub fn reset() -> Value {
             ("proofs", counters("Proofs by grade.")),
             ("parked", list("The first of those that wait for somebody.", PARKED, &parked)),
             ("parkedTotal", count("All of them.", 0, 10_000_000)),
+            (
+                "parkedElsewhere",
+                count("Those of them that lie where whoever asked may not read: they are not shown.", 0, 10_000_000),
+            ),
             ("nextAction", text("What moves it on.", 1024)),
             ("link", text("Where all of it can be read.", 1024)),
         ],

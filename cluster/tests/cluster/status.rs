@@ -24,6 +24,7 @@ fn the_status_of_ten_thousand_credentials_is_small() {
         proofs: (0..5).map(|grade| (format!("grade-{grade}"), 10_000)).collect(),
         credentials: 10_000,
         parked: vec![parked; 10_000],
+        elsewhere: 3,
         message: long.clone(),
         next: long.clone(),
         link: long,
@@ -31,7 +32,8 @@ fn the_status_of_ten_thousand_credentials_is_small() {
     let status = progress.status(&json!({"metadata": {"generation": 1}}), at(0));
     let size = status.to_string().len();
     assert!(size <= LARGEST, "{size} bytes");
-    assert_eq!((status["parked"].as_array().unwrap().len(), &status["parkedTotal"]), (20, &json!(10_000)));
+    assert_eq!((status["parked"].as_array().unwrap().len(), &status["parkedTotal"]), (20, &json!(10_003)));
+    assert_eq!(status["parkedElsewhere"], 3);
 }
 
 #[test]

@@ -71,6 +71,8 @@ pub enum Refusal {
     ClockBack { now: Timestamp, latest: Timestamp },
     #[error("no revision waits for approval")]
     NoRevision,
+    #[error("{0} took this back at {1}; sign it again to say yes")]
+    Withdrawn(Party, Timestamp),
 }
 
 impl Case {
@@ -97,7 +99,7 @@ impl Case {
     /// Takes in a yes to exactly `digest`. A person who signs again replaces what he said of that plan.
     ///
     /// # Errors
-    /// It is of another plan, or the clock went back.
+    /// It is of another plan, was taken back since it was written, or the clock went back.
     pub fn sign(&mut self, digest: Digest, mut signature: Signature) -> Result<(), Refusal> {
         self.see(signature.at)?;
         let newest = self.newest().unwrap_or(digest);
@@ -108,6 +110,14 @@ impl Case {
         signature.delta = self.pending.is_some();
         signature.withdrawn = None;
         let same = |known: &Signature| known.plan == signature.plan && known.by.overlaps_in_name(&signature.by);
+        // What was signed before it was taken back may be shown again by anybody who has it.
+        let written = signature.strength.auth_time.filter(|_| signature.signed.is_some());
+        let back = self.signatures.iter().filter(|known| same(known)).filter_map(|known| known.withdrawn).max();
+        if let (Some(written), Some(back)) = (written, back)
+            && written <= back
+        {
+            return Err(Refusal::Withdrawn(signature.by, back));
+        }
         self.signatures.retain(|known| !same(known));
         self.signatures.push(signature);
         Ok(())

@@ -243,3 +243,20 @@ fn a_plan_that_promises_less_than_the_policy_does_not_start() {
     assert_eq!(stands(wide), Err(Lack::Canary { most: 1 }));
     assert!(two().separate.contains(&Separate::RequesterApprover));
 }
+
+/// Whoever has the note may show it again; who signed it and took it back does not stand for it any more.
+#[test]
+fn what_was_signed_and_taken_back_does_not_come_back() {
+    let signed = |written: i64, shown: i64| Signature {
+        strength: Strength { auth_time: Some(at(written)), grade: "signed".into() },
+        signed: Some(remint_core::approval::Signed { note: "note".into(), key: "key".into() }),
+        ..yes(&person("abel", "unix:1"), shown)
+    };
+    let mut case = Case::open(person("rita", "unix:2"), plan(1), at(0));
+    case.sign(plan(1), signed(10, 20)).unwrap();
+    case.withdraw(&person("abel", "unix:1"), at(30)).unwrap();
+    let refused = case.sign(plan(1), signed(10, 40)).unwrap_err();
+    assert_eq!(refused, Refusal::Withdrawn(person("abel", "unix:1"), at(30)));
+    case.sign(plan(1), signed(35, 50)).unwrap();
+    assert!(case.signatures.iter().all(|signature| signature.withdrawn.is_none()));
+}

@@ -25,6 +25,9 @@ impl Daemon<'_> {
         };
         let (digest, file) = self.planned(one.reset).await?.waits();
         let about = About { what: &format!("reset {id}"), digest, file: &file };
+        if approve.print {
+            return approve.printed(self.session, &about);
+        }
         let mut body = approve.body(self.session, &about)?;
         if approve.sign {
             // What the provider signs for this person names exactly this plan.

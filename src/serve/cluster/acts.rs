@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::engine::EngineError;
 use crate::engine::record::{Reset, ResetStatus};
-use crate::govern::{GateError, Passed};
-use crate::serve::cluster::Cluster;
+use crate::govern::{About, GateError, Passed};
+use crate::serve::cluster::{Cluster, redact};
 use crate::serve::plan::{NoPlan, Scope};
 use crate::serve::request::{Asking, NotAsked, Way, request};
 use crate::serve::supervisor::Desk;
@@ -23,7 +23,8 @@ const LAST: [&str; 6] = ["Complete", "Rejected", "Refused", "Expired", "Recorded
 pub(super) async fn look(cluster: &Cluster, desk: &Desk, by: &str) -> Result<(), EngineError> {
     for object in cluster.mirror.of("Reset") {
         if !told(&object) {
-            let progress = reset(cluster, by, &object).await?;
+            let mut progress = reset(cluster, by, &object).await?;
+            redact::redact(cluster, &object, &mut progress).await;
             cluster.say(&object, &progress.status(&object, cluster.clock().now())).await;
         }
     }
@@ -218,12 +219,24 @@ async fn approval(cluster: &Cluster, desk: &Desk, by: &str, object: &Value) -> R
         Err(error) => return Err(error),
     };
     let resource = crate::govern::reset(engine, &id).await?;
-    let passed = match pass(cluster, by, &asked.user, &id, Action::Approve, resource).await {
+    let (plan, file) = known.waits();
+    let brought = match spec["signature"].as_str() {
+        Some(note) if spec["reject"] != true => {
+            let about = About { what: &format!("reset {id}"), digest: plan, file: &file };
+            let caller = cluster.caller(&asked.user, &id.0);
+            let brought = cluster.app.gate.brought(&caller, note, &about, Action::Approve, &resource).await;
+            brought.map(|(passed, signature)| (passed, Some(signature)))
+        }
+        _ => pass(cluster, by, &asked.user, &id, Action::Approve, resource).await.map(|passed| {
+            let signature = passed.signature(cluster.clock().now());
+            (passed, signature)
+        }),
+    };
+    let (passed, signature) = match brought {
         Ok(passed) => passed,
         Err(GateError::Store(error)) => return Err(error.into()),
         Err(error) => return Ok(refused(&error)),
     };
-    let plan = known.revision.as_ref().map_or(known.plan.digest, |revision| revision.plan.digest);
     let digest = plan.to_string();
     if text("plan").trim_start_matches("sha256:") != digest.trim_start_matches("sha256:") {
         let why = format!("what was looked at is another plan; {plan} waits");
@@ -231,7 +244,7 @@ async fn approval(cluster: &Cluster, desk: &Desk, by: &str, object: &Value) -> R
     }
     let done = if spec["reject"] == true {
         desk.act(&id, || engine.reject(&id, &passed.by, text("reason"))).await.map(|_| Vec::new())
-    } else if let Some(signature) = passed.signature(cluster.clock().now()) {
+    } else if let Some(signature) = signature {
         desk.act(&id, || engine.sign(&id, plan, signature.clone())).await.map(|signed| signed.lacks)
     } else {
         desk.act(&id, || engine.approve(&id, &passed.by)).await.map(|_| Vec::new())
@@ -343,6 +356,7 @@ async fn standing(cluster: &Cluster, reset: &Reset) -> Result<Progress, EngineEr
         states,
         proofs,
         parked,
+        elsewhere: 0,
         message: format!("asked for by {}", reset.requested_by),
         next,
         link,

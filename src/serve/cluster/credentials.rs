@@ -24,6 +24,7 @@ use crate::engine::EngineError;
 use crate::engine::record::{Reset, ResetStatus, RotationRecord};
 use crate::govern::GateError;
 use crate::serve::cluster::acts::pass;
+use crate::serve::cluster::tell::Says;
 use crate::serve::cluster::{Cluster, causes};
 use crate::serve::plan::Scope;
 use crate::serve::request::{Asking, NotAsked, Way, request};
@@ -66,7 +67,7 @@ impl Word {
     }
 }
 
-pub(super) async fn look(cluster: &Cluster, desk: &Desk, by: &str) -> Result<(), EngineError> {
+pub(super) async fn look(cluster: &Cluster, desk: &Desk, by: &str, says: &Says) -> Result<(), EngineError> {
     let engine = &cluster.app.engine;
     let objects: BTreeMap<Ref, Value> = cluster
         .mirror
@@ -101,7 +102,7 @@ pub(super) async fn look(cluster: &Cluster, desk: &Desk, by: &str) -> Result<(),
     for (name, object) in &objects {
         hold(cluster, object, estate.credentials.contains_key(name)).await;
         let called = called(cluster, desk, by, name, object).await?;
-        all &= one(cluster, &estate, name, object, newest.get(name), called).await;
+        all &= one(cluster, &estate, name, object, newest.get(name), called, says.wrong(object)).await;
     }
     // Of what is over everything is told: it is not read again.
     if all {
@@ -118,6 +119,7 @@ async fn one(
     object: &Value,
     newest: Option<&(Reset, RotationRecord)>,
     called: Option<String>,
+    wrong: Option<String>,
 ) -> bool {
     let before = &object["status"];
     let mut status = json!({});
@@ -147,10 +149,10 @@ async fn one(
         _ => Condition::new("Ready", true, "Settled", ""),
     };
     let known = estate.credentials.contains_key(name);
-    let valid = if known {
-        Condition::new("Valid", true, "Valid", "")
-    } else {
-        Condition::new("Valid", false, "NotActive", "the active estate does not have it yet, or has refused it")
+    let valid = match wrong {
+        Some(why) => Condition::new("Valid", false, "Invalid", why),
+        None if known => Condition::new("Valid", true, "Valid", ""),
+        None => Condition::new("Valid", false, "NotActive", "the active estate does not have it yet"),
     };
     let now = cluster.clock().now();
     status["observedGeneration"] = generation.clone();

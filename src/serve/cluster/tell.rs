@@ -69,14 +69,18 @@ impl Says {
 
     pub(super) fn conditions(&self, object: &serde_json::Value) -> Vec<Condition> {
         let name = document::name(object);
-        let (valid, ready) = match self.wrong.get(&name) {
-            Some(sentences) => {
-                let why = sentences.join("\n");
+        let (valid, ready) = match self.wrong(object) {
+            Some(why) => {
                 (Condition::new("Valid", false, "Invalid", why.clone()), Condition::new("Ready", false, "Invalid", why))
             }
             None => (Condition::new("Valid", true, "Valid", ""), self.ready(object, &name)),
         };
         vec![ready, valid]
+    }
+
+    /// What is wrong with a document.
+    pub(super) fn wrong(&self, object: &serde_json::Value) -> Option<String> {
+        self.wrong.get(&document::name(object)).map(|sentences| sentences.join("\n"))
     }
 
     fn ready(&self, object: &serde_json::Value, name: &str) -> Condition {

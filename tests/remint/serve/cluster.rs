@@ -2,9 +2,10 @@
 
 mod admission;
 mod incident;
-mod tenants;
 #[path = "../../../cluster/tests/cluster/rig.rs"]
 mod rig;
+mod signed;
+mod tenants;
 
 use std::path::PathBuf;
 
@@ -48,7 +49,11 @@ impl Cluster {
 
     /// A daemon whose estate lies here; with the webhooks, which the API server asks from then on.
     async fn serve(&self, place: &Place, app: App) -> Daemon {
-        let options = Options { cluster: Some(self.at()), ..place.options(Listen::Socket(place.socket())) };
+        self.serve_at(self.at(), place, app).await
+    }
+
+    async fn serve_at(&self, at: ClusterAt, place: &Place, app: App) -> Daemon {
+        let options = Options { cluster: Some(at), ..place.options(Listen::Socket(place.socket())) };
         let (webhooks, address) = self.listen();
         let options = Options { webhooks: Some(webhooks), ..options };
         let daemon = Place::serving_app(app, options, Client::socket(place.socket())).await;

@@ -16,10 +16,14 @@ fn identity(labels: &Value) -> Value {
 }
 
 async fn ready(cluster: &Cluster, object: &Value, reason: &str) -> Value {
+    condition(cluster, object, "Ready", reason).await
+}
+
+async fn condition(cluster: &Cluster, object: &Value, sort: &str, reason: &str) -> Value {
     super::super::until("it is said how it stands", async || {
         let there = cluster.get(object).await;
         let all = there["status"]["conditions"].as_array()?.clone();
-        all.into_iter().find(|one| one["type"] == "Ready" && one["reason"] == reason)
+        all.into_iter().find(|one| one["type"] == sort && one["reason"] == reason)
     })
     .await
 }
@@ -35,6 +39,8 @@ async fn a_namespace_with_something_wrong_stays_as_it_is_and_the_others_go_on() 
     for document in documents(&place_.documents()) {
         cluster.server.apply(&document).await.ok();
     }
+    let grant = object("Grant", "team-a", json!({"from": "team-a"}));
+    cluster.server.apply(&grant).await.ok();
     let daemon = cluster.serve(&place_, place_.open().await).await;
 
     // It refers to what is not there: that may still come, so that it is let in.
@@ -43,7 +49,7 @@ async fn a_namespace_with_something_wrong_stays_as_it_is_and_the_others_go_on() 
     });
     let wrong = of("team-a", object("Credential", "wrong", spec));
     cluster.server.apply(&wrong).await.ok();
-    let told = ready(&cluster, &wrong, "Invalid").await;
+    let told = condition(&cluster, &wrong, "Valid", "Invalid").await;
     assert!(told["message"].as_str().unwrap().contains("Identity/team-a/nobody does not exist"), "{told}");
 
     // Both write something that nobody has to say yes to.
@@ -69,5 +75,82 @@ async fn a_namespace_with_something_wrong_stays_as_it_is_and_the_others_go_on() 
     // Mended, it is as everybody else.
     cluster.server.ask("DELETE", &super::place(&wrong), &Value::Null).await;
     ready(&cluster, &of("team-a", identity(&labels)), "Active").await;
+    daemon.stop().await;
+}
+
+/// Somebody who may ask for things in his own namespace, and nowhere else.
+async fn asker_of_team(cluster: &Cluster) -> String {
+    let accounts = "/api/v1/namespaces/team/serviceaccounts";
+    cluster.server.ask("POST", accounts, &json!({"metadata": {"name": "asker"}})).await.ok();
+    let role = json!({
+        "metadata": {"name": "asks"},
+        "rules": [{"apiGroups": ["remint.dev"], "resources": ["resets", "approvals"], "verbs": ["*"]}],
+    });
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/team";
+    cluster.server.ask("POST", &format!("{rbac}/roles"), &role).await.ok();
+    cluster.server.ask("POST", &format!("{rbac}/rolebindings"), &bound("asks")).await.ok();
+    let token = cluster.server.ask("POST", &format!("{accounts}/asker/token"), &json!({"spec": {}})).await.ok();
+    let token = token["status"]["token"].as_str().unwrap().to_owned();
+    super::super::until("the account may", async || {
+        let resets = "/apis/remint.dev/v1alpha1/namespaces/team/resets";
+        let seen = cluster.server.ask_as(&token, "GET", resets, "application/json", String::new()).await;
+        (seen.status == 200).then_some(())
+    })
+    .await;
+    token
+}
+
+fn bound(role: &str) -> Value {
+    json!({
+        "metadata": {"name": role},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": "asker", "namespace": "team"}],
+    })
+}
+
+/// What waits in a namespace is shown to whoever may read there, and of it is only said how many to whoever may not.
+#[tokio::test]
+async fn a_reset_shows_nothing_of_where_its_requester_may_not_read() {
+    let cluster = Cluster::start().await;
+    let place_ = Place::new(1).await;
+    cluster.server.namespace("team").await;
+    for document in documents(&place_.documents()) {
+        cluster.server.apply(&document).await.ok();
+    }
+    let asker = "system:serviceaccount:team:asker";
+    let token = asker_of_team(&cluster).await;
+    let at = super::ClusterAt { operator: Some(asker.to_owned()), ..cluster.at() };
+    let daemon = cluster.serve_at(at, &place_, place_.open().await).await;
+
+    place_.rig.host.ignore_reload("w0");
+    let asked =
+        of("team", super::act("Reset", "foreign", json!({"from": ["Credential/default/app0"], "reason": "INC-3"})));
+    let apply = async |object: &Value| {
+        let bytes = serde_json::to_vec(object).unwrap();
+        cluster.server.apply_as(&token, &super::place(object), &bytes).await.ok();
+    };
+    apply(&asked).await;
+    let planned = cluster.stands(&asked, "/status/phase", "Requested").await;
+    let spec = json!({"reset": "foreign", "plan": planned["status"]["plan"]});
+    let yes = of("team", super::act("Approval", "foreign", spec));
+    apply(&yes).await;
+    let resting = cluster.stands(&asked, "/status/phase", "Resting").await;
+    let status = &resting["status"];
+    assert_eq!((&status["parkedTotal"], &status["parkedElsewhere"]), (&json!(1), &json!(1)), "{status:#}");
+    assert!(!status.to_string().contains("app0"), "{status:#}");
+
+    // With the right to read there it is shown.
+    let role = json!({
+        "metadata": {"name": "asker-reads"},
+        "rules": [{"apiGroups": ["remint.dev"], "resources": ["credentials"], "verbs": ["get"]}],
+    });
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    cluster.server.ask("POST", &format!("{rbac}/roles"), &role).await.ok();
+    cluster.server.ask("POST", &format!("{rbac}/rolebindings"), &bound("asker-reads")).await.ok();
+    daemon.stop().await;
+    let at = super::ClusterAt { operator: Some(asker.to_owned()), ..cluster.at() };
+    let daemon = cluster.serve_at(at, &place_, place_.open().await).await;
+    let shown = cluster.stands(&asked, "/status/parked/0/credential", "Credential/app0").await;
+    assert!(shown["status"]["parkedElsewhere"].is_null(), "{shown:#}");
     daemon.stop().await;
 }
