@@ -13,6 +13,7 @@ mod openbao;
 mod openid;
 mod pebble;
 mod postgresql;
+mod program;
 mod python;
 mod schemathesis;
 mod state;
@@ -79,6 +80,8 @@ pub(crate) fn all() -> Vec<Box<dyn Server>> {
         Box::new(pebble::Pebble),
         Box::new(moto::Moto),
         Box::new(kubernetes::Kubernetes),
+        Box::new(program::HELM),
+        Box::new(program::RULES),
         Box::new(tlog::Tlog),
         Box::new(openid::OpenId),
         Box::new(schemathesis::Schemathesis),

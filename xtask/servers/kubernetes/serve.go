@@ -23,6 +23,16 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 )
 
+// audit writes down what ServiceAccounts do, but for those of the controllers: who may do it, and by which rule.
+const audit = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: None, userGroups: ["system:serviceaccounts:kube-system"]}
+- {level: Metadata, userGroups: ["system:serviceaccounts"]}
+- {level: None}
+`
+
 // serve runs etcd in this process and the two others as children, until it is told to end. A child that ends is started
 // again, so that a test may kill the API server and see it come back.
 func serve(folder, port string) error {
@@ -53,6 +63,7 @@ func serve(folder, port string) error {
 	if err := errors.Join(
 		os.WriteFile(in("token"), []byte(fmt.Sprintf("%x", token)), 0o600),
 		os.WriteFile(in("tokens.csv"), []byte(fmt.Sprintf("%x,admin,1,system:masters\n", token)), 0o600),
+		os.WriteFile(in("audit.yaml"), []byte(audit), 0o600),
 	); err != nil {
 		return err
 	}
@@ -73,6 +84,9 @@ func serve(folder, port string) error {
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-signing-key-file=" + in("sa.key"), "--service-account-key-file=" + in("sa.key"),
 		"--authorization-mode=Node,RBAC",
+		// Webhooks that are named by a Service are asked at its EndpointSlice: there is no node that would carry them there.
+		"--enable-aggregator-routing=true",
+		"--audit-policy-file=" + in("audit.yaml"), "--audit-log-path=" + in("audit.log"),
 	}}); err != nil {
 		return err
 	}
