@@ -22,6 +22,7 @@ use crate::registry::Registry;
 mod acts;
 mod approve;
 mod ask;
+mod chart;
 mod cluster;
 mod demo;
 mod discover;

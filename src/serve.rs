@@ -31,7 +31,7 @@ use crate::evidence::witnessing::{Witnessing, WitnessingError};
 use crate::identity::Identities;
 use crate::privacy::reads::{self, Reads};
 use crate::serve::api::{Api, Guard, Rates};
-use crate::serve::cluster::Cluster;
+use crate::serve::cluster::{Cluster, Made};
 use crate::serve::events::Events;
 use crate::serve::folder::{Documents, Folder};
 use crate::serve::listen::Door;
@@ -54,7 +54,7 @@ mod token;
 mod window;
 mod witness;
 
-pub use cluster::{ClusterAt, ClusterError, ClusterOpenError, release};
+pub use cluster::{CertificateError, ClusterAt, ClusterError, ClusterOpenError, define, held, release};
 pub use folder::{COMMAND as READ_FOLDER, Reader, Reading};
 pub use listen::{Bound, Listen, ListenError};
 pub use tls::{Certificates, TlsError};
@@ -136,7 +136,14 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         .into_iter()
         .map(|listen| listen.open(&mut guard, &app.engine.context))
         .collect::<Result<_, _>>()?;
+    let mut made = None;
     let webhooks = match (&cluster, options.webhooks) {
+        (Some(cluster), Some(Listen::Made(bound, service))) => {
+            let certificate = Made::open(cluster, service).await.map_err(ClusterOpenError::from)?;
+            let door = bound.showing(certificate.live())?;
+            made = Some(certificate);
+            Some((door, cluster::router(Arc::clone(cluster))))
+        }
         (Some(cluster), Some(listen)) => {
             Some((listen.open(&mut guard, &app.engine.context)?, cluster::router(Arc::clone(cluster))))
         }
@@ -193,7 +200,12 @@ pub async fn serve(app: App, options: Options, stop: impl Future<Output = ()> + 
         let acting = async {
             let Some(cluster) = &cluster else { return };
             let acting = Box::pin(cluster.act(&folder, &desk, &options.by, options.every, stopping.clone()));
-            tokio::join!(cluster.lead(stopping.clone()), acting);
+            let certifying = async {
+                if let Some(made) = made {
+                    made.run(cluster, options.every, stopping.clone()).await;
+                }
+            };
+            tokio::join!(cluster.lead(stopping.clone()), acting, certifying);
         };
         let acting = acting.instrument(info_span!("operator"));
         let counting = count(&app, &reads, &refusals, stopping.clone()).instrument(info_span!("reads"));

@@ -6,6 +6,7 @@
 
 pub mod act;
 pub mod admission;
+pub mod certificate;
 pub mod condition;
 pub mod crd;
 pub mod document;

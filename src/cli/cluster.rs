@@ -7,7 +7,7 @@ use remint_cluster::RESOURCES;
 use remint_contract::Ref;
 
 use crate::cli::output::{data, say};
-use crate::cli::{Exit, Failure, Session};
+use crate::cli::{Exit, Failure, Session, chart};
 use crate::config::Configuration;
 use crate::serve::release;
 
@@ -47,6 +47,10 @@ impl Generate {
 pub(super) enum K8s {
     /// Let an object of the cluster go that is held because its credential lives
     Release(Release),
+    /// Bring the custom resource definitions of the cluster to what this version knows
+    Definitions,
+    /// Look whether the operator may go: not while an object is held because its credential lives
+    Leave,
 }
 
 #[derive(Debug, Args)]
@@ -57,7 +61,11 @@ pub(super) struct Release {
 
 impl K8s {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
-        let Self::Release(Release { credential }) = self;
+        let Release { credential } = match self {
+            Self::Release(release) => release,
+            Self::Definitions => return chart::definitions(session).await,
+            Self::Leave => return chart::leave(session).await,
+        };
         let configuration = Configuration::read(&session.places()?.state)?;
         let at = configuration.kubernetes.unwrap_or_default();
         release(&at, &credential).await.map_err(|error| Failure::new(Exit::Unreachable, error))?;

@@ -100,7 +100,7 @@ impl Operator {
 #[derive(Debug, Args)]
 pub(super) struct Webhooks {
     /// Answer the API server's admission webhooks on this address, with TLS
-    #[arg(long, value_name = "ADDR", requires_all = ["webhook_cert", "webhook_key"])]
+    #[arg(long, value_name = "ADDR")]
     webhooks: Option<SocketAddr>,
     /// The certificate that --webhooks shows, in PEM; read again when it changes
     #[arg(long, value_name = "FILE", requires = "webhooks")]
@@ -108,14 +108,22 @@ pub(super) struct Webhooks {
     /// The private key of that certificate, in PEM
     #[arg(long, value_name = "FILE", requires = "webhooks")]
     webhook_key: Option<PathBuf>,
+    /// Make that certificate here, for this Service, renew it, and tell the webhook configurations of the same name
+    #[arg(long, value_name = "NAME", requires = "webhooks", conflicts_with_all = ["webhook_cert", "webhook_key"])]
+    webhook_service: Option<String>,
 }
 
 impl Webhooks {
-    fn listen(self) -> Result<Option<Listen>, ServeError> {
-        let (Some(address), Some(certificate), Some(key)) = (self.webhooks, self.webhook_cert, self.webhook_key) else {
-            return Ok(None);
+    fn listen(self) -> Result<Option<Listen>, Failure> {
+        let Some(address) = self.webhooks else { return Ok(None) };
+        let listen = match (self.webhook_service, self.webhook_cert, self.webhook_key) {
+            (Some(service), ..) => Listen::made(address, service),
+            (None, Some(certificate), Some(key)) => {
+                Listen::tls(address, Certificates { certificate, key, clients: None })
+            }
+            _ => return Err(Failure::usage("--webhooks needs --webhook-service, or --webhook-cert and --webhook-key")),
         };
-        Ok(Some(Listen::tls(address, Certificates { certificate, key, clients: None })?))
+        Ok(Some(listen.map_err(ServeError::from)?))
     }
 }
 
@@ -212,6 +220,7 @@ impl From<ServeError> for Failure {
                     | ListenError::Token(_)
                     | ListenError::NotASocket(_)
                     | ListenError::Twice
+                    | ListenError::Made
                     | ListenError::Tls(_) => Exit::Usage,
                     ListenError::Live(_) => Exit::Refused,
                     ListenError::Open { .. } => Exit::Failed,

@@ -9,10 +9,12 @@
 //! thing only: that an act was begun before, where this state does not know it, and then nothing is begun.
 
 mod acts;
+mod certificate;
 mod credentials;
 mod hook;
 mod key;
 mod lead;
+mod leave;
 mod mirror;
 mod redact;
 mod settings;
@@ -39,7 +41,10 @@ use crate::serve::folder::Folder;
 use crate::serve::supervisor::Desk;
 use crate::serve::{Stopping, causes};
 
+pub use certificate::CertificateError;
+pub(super) use certificate::Made;
 pub(super) use hook::router;
+pub use leave::{define, held};
 pub(super) use mirror::Mirror;
 pub use settings::ClusterAt;
 pub use way::ClusterError;
@@ -217,6 +222,8 @@ pub enum ClusterOpenError {
     Cluster(#[from] ClusterError),
     #[error(transparent)]
     Key(#[from] key::KeyError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     #[error(transparent)]
     Engine(#[from] EngineError),
 }

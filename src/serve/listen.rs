@@ -29,6 +29,8 @@ pub enum Listen {
     Loopback(Bound, Token),
     /// An address with TLS: nobody comes in without a token of his own or a certificate.
     Tls(Bound, Certificates),
+    /// An address for the webhooks of a cluster, with a certificate that is made here, for the Service of this name.
+    Made(Bound, String),
 }
 
 /// An address that is bound already.
@@ -45,6 +47,8 @@ pub enum ListenError {
     Public(SocketAddr),
     #[error("two doors with a token of their own; one is enough")]
     Twice,
+    #[error("only the webhooks of a cluster show a certificate that is made here; name files for the others")]
+    Made,
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
@@ -76,12 +80,17 @@ impl Listen {
         Ok(Self::Tls(Bound::to(address)?, certificates))
     }
 
+    /// Binds an address for webhooks whose certificate is made here.
+    pub fn made(address: SocketAddr, service: String) -> Result<Self, ListenError> {
+        Ok(Self::Made(Bound::to(address)?, service))
+    }
+
     /// Where it is bound; `None` for a socket.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Socket(_) => None,
-            Self::Loopback(bound, _) | Self::Tls(bound, _) => Some(bound.address),
+            Self::Loopback(bound, _) | Self::Tls(bound, _) | Self::Made(bound, _) => Some(bound.address),
         }
     }
 
@@ -110,6 +119,7 @@ impl Listen {
                 let (listener, address) = bound.listen()?;
                 Ok(Door::Tls { listener, address, live })
             }
+            Self::Made(..) => Err(ListenError::Made),
         }
     }
 }
@@ -121,6 +131,12 @@ impl Bound {
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address })
+    }
+
+    /// A door that shows what somebody else looks after.
+    pub(super) fn showing(self, live: Arc<Live>) -> Result<Door, ListenError> {
+        let (listener, address) = self.listen()?;
+        Ok(Door::Tls { listener, address, live })
     }
 
     fn listen(self) -> Result<(TcpListener, SocketAddr), ListenError> {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use remint_contract::Clock;
+use remint_contract::{Clock, SecretValue};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -57,13 +57,16 @@ pub enum TlsError {
         #[source]
         source: rustls::Error,
     },
+    #[error("the certificate that was made here cannot be shown")]
+    Made,
     #[error("the certificates in {path} cannot sign clients': {why}")]
     Clients { path: PathBuf, why: String },
 }
 
 /// What is shown now.
 pub(super) struct Live {
-    files: Certificates,
+    /// None where it was made here.
+    files: Option<Certificates>,
     clock: Arc<dyn Clock>,
     now: RwLock<(Stamps, Arc<ServerConfig>)>,
 }
@@ -76,7 +79,21 @@ impl Live {
         let clock = Arc::clone(&context.clock);
         let stamps = stamps(&files);
         let config = Arc::new(config(&files, &clock)?);
-        Ok(Self { files, clock, now: RwLock::new((stamps, config)) })
+        Ok(Self { files: Some(files), clock, now: RwLock::new((stamps, config)) })
+    }
+
+    /// Of a certificate and its key in PEM, which lie in no file.
+    pub(super) fn made(certificate: &str, key: &SecretValue, context: &Context) -> Result<Self, TlsError> {
+        let clock = Arc::clone(&context.clock);
+        let config = Arc::new(own(certificate, key, &clock)?);
+        Ok(Self { files: None, clock, now: RwLock::new((Stamps::new(), config)) })
+    }
+
+    /// From the next connection on.
+    pub(super) fn show(&self, certificate: &str, key: &SecretValue) -> Result<(), TlsError> {
+        let config = own(certificate, key, &self.clock)?;
+        self.now.write().unwrap_or_else(PoisonError::into_inner).1 = Arc::new(config);
+        Ok(())
     }
 
     /// For the next connection.
@@ -86,11 +103,12 @@ impl Live {
 
     /// Reads the files again where one changed; true when others are shown from now on.
     fn look(&self) -> Result<bool, TlsError> {
-        let found = stamps(&self.files);
+        let Some(files) = &self.files else { return Ok(false) };
+        let found = stamps(files);
         if found == self.now.read().unwrap_or_else(PoisonError::into_inner).0 {
             return Ok(false);
         }
-        let config = config(&self.files, &self.clock);
+        let config = config(files, &self.clock);
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
         // Files that cannot be used are not tried again before they change.
         now.0 = found;
@@ -116,11 +134,23 @@ pub(super) async fn follow(live: &[Arc<Live>], every: Duration, context: &Contex
         for one in live {
             match one.look() {
                 Ok(false) => {}
-                Ok(true) => tracing::info!(certificate = %one.files.certificate.display(), "another one is shown"),
+                Ok(true) => tracing::info!(files = ?one.files, "another certificate is shown"),
                 Err(error) => tracing::error!(error = causes(&error), "the certificate before is shown on"),
             }
         }
     }
+}
+
+/// As [`config`], of what lies in no file.
+fn own(certificate: &str, key: &SecretValue, clock: &Arc<dyn Clock>) -> Result<ServerConfig, TlsError> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate.as_bytes()).filter_map(Result::ok).collect();
+    let key = PrivateKeyDer::from_pem_slice(key.expose()).map_err(|_| TlsError::Made)?;
+    let builder =
+        ServerConfig::builder_with_details(Arc::new(aws_lc_rs::default_provider()), Arc::new(Time(Arc::clone(clock))));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|_| TlsError::Made)?;
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(|_| TlsError::Made)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 fn config(files: &Certificates, clock: &Arc<dyn Clock>) -> Result<ServerConfig, TlsError> {

@@ -314,4 +314,4 @@ async fn called(
 }
 
 /// Holds a Credential while its value lives.
-const FINALIZER: &str = "remint.dev/live";
+pub(super) const FINALIZER: &str = "remint.dev/live";

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use remint_cluster::admission::{self, Asked};
 use remint_cluster::document;
 use remint_core::estate::{Admitted, admit};
@@ -26,6 +26,7 @@ const TOGETHER: usize = 1000;
 
 pub(in crate::serve) fn router(cluster: Arc<Cluster>) -> Router {
     Router::new()
+        .route("/readyz", get(async || "ok\n"))
         .route("/mutate", post(mutate))
         .route("/validate", post(validate))
         .layer(DefaultBodyLimit::max(BODY))

@@ -1,0 +1,50 @@
+//! What the chart's Jobs do: bring the definitions forward before an upgrade, and look, before it is uninstalled, whether
+//! anything is still held.
+
+use axum::http::Method;
+use remint_cluster::{GROUP, RESOURCES, document};
+use remint_contract::Ref;
+
+use crate::serve::cluster::credentials::FINALIZER;
+use crate::serve::cluster::way::Way;
+use crate::serve::cluster::{ClusterAt, ClusterError};
+
+/// Writes the definitions of this program over those of the cluster; how many.
+///
+/// # Errors
+/// The cluster cannot be asked, or refuses one of them.
+pub async fn define(at: &ClusterAt) -> Result<usize, ClusterError> {
+    let way = Way::open(at)?;
+    for resource in RESOURCES {
+        let path = format!("{DEFINITIONS}/{}.{GROUP}?fieldManager=remint&force=true", resource.plural);
+        way.ask(Method::PATCH, &path, "application/apply-patch+yaml", &resource.definition()).await?;
+    }
+    Ok(RESOURCES.len())
+}
+
+/// The Credentials whose objects cannot go while nobody lets them.
+///
+/// # Errors
+/// The cluster cannot be asked.
+pub async fn held(at: &ClusterAt) -> Result<Vec<Ref>, ClusterError> {
+    let way = Way::open(at)?;
+    let spaces: Vec<Option<&str>> = match at.namespaces.as_slice() {
+        [] => vec![None],
+        spaces => spaces.iter().map(|space| Some(space.as_str())).collect(),
+    };
+    let mut held = Vec::new();
+    for resource in RESOURCES.into_iter().filter(|resource| resource.kind == "Credential") {
+        for space in &spaces {
+            let (objects, _) = way.list(resource, *space).await?;
+            let holds = |object: &&serde_json::Value| {
+                let finalizers = object["metadata"]["finalizers"].as_array();
+                finalizers.is_some_and(|all| all.iter().any(|one| one == FINALIZER))
+            };
+            held.extend(objects.iter().filter(holds).filter_map(document::reference));
+        }
+    }
+    held.sort();
+    Ok(held)
+}
+
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
