@@ -1,12 +1,15 @@
 //! The daemon through its door, over fake services.
 
+mod alerts;
 mod api;
+mod chart;
 mod client;
 mod cluster;
 mod commands;
 mod entrances;
 mod folder;
 mod governed;
+mod image;
 mod log;
 mod logs;
 mod openid;
