@@ -23,6 +23,8 @@ struct Row {
 enum Tried {
     /// A server, its version, and the file that pins it; `None` where the system's packages say which.
     Server(&'static str, &'static str, Option<&'static str>),
+    /// Each of them; the second on demand.
+    Both(&'static Self, &'static Self),
     /// The thing itself, on this machine.
     Here(&'static str),
     /// A small server of the test.
@@ -32,6 +34,8 @@ enum Tried {
 
 const POSTGRESQL: Tried = Tried::Server("PostgreSQL", "15", None);
 const OPENBAO: Tried = Tried::Server("OpenBao", "2.4.0", Some("xtask/src/servers/openbao.rs"));
+const VAULT: Tried = Tried::Server("Vault", "1.14.2", Some("xtask/servers/vault/go.mod"));
+const VAULTS: Tried = Tried::Both(&OPENBAO, &VAULT);
 const PEBBLE: Tried = Tried::Server("Pebble", "2.4.0", None);
 const MOTO: Tried = Tried::Server("moto", "5.2.5", Some("xtask/servers/moto/requirements.txt"));
 const KUBERNETES: Tried = Tried::Server("Kubernetes", "1.36.3", Some("xtask/src/servers/kubernetes.rs"));
@@ -97,14 +101,14 @@ fn rows() -> Vec<Row> {
         ),
         row("kubernetes", "versioned Secrets", kubernetes(json!({"secrets": "versioned"})), KUBERNETES),
         row("sql", "", json!({"url": "postgres://db.internal:5432/app"}), POSTGRESQL),
-        row("vault", "approle", vault("approle"), OPENBAO),
-        row("vault", "database", databases, OPENBAO),
-        row("vault", "kv1", vault("kv1"), OPENBAO),
-        row("vault", "kv2", vault("kv2"), OPENBAO),
-        row("vault", "kv2, wrapped", wrapped, OPENBAO),
-        row("vault", "pki", vault("pki"), OPENBAO),
-        row("vault", "token", vault("token"), OPENBAO),
-        row("vault", "transit", vault("transit"), OPENBAO),
+        row("vault", "approle", vault("approle"), VAULTS),
+        row("vault", "database", databases, VAULTS),
+        row("vault", "kv1", vault("kv1"), VAULTS),
+        row("vault", "kv2", vault("kv2"), VAULTS),
+        row("vault", "kv2, wrapped", wrapped, VAULTS),
+        row("vault", "pki", vault("pki"), VAULTS),
+        row("vault", "token", vault("token"), VAULTS),
+        row("vault", "transit", vault("transit"), VAULTS),
     ]
 }
 
@@ -139,7 +143,7 @@ fn every_connector_and_every_recipe_has_a_row() {
 #[test]
 fn the_versions_of_the_table_are_those_that_the_tests_obtain() {
     for row in rows() {
-        if let Tried::Server(name, version, Some(file)) = row.tried {
+        for (name, version, file) in row.tried.pinned() {
             let text = std::fs::read_to_string(root().join(file)).unwrap();
             assert!(text.contains(version), "{file} does not obtain {name} {version}");
         }
@@ -170,11 +174,27 @@ impl Row {
     }
 
     fn tried(&self) -> String {
-        match self.tried {
-            Tried::Server(name, version, _) => format!("{name} {version}"),
-            Tried::Here(what) => what.to_owned(),
-            Tried::Double => "a small server of the test".to_owned(),
-            Tried::Nothing => "**nothing**".to_owned(),
+        self.tried.words()
+    }
+}
+
+impl Tried {
+    fn words(&self) -> String {
+        match self {
+            Self::Server(name, version, _) => format!("{name} {version}"),
+            Self::Both(one, other) => format!("{}, {}", one.words(), other.words()),
+            Self::Here(what) => (*what).to_owned(),
+            Self::Double => "a small server of the test".to_owned(),
+            Self::Nothing => "**nothing**".to_owned(),
+        }
+    }
+
+    /// (name, version, file that pins it)
+    fn pinned(&self) -> Vec<(&'static str, &'static str, &'static str)> {
+        match self {
+            Self::Server(name, version, Some(file)) => vec![(name, version, file)],
+            Self::Both(one, other) => [one.pinned(), other.pinned()].concat(),
+            _ => Vec::new(),
         }
     }
 }

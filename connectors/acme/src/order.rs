@@ -64,7 +64,9 @@ pub(crate) async fn issue(
     params.distinguished_name = DistinguishedName::new();
     let request = params.serialize_request(&key).map_err(unmade)?;
     order.finalize_csr(request.der()).await.map_err(failed("finishing the order"))?;
-    let chain = order.poll_certificate(&retries).await.map_err(failed("fetching the certificate"))?;
+    // The server makes it now, whatever keeps us from having it: `recover` asks what became of the order.
+    let unfetched = |failure| Error { kind: ErrorKind::Unclear, ..class(VERB, "fetching the certificate", failure) };
+    let chain = order.poll_certificate(&retries).await.map_err(unfetched)?;
     let material = Material::login(chain.clone(), SecretValue::from(key.serialize_pem()));
     let read = Certificate::of(&material).ok_or_else(|| {
         Error::new(ErrorKind::Unclear, VERB, "the server sent a certificate of another key").with("target", target)

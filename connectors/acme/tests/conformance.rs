@@ -13,6 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pebble::proxy::Trouble;
 use pebble::{Rig, open};
+use remint_conformance::gate::Gate;
 use remint_conformance::{Fault, Harness, IssuerCase, assert_passes, run};
 use remint_contract::{Call, Connector, Material, Strategy, Target, Verb};
 use serde_json::Value;
@@ -54,6 +55,10 @@ impl Harness for Certificates {
 
     async fn requests(&self) -> Option<u64> {
         Some(self.rig.proxy.requests())
+    }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.rig.proxy.gate)
     }
 
     async fn fault(&self, fault: Fault) -> bool {

@@ -92,13 +92,13 @@ impl Connector for Rotation {
         let (secret, id) = (request.target.name.as_str(), version_id(&call.operation));
         let secrets = self.acting(call, verb).await?;
         self.turn(&secrets, call, verb, secret, &id).await?;
-        let found = get(&secrets, verb, secret, Which::Id(&id)).await?;
         // The password is another one already: only `recover` may say what it is now.
+        let found = get(&secrets, verb, secret, Which::Id(&id)).await.map_err(begun)?;
         let lost = || {
             let message = "the function changed the value, and it could not be read";
             Error::new(ErrorKind::Unclear, verb, message).with("secret", secret)
         };
-        self.minted(verb, secret, &found.ok_or_else(lost)?)
+        self.minted(verb, secret, &found.ok_or_else(lost)?).map_err(begun)
     }
 
     async fn verify(&self, call: &Call, target: &Target, material: &Material) -> Result<Verified, Error> {
@@ -216,7 +216,7 @@ impl Rotation {
             })?;
         }
         loop {
-            if let Became::Current = became(&labels(secrets, verb, secret).await?, id) {
+            if let Became::Current = became(&labels(secrets, verb, secret).await.map_err(begun)?, id) {
                 return Ok(());
             }
             if SystemClock.now() + SPARE + LOOK >= call.deadline {
@@ -238,6 +238,11 @@ impl Rotation {
 
 fn missing(verb: Verb, secret: &str) -> Error {
     Error::new(ErrorKind::Missing, verb, "the secret holds no value, or is not there").with("secret", secret)
+}
+
+/// A failure of what was asked after the function was set to work: whatever it is, the value may be another one.
+fn begun(failure: Error) -> Error {
+    Error { kind: ErrorKind::Unclear, ..failure }
 }
 
 fn at_work(kind: ErrorKind, verb: Verb, secret: &str) -> Error {

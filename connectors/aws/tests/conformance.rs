@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use moto::{Moto, Proxy, Trouble, nowhere, open};
+use remint_conformance::gate::Gate;
 use remint_conformance::{Fault, Harness, IssuerCase, Report, StoreCase, assert_passes, run};
 use remint_contract::{Call, Connector, Material, MintRequest, SecretValue, Strategy, Target, Verb};
 use serde_json::{Value, json};
@@ -74,6 +75,10 @@ impl Harness for Keys {
 
     async fn requests(&self) -> Option<u64> {
         Some(self.0.requests())
+    }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.0.proxy.gate)
     }
 
     async fn fault(&self, fault: Fault) -> bool {
@@ -157,6 +162,10 @@ impl Harness for Store {
 
     async fn requests(&self) -> Option<u64> {
         Some(self.rig.requests())
+    }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.rig.proxy.gate)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use remint_conformance::gate::Gate;
 use remint_conformance::proxy::{Asked, Way, answer, throttled};
 use remint_conformance::{Fault, Harness, IssuerCase, assert_passes, run};
 use remint_contract::{
@@ -101,7 +102,8 @@ impl World {
 
 struct Double {
     world: Arc<Mutex<World>>,
-    way: Way,
+    gate: Gate,
+    _way: Way,
     made: AtomicU32,
 }
 
@@ -152,7 +154,8 @@ impl Double {
             }
         })
         .await;
-        Self { world, way, made: AtomicU32::new(0) }
+        let gate = Gate::to(&way.address).await;
+        Self { world, gate, _way: way, made: AtomicU32::new(0) }
     }
 
     fn secret(&self, function: bool) -> Target {
@@ -175,7 +178,7 @@ impl Double {
     }
 
     fn open(&self) -> Arc<dyn Connector> {
-        open(&format!("http://{}", self.way.address), &json!({"service": "rotation"}))
+        open(&format!("http://{}", self.gate.address), &json!({"service": "rotation"}))
     }
 
     async fn mint(&self, call: &Call, target: &Target) -> Result<Minted, remint_contract::Error> {
@@ -215,6 +218,10 @@ impl Harness for Double {
 
     async fn requests(&self) -> Option<u64> {
         Some(self.world.lock().unwrap().asked.len() as u64)
+    }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.gate)
     }
 
     async fn fault(&self, fault: Fault) -> bool {

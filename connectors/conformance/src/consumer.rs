@@ -14,7 +14,7 @@ pub(crate) async fn check(suite: &mut Suite<'_>) {
     suite.note("consumer: a workload that does not run is Missing", outcome);
 }
 
-async fn case(suite: &Suite<'_>) -> Result<ConsumerCase, Stop> {
+pub(crate) async fn case(suite: &Suite<'_>) -> Result<ConsumerCase, Stop> {
     suite.harness.consumer_case().await.ok_or(Stop::NotShown("the harness runs no workload"))
 }
 
@@ -52,7 +52,11 @@ async fn missing(suite: &mut Suite<'_>) -> Outcome {
     suite.bad("reload", result, &[ErrorKind::Missing, ErrorKind::Unreachable])
 }
 
-async fn observe(suite: &mut Suite<'_>, workload: &Workload, expected: &Expected) -> Result<Observation, Stop> {
+pub(crate) async fn observe(
+    suite: &mut Suite<'_>,
+    workload: &Workload,
+    expected: &Expected,
+) -> Result<Observation, Stop> {
     let call = suite.harness.call().await;
     let result = suite.connector.clone().observe(&call, workload, expected).await;
     suite.good("observe", result)

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use remint_contract::{Call, Connector, Expected, Material, Minted, SecretValue, Strategy, Target, Verb, Workload};
 
+use crate::gate::Gate;
+
 /// A credential at the target with one live version.
 #[derive(Debug, Clone)]
 pub struct IssuerCase {
@@ -45,6 +47,25 @@ pub enum Fault {
     LostAnswer(Verb),
     /// The next call is refused for being one too many.
     Throttle,
+}
+
+/// Where a call is cut off: what comes after it is not done by anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crash {
+    /// Which request of the call, from 1.
+    pub request: u32,
+    pub how: Cut,
+}
+
+/// What becomes of the request of a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Nobody takes the connection: it may be that there is no such request.
+    Refused,
+    /// The connection ends before it arrives.
+    Unread,
+    /// It is done, and its answer lost.
+    Unanswered,
 }
 
 /// A target under the suite's control. Hooks that a target cannot offer keep their default, and what needs them is
@@ -95,6 +116,36 @@ pub trait Harness: Send + Sync {
     /// Arms a fault; false when the target cannot do it.
     async fn fault(&self, _fault: Fault) -> bool {
         false
+    }
+
+    /// What the connector reaches the target through, for crashes.
+    fn gate(&self) -> Option<&Gate> {
+        None
+    }
+
+    /// From now on the requests of the connector go through until this one, and none after it; false when nothing before
+    /// the target could stop them.
+    async fn crash(&self, crash: Crash) -> bool {
+        match self.gate() {
+            Some(gate) => {
+                gate.arm(crash).await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Ends what [`Harness::crash`] armed; true when it went as far as there.
+    async fn crashed(&self) -> bool {
+        match self.gate() {
+            Some(gate) => gate.reopen().await,
+            None => false,
+        }
+    }
+
+    /// How many requests there were from the last [`Harness::crash`] to [`Harness::crashed`], where somebody counts.
+    async fn seen(&self) -> Option<u32> {
+        self.gate().map(Gate::seen)
     }
 
     /// Ends every armed fault, and returns once all earlier changes are seen everywhere.

@@ -11,11 +11,11 @@ use crate::harness::{Fault, IssuerCase};
 use crate::roles::{Outcome, Stop, Suite, hold};
 
 /// One credential of the suite's, with what the connector declares about it.
-struct Life {
-    strategy: Strategy,
-    declared: IssuerCapabilities,
-    verbs: BTreeSet<Verb>,
-    case: IssuerCase,
+pub(crate) struct Life {
+    pub(crate) strategy: Strategy,
+    pub(crate) declared: IssuerCapabilities,
+    pub(crate) verbs: BTreeSet<Verb>,
+    pub(crate) case: IssuerCase,
 }
 
 pub(crate) async fn check(suite: &mut Suite<'_>, strategy: Strategy) {
@@ -53,7 +53,7 @@ pub(crate) async fn check(suite: &mut Suite<'_>, strategy: Strategy) {
     suite.note(name("a target that is gone is Unreachable, and its probe proves nothing"), outcome);
 }
 
-async fn life(suite: &mut Suite<'_>, strategy: Strategy) -> Result<Life, Stop> {
+pub(crate) async fn life(suite: &mut Suite<'_>, strategy: Strategy) -> Result<Life, Stop> {
     let declared = suite.connector.describe();
     let issuer = declared.issuer.ok_or(Stop::NotShown("it is no issuer"))?;
     let case = suite.harness.issuer_case(strategy).await.ok_or(Stop::NotShown("the harness has no target for it"))?;
@@ -371,7 +371,7 @@ async fn unreachable(suite: &mut Suite<'_>, strategy: Strategy) -> Outcome {
 }
 
 impl Life {
-    fn request(&self, suite: &mut Suite<'_>, old: Option<&Minted>, target: Target) -> MintRequest {
+    pub(crate) fn request(&self, suite: &mut Suite<'_>, old: Option<&Minted>, target: Target) -> MintRequest {
         MintRequest {
             target,
             strategy: self.strategy,
@@ -381,11 +381,17 @@ impl Life {
         }
     }
 
-    fn intent(&self, call: &Call, verb: Verb, version: Option<VersionId>, mint: Option<MintRequest>) -> Intent {
+    pub(crate) fn intent(
+        &self,
+        call: &Call,
+        verb: Verb,
+        version: Option<VersionId>,
+        mint: Option<MintRequest>,
+    ) -> Intent {
         Intent { operation: call.operation.clone(), verb, target: self.case.target.clone(), version, mint }
     }
 
-    async fn mint(&self, suite: &mut Suite<'_>, old: &Minted) -> Result<Minted, Stop> {
+    pub(crate) async fn mint(&self, suite: &mut Suite<'_>, old: &Minted) -> Result<Minted, Stop> {
         let call = suite.harness.call().await;
         let request = self.request(suite, Some(old), self.case.target.clone());
         let result = suite.connector.clone().mint(&call, &request).await;
@@ -395,13 +401,13 @@ impl Life {
         Ok(minted)
     }
 
-    async fn verify(&self, suite: &mut Suite<'_>, material: &Material) -> Result<Verified, Stop> {
+    pub(crate) async fn verify(&self, suite: &mut Suite<'_>, material: &Material) -> Result<Verified, Stop> {
         let call = suite.harness.call().await;
         let result = suite.connector.clone().verify(&call, &self.case.target, material).await;
         suite.good("verify", result)
     }
 
-    async fn revoke(&self, suite: &mut Suite<'_>, version: &VersionId) -> Outcome {
+    pub(crate) async fn revoke(&self, suite: &mut Suite<'_>, version: &VersionId) -> Outcome {
         let call = suite.harness.call().await;
         let result = suite.connector.clone().revoke(&call, &self.case.target, version).await;
         suite.good("revoke", result)
@@ -430,7 +436,13 @@ impl Life {
     }
 
     /// The same verdict at every declared endpoint; the issuer's own word where nobody can be asked.
-    async fn everywhere(&self, suite: &mut Suite<'_>, material: &Material, expected: &Verdict, what: &str) -> Outcome {
+    pub(crate) async fn everywhere(
+        &self,
+        suite: &mut Suite<'_>,
+        material: &Material,
+        expected: &Verdict,
+        what: &str,
+    ) -> Outcome {
         if !self.verbs.contains(&Verb::Probe) {
             let call = suite.harness.call().await;
             let result = suite.connector.clone().verify(&call, &self.case.target, material).await;

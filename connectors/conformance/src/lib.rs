@@ -2,14 +2,16 @@
 //!
 //! Flow: a connector's test implements [`Harness`] over a real target, calls [`run`] and then [`assert_passes`]. A verb
 //! that is declared must work, one that is not must say so; each is repeated, called in the wrong order, for things that
-//! are not there, by somebody who may not, and against a target that is gone.
+//! are not there, by somebody who may not, against a target that is gone, and again after a crash at each of its requests.
 //!
 //! Guarantees: every secret that the suite hands out or receives carries through a [`leaks::Leaks`] scanner, and every
 //! error and every printed value is searched for it. What a harness cannot set up is reported as not shown, never as
 //! passed.
 
 mod consumer;
+mod crash;
 mod errors;
+pub mod gate;
 mod harness;
 mod issuer;
 pub mod leaks;
@@ -20,7 +22,7 @@ mod store;
 
 use std::collections::BTreeSet;
 
-pub use harness::{ConsumerCase, Fault, Harness, IssuerCase, StoreCase};
+pub use harness::{ConsumerCase, Crash, Cut, Fault, Harness, IssuerCase, StoreCase};
 pub use report::{Report, assert_passes};
 
 use crate::roles::Suite;
@@ -33,13 +35,16 @@ pub async fn run(harness: &dyn Harness) -> Report {
     if let Some(issuer) = &declared.issuer {
         for strategy in issuer.strategies.iter().copied().collect::<BTreeSet<_>>() {
             issuer::check(&mut suite, strategy).await;
+            crash::issuer(&mut suite, strategy).await;
         }
     }
     if declared.store.is_some() {
         store::check(&mut suite).await;
+        crash::store(&mut suite).await;
     }
     if declared.consumer.is_some() {
         consumer::check(&mut suite).await;
+        crash::consumer(&mut suite).await;
     }
     suite.finish()
 }

@@ -93,13 +93,21 @@ impl Asked {
         self.headers().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
+    /// Sends it on a connection that the server closes after its answer.
+    ///
+    /// # Errors
+    /// It could not be sent.
+    pub async fn send(&self, server: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        let head = self.head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+        server.write_all(&[head.as_bytes(), &self.body].concat()).await
+    }
+
     /// What the server says to it, as bytes, on a connection that it closes after it.
     ///
     /// # Errors
     /// The request could not be sent.
     pub async fn forward(&self, mut server: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<Vec<u8>> {
-        let head = self.head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
-        server.write_all(&[head.as_bytes(), &self.body].concat()).await?;
+        self.send(&mut server).await?;
         let mut said = Vec::new();
         // A server may end a connection without a last word of TLS.
         drop(server.read_to_end(&mut said).await);

@@ -27,7 +27,7 @@ pub(crate) async fn check(suite: &mut Suite<'_>) {
     suite.note("store: check of a path changes nothing", outcome);
 }
 
-async fn case(suite: &mut Suite<'_>) -> Result<StoreCase, Stop> {
+pub(crate) async fn case(suite: &mut Suite<'_>) -> Result<StoreCase, Stop> {
     let case = suite.harness.store_case().await.ok_or(Stop::NotShown("the harness has no path to write to"))?;
     if let Some((_, kept)) = &case.kept {
         suite.leaks.watch(kept);
@@ -179,16 +179,16 @@ async fn check_changes_nothing(suite: &mut Suite<'_>) -> Outcome {
 }
 
 /// False of a store that never shows a value again.
-fn reads(suite: &Suite<'_>) -> bool {
+pub(crate) fn reads(suite: &Suite<'_>) -> bool {
     suite.connector.describe().verbs.contains(&Verb::Read)
 }
 
-fn request(case: &StoreCase, value: &SecretValue, expect: Option<String>) -> WriteRequest {
+pub(crate) fn request(case: &StoreCase, value: &SecretValue, expect: Option<String>) -> WriteRequest {
     let fields = BTreeMap::from([(case.field.clone(), value.clone())]);
     WriteRequest { path: case.path.clone(), fields, expect }
 }
 
-async fn write(
+pub(crate) async fn write(
     suite: &mut Suite<'_>,
     call: &Call,
     case: &StoreCase,
@@ -200,7 +200,12 @@ async fn write(
 }
 
 /// Writes and, where the store stages, promotes.
-async fn put(suite: &mut Suite<'_>, case: &StoreCase, value: &SecretValue, declared: &StoreCapabilities) -> Outcome {
+pub(crate) async fn put(
+    suite: &mut Suite<'_>,
+    case: &StoreCase,
+    value: &SecretValue,
+    declared: &StoreCapabilities,
+) -> Outcome {
     let call = suite.harness.call().await;
     let written = write(suite, &call, case, value, None).await?;
     if declared.staged {
@@ -212,7 +217,7 @@ async fn put(suite: &mut Suite<'_>, case: &StoreCase, value: &SecretValue, decla
 }
 
 /// Readers see this value, and the field beside it as it was.
-async fn sees(suite: &mut Suite<'_>, case: &StoreCase, value: &SecretValue) -> Outcome {
+pub(crate) async fn sees(suite: &mut Suite<'_>, case: &StoreCase, value: &SecretValue) -> Outcome {
     if !reads(suite) {
         let found = suite.harness.stored(&case.path, &case.field).await;
         let found = found.ok_or(Stop::NotShown("it shows no value, and the harness does not look behind it"))?;
@@ -226,7 +231,7 @@ async fn sees(suite: &mut Suite<'_>, case: &StoreCase, value: &SecretValue) -> O
     hold(kept, "a field that was not written changed")
 }
 
-async fn versions(suite: &mut Suite<'_>, case: &StoreCase) -> Result<Vec<String>, Stop> {
+pub(crate) async fn versions(suite: &mut Suite<'_>, case: &StoreCase) -> Result<Vec<String>, Stop> {
     let call = suite.harness.call().await;
     let result = suite.connector.clone().versions(&call, &case.path).await;
     suite.good("versions", result)

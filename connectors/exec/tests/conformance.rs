@@ -10,14 +10,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use remint_conformance::leaks::Leaks;
-use remint_conformance::{ConsumerCase, Fault, Harness, IssuerCase, StoreCase, assert_passes, run};
+use remint_conformance::{ConsumerCase, Crash, Cut, Fault, Harness, IssuerCase, StoreCase, assert_passes, run};
 use remint_contract::{
-    Call, Connector, ConnectorKind as _, Expected, HostRules, Material, MintRequest, OperationId, SecretValue,
-    Strategy, Target, Workload,
+    Call, Connector, ConnectorKind as _, ErrorKind, Expected, HostRules, Material, MintRequest, OperationId,
+    SecretValue, Strategy, Target, Verdict, VersionId, Workload,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixListener;
+use tokio::sync::RwLock;
 
 const ADMIN: &str = "admin-marker-4711";
 
@@ -32,10 +33,12 @@ impl Office {
     fn new() -> Self {
         let office =
             Self { root: tempfile::tempdir().unwrap(), between: tempfile::tempdir().unwrap(), made: AtomicU32::new(0) };
-        for part in ["tokens", "store", "run"] {
+        for part in ["tokens", "sessions", "store", "run"] {
             std::fs::create_dir(office.root.path().join(part)).unwrap();
         }
-        office.put("tokens/admins", &json!([sha256(ADMIN)]));
+        let first =
+            json!({"hash": sha256(ADMIN), "operation": null, "enabled": true, "created": "2026-01-01T00:00:00Z"});
+        office.put("tokens/admins.json", &json!({"first": first}));
         office
     }
 
@@ -157,6 +160,20 @@ impl Harness for Office {
         std::fs::write(self.between.path().join("fault"), word).is_ok()
     }
 
+    async fn crash(&self, crash: Crash) -> bool {
+        let how = format!("{:?}", crash.how);
+        let gone = crash == Crash { request: 1, how: Cut::Refused };
+        let words = json!({"left": if gone { 0 } else { crash.request }, "how": how});
+        std::fs::write(self.between.path().join("crash"), words.to_string()).is_ok()
+    }
+
+    async fn crashed(&self) -> bool {
+        let path = self.between.path().join("crash");
+        let words: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        std::fs::remove_file(path).unwrap();
+        words["left"] == 0
+    }
+
     async fn settle(&self) {
         let _ = std::fs::remove_file(self.between.path().join("fault"));
     }
@@ -168,6 +185,19 @@ impl Harness for Office {
             json!({"hash": sha256("x"), "operation": "planted", "enabled": true, "created": "2026-01-01T00:00:00Z"});
         self.put(&format!("tokens/{}.json", target.name), &tokens);
         Some("planted".to_owned())
+    }
+
+    async fn open_session(&self, target: &Target, material: &Material) -> Option<u64> {
+        let (call, number) = (self.call().await, self.next());
+        let version = self.connector().verify(&call, target, material).await.unwrap().version;
+        self.put(&format!("sessions/{}.json", target.name), &json!({"another": "others", number.to_string(): version}));
+        Some(number.into())
+    }
+
+    async fn session_alive(&self, session: u64) -> bool {
+        let sessions = std::fs::read_dir(self.root.path().join("sessions")).unwrap();
+        let mut held = sessions.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        held.any(|held| serde_json::from_slice::<Value>(&held).unwrap().get(session.to_string()).is_some())
     }
 }
 
@@ -192,8 +222,7 @@ async fn a_program_in_python_behaves_as_the_contract_says() {
     assert_passes(&report);
     let not_shown: BTreeSet<_> = report.not_shown.iter().map(|(name, _)| name.as_str()).collect();
     let expected = [
-        // No token of this office begets anything, none of its places is behind, and its store holds one version.
-        "Overlap: what came from a version ends, and is seen to end",
+        // None of its places is behind, and its store holds one version.
         "Overlap: an endpoint that is behind is seen to accept still, and to deny later",
         "store: readers see a staged value only after promote, which may be repeated",
         "store: a late promote of an older version leaves the newer value alone",
@@ -212,7 +241,7 @@ async fn a_program_in_python_behaves_as_the_contract_says() {
         }
         verbs.insert(verb.to_owned());
     }
-    assert_eq!(verbs.len(), 14, "{verbs:?}");
+    assert_eq!(verbs.len(), 16, "{verbs:?}");
 
     // What a neighbour can see of the process.
     let seen = std::fs::read(office.between.path().join("seen")).unwrap();
@@ -225,6 +254,59 @@ async fn a_program_in_python_behaves_as_the_contract_says() {
     let expected = "LC_ALL=C.UTF-8\0PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\0";
     assert_eq!(environment, expected, "the environment holds what it should not");
     assert!(!text.contains("marker"), "{text}");
+}
+
+#[tokio::test]
+async fn remints_own_token_is_replaced_while_it_works() {
+    let office = Office::new();
+    let connector = office.connector();
+    let target = |name: &str| Target { name: name.to_owned(), settings: Value::Null };
+    let (app, admins) = (target("app"), target("admins"));
+    office.put("tokens/app.json", &json!({}));
+    let request = |target: &Target| {
+        let proposed = Some(SecretValue::from(format!("proposed-marker-{:08}", office.next())));
+        MintRequest { target: target.clone(), strategy: Strategy::Overlap, old: None, old_username: None, proposed }
+    };
+    let acting = RwLock::new(ADMIN.to_owned());
+    let made = AtomicU32::new(0);
+    let worked = async |enough: u32| {
+        while made.load(Ordering::SeqCst) < enough {
+            tokio::task::yield_now().await;
+        }
+    };
+    let work = async {
+        loop {
+            let actor = acting.read().await;
+            connector.mint(&office.acting(&actor), &request(&app)).await.unwrap();
+            made.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let change = async {
+        worked(1).await;
+        let new = connector.mint(&office.acting(ADMIN), &request(&admins)).await.unwrap();
+        let own = new.material.secret.expose_str().unwrap().to_owned();
+        connector.check(&office.acting(&own), None).await.unwrap();
+        own.clone_into(&mut *acting.write().await);
+        let old = VersionId("first".to_owned());
+        connector.revoke(&office.acting(&own), &admins, &old).await.unwrap();
+        worked(made.load(Ordering::SeqCst) + 2).await;
+        own
+    };
+    let own = tokio::select! {
+        own = change => own,
+        () = work => unreachable!("it works until it is told to stop"),
+    };
+    let denied = connector.check(&office.acting(ADMIN), None).await.unwrap_err();
+    assert_eq!(denied.kind, ErrorKind::Denied);
+    let call = office.acting(&own);
+    let live = connector.enumerate(&call, &[app, admins.clone()]).await.unwrap();
+    let of = |name: &str| live.iter().filter(|live| live.target.as_deref() == Some(name)).count();
+    // One more may have been on its way when it was told to stop.
+    let made = made.load(Ordering::SeqCst) as usize;
+    assert!((made..=made + 1).contains(&of("app")), "{} of {made}", of("app"));
+    assert_eq!(of("admins"), 1);
+    let verdict = connector.probe(&call, &admins, &Material::of(ADMIN.into()), 0).await.unwrap();
+    assert_eq!(verdict, Verdict::Denied);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use remint_conformance::gate::Gate;
 use remint_conformance::{ConsumerCase, Fault as Asked, Harness, IssuerCase, StoreCase, assert_passes, run};
 use remint_contract::{
     Call, Connector, ConnectorKind, Expected, HostRules, MadeBy, Material, Minted, OperationId, SecretValue, Strategy,
@@ -23,6 +24,7 @@ struct Fake {
     issuer: Arc<Issuer>,
     store: Arc<Store>,
     settings: serde_json::Value,
+    gate: Gate,
     admin: Material,
     made: AtomicU32,
     faults: Mutex<Vec<FaultId>>,
@@ -53,6 +55,10 @@ impl Fake {
                     .urls()
             }
         };
+        // What changes something goes to the first endpoint.
+        let mut urls: Vec<String> = urls.into_iter().map(|url| url.to_string()).collect();
+        let gate = Gate::to(&urls[0]).await;
+        urls[0] = format!("http://{}", gate.address);
         let settings =
             json!({"role": role, "endpoints": urls, "madeBy": made_by, "strategies": ["overlap", "in-place"]});
         Self {
@@ -60,6 +66,7 @@ impl Fake {
             issuer,
             store,
             settings,
+            gate,
             admin,
             made: AtomicU32::new(0),
             faults: Mutex::default(),
@@ -147,6 +154,10 @@ impl Harness for Fake {
             _ => "host",
         };
         Some(world.service(service)?.counts().of("remint").calls)
+    }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.gate)
     }
 
     async fn fault(&self, fault: Asked) -> bool {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use remint_conformance::gate::Gate;
 use remint_conformance::leaks::Leaks;
 use remint_conformance::{Fault, Harness, IssuerCase, assert_passes, run};
 use remint_contract::{
@@ -17,7 +18,7 @@ use remint_contract::{
 use serde_json::json;
 use vendor::{ADMIN, Vendor};
 
-struct GitLab(Vendor);
+struct GitLab(Vendor, Gate);
 
 fn open(address: &str) -> Arc<dyn Connector> {
     let rules = HostRules { hosts: BTreeSet::from([address.to_owned()]), ..HostRules::default() };
@@ -31,6 +32,13 @@ fn target(project: u64) -> Target {
 }
 
 impl GitLab {
+    async fn new() -> Self {
+        let vendor = Vendor::start().await;
+        let gate = Gate::to(&vendor.address).await;
+        vendor.world().public = Some(gate.address.clone());
+        Self(vendor, gate)
+    }
+
     fn acting(&self, actor: &str) -> Call {
         let operation = OperationId(format!("operation-{}", self.0.world().next()));
         let deadline = "2026-11-21T17:00:00Z".parse().unwrap();
@@ -46,7 +54,7 @@ impl GitLab {
 #[async_trait]
 impl Harness for GitLab {
     fn connector(&self) -> Arc<dyn Connector> {
-        open(&self.0.address)
+        open(&self.1.address)
     }
 
     async fn call(&self) -> Call {
@@ -73,6 +81,10 @@ impl Harness for GitLab {
         Some(self.0.world().asked.len() as u64)
     }
 
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.1)
+    }
+
     async fn fault(&self, fault: Fault) -> bool {
         self.0.world().fault = Some(match fault {
             Fault::LyingRevoke => vendor::Fault::LyingDelete,
@@ -97,7 +109,7 @@ impl Harness for GitLab {
 
 #[tokio::test]
 async fn a_recipe_behaves_as_the_contract_says() {
-    let gitlab = GitLab(Vendor::start().await);
+    let gitlab = GitLab::new().await;
     let report = run(&gitlab).await;
     assert_passes(&report);
     let not_shown: Vec<_> = report.not_shown.iter().map(|(name, _)| name.as_str()).collect();
@@ -116,7 +128,7 @@ async fn a_recipe_behaves_as_the_contract_says() {
 
 #[tokio::test]
 async fn a_token_is_made_as_the_target_says_and_its_rights_and_last_use_are_read() {
-    let gitlab = GitLab(Vendor::start().await);
+    let gitlab = GitLab::new().await;
     let (connector, project) = (gitlab.connector(), gitlab.0.world().project());
     let (call, target) = (gitlab.call().await, target(project));
     let made = connector.mint(&call, &gitlab.request(&target)).await.unwrap();
@@ -134,7 +146,7 @@ async fn a_token_is_made_as_the_target_says_and_its_rights_and_last_use_are_read
 
 #[tokio::test]
 async fn what_is_not_a_denial_of_the_token_proves_nothing() {
-    let gitlab = GitLab(Vendor::start().await);
+    let gitlab = GitLab::new().await;
     let (connector, project) = (gitlab.connector(), gitlab.0.world().project());
     let (call, target) = (gitlab.call().await, target(project));
     let made = connector.mint(&call, &gitlab.request(&target)).await.unwrap();
@@ -151,7 +163,7 @@ async fn what_is_not_a_denial_of_the_token_proves_nothing() {
 
 #[tokio::test]
 async fn a_next_page_on_another_host_is_not_read() {
-    let gitlab = GitLab(Vendor::start().await);
+    let gitlab = GitLab::new().await;
     let elsewhere = Vendor::start().await;
     let (connector, project) = (gitlab.connector(), gitlab.0.world().project());
     let (call, target) = (gitlab.call().await, target(project));

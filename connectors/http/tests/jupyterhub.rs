@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use hub::{Hub, Trouble, Way};
+use remint_conformance::gate::Gate;
 use remint_conformance::leaks::Leaks;
 use remint_conformance::{Fault, Harness, IssuerCase, assert_passes, run};
 use remint_contract::{
@@ -20,6 +21,7 @@ use serde_json::json;
 struct Case {
     hub: Hub,
     way: Way,
+    gate: Gate,
     made: AtomicU32,
 }
 
@@ -37,7 +39,8 @@ impl Case {
     async fn new() -> Self {
         let hub = Hub::find();
         let way = Way::to(&hub.address).await;
-        Self { hub, way, made: AtomicU32::new(0) }
+        let gate = Gate::to(&way.address).await;
+        Self { hub, way, gate, made: AtomicU32::new(0) }
     }
 
     fn acting(&self, actor: &str) -> Call {
@@ -59,7 +62,7 @@ impl Case {
 #[async_trait]
 impl Harness for Case {
     fn connector(&self) -> Arc<dyn Connector> {
-        open(&self.way.address)
+        open(&self.gate.address)
     }
 
     async fn call(&self) -> Call {
@@ -83,6 +86,10 @@ impl Harness for Case {
 
     async fn requests(&self) -> Option<u64> {
         Some(self.way.seen().requests)
+    }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.gate)
     }
 
     async fn fault(&self, fault: Fault) -> bool {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use remint_conformance::gate::Gate;
 use remint_conformance::{Harness, Report, StoreCase, assert_passes, run};
 use remint_contract::{
     Call, Connector, ConnectorKind as _, ErrorKind, HostRules, Material, OperationId, SecretValue, WHOLE, WriteRequest,
@@ -21,6 +22,7 @@ struct Case {
     /// Below the host.
     base: &'static str,
     shelf: Shelf,
+    gate: Gate,
     made: AtomicU32,
 }
 
@@ -29,7 +31,9 @@ const GITHUB: (&str, &str) = ("github-actions-secret", "");
 
 impl Case {
     async fn of((recipe, base): (&'static str, &'static str)) -> Self {
-        Self { recipe, base, shelf: Shelf::start().await, made: AtomicU32::new(0) }
+        let shelf = Shelf::start().await;
+        let gate = Gate::to(&shelf.address).await;
+        Self { recipe, base, shelf, gate, made: AtomicU32::new(0) }
     }
 
     fn open(&self, address: &str) -> Arc<dyn Connector> {
@@ -53,7 +57,7 @@ impl Case {
 #[async_trait]
 impl Harness for Case {
     fn connector(&self) -> Arc<dyn Connector> {
-        self.open(&self.shelf.address)
+        self.open(&self.gate.address)
     }
 
     async fn call(&self) -> Call {
@@ -81,6 +85,10 @@ impl Harness for Case {
 
     async fn requests(&self) -> Option<u64> {
         Some(self.shelf.world().asked.len() as u64)
+    }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.gate)
     }
 }
 

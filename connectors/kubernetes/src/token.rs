@@ -101,7 +101,7 @@ pub(crate) async fn mint(client: &Client, call: &Call, request: &MintRequest) ->
     let made = bind(client, call, &account).await?;
     let version = version(&made);
     if client.settings.tokens == Tokens::Legacy {
-        let token = filled(client, call, verb, &made).await?;
+        let token = filled(client, call, verb, &made).await.map_err(begun)?;
         return Ok(Minted { version, material: Material::of(token) });
     }
     let asked = json!({
@@ -114,18 +114,22 @@ pub(crate) async fn mint(client: &Client, call: &Call, request: &MintRequest) ->
         },
     });
     let path = format!("{}/token", account.path(CORE, "serviceaccounts"));
-    let answer = client.act(call, &Request::create(verb, &path, &asked)).await?;
-    let given: Given = match answer.data("the token") {
+    let answer = client.act(call, &Request::create(verb, &path, &asked)).await;
+    let given: Given = match answer.and_then(|answer| answer.data("the token")) {
         Ok(given) => given,
         Err(failure) => {
-            if failure.kind != ErrorKind::Unclear {
-                // Nothing was bound to it; where it cannot be removed, it shows when the issuer is asked what lives.
-                let _ = revoke(client, call, &version).await;
-            }
-            return Err(failure.with("serviceaccount", account.to_string()));
+            let failure = failure.with("serviceaccount", account.to_string());
+            // Nothing was bound to it, so that it can go; else `recover` finds it.
+            let gone = failure.kind != ErrorKind::Unclear && revoke(client, call, &version).await.is_ok();
+            return Err(if gone { failure } else { begun(failure) });
         }
     };
     Ok(Minted { version, material: Material::of(given.status.token.into()) })
+}
+
+/// A failure after the Secret of the token was made: whatever it is, something was done.
+fn begun(failure: Error) -> Error {
+    Error { kind: ErrorKind::Unclear, ..failure }
 }
 
 #[derive(Deserialize)]

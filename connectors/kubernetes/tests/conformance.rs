@@ -9,11 +9,12 @@ mod secrets;
 mod tokens;
 mod workloads;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use remint_conformance::gate::Gate;
 use remint_conformance::{ConsumerCase, Fault, Harness, IssuerCase, Report, StoreCase, assert_passes, run};
 use remint_contract::{
     Call, Connector, Expected, Material, MintRequest, SecretValue, Strategy, Target, Verb, Workload, WriteRequest,
@@ -31,6 +32,8 @@ struct Rig {
     connector: Arc<dyn Connector>,
     actor: Arc<Material>,
     nobody: Arc<Material>,
+    /// Tokens that the server has seen without the proxy.
+    given: Mutex<Vec<String>>,
     _kubelet: Kubelet,
 }
 
@@ -43,7 +46,17 @@ impl Rig {
         let actor = cluster.actor(&namespace, RIGHTS).await;
         let nobody = cluster.actor(&namespace, &[]).await;
         let kubelet = Kubelet::of(&cluster, &namespace);
-        Self { cluster, proxy, namespace, settings, connector, actor, nobody, _kubelet: kubelet }
+        Self {
+            cluster,
+            proxy,
+            namespace,
+            settings,
+            connector,
+            actor,
+            nobody,
+            given: Mutex::default(),
+            _kubelet: kubelet,
+        }
     }
 
     async fn write(&self, path: &str, field: &str, value: &str) {
@@ -69,9 +82,11 @@ impl Harness for Rig {
         let request = MintRequest { target: target.clone(), strategy, old: None, old_username: None, proposed: None };
         let old = self.connector.mint(&self.call().await, &request).await.unwrap();
         // Once the server has seen it, it remembers for a while.
-        while !self.cluster.lives(old.material.secret.expose_str()?).await {
+        let token = old.material.secret.expose_str()?;
+        while !self.cluster.lives(token).await {
             pause().await;
         }
+        self.given.lock().unwrap().push(token.to_owned());
         let missing = Target { name: self.cluster.name(), settings: Value::Null };
         Some(IssuerCase { target, old, missing })
     }
@@ -121,6 +136,10 @@ impl Harness for Rig {
         Some(self.proxy.requests())
     }
 
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.proxy.gate)
+    }
+
     async fn fault(&self, fault: Fault) -> bool {
         self.proxy.arm(Some(match fault {
             Fault::LostAnswer(Verb::Mint) if self.settings["tokens"] == "bound" => Trouble::Lost("POST", "/token"),
@@ -136,11 +155,13 @@ impl Harness for Rig {
 
     async fn settle(&self) {
         self.proxy.arm(None);
-        for token in self.proxy.tokens() {
+        let given = self.given.lock().unwrap().clone();
+        for token in self.proxy.tokens().into_iter().chain(given) {
             if self.is_revoked(&token).await {
                 while self.cluster.lives(&token).await {
                     pause().await;
                 }
+                self.given.lock().unwrap().retain(|given| *given != token);
             }
         }
         // A legacy token is refused until the server has seen its Secret filled.

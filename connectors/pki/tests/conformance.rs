@@ -1,7 +1,8 @@
 //! The conformance suite over an authority in files, its lists over HTTP, and a relying party over TLS.
-#![expect(clippy::unwrap_used, reason = "what cannot be set up ends the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what cannot be set up ends the test")]
 
 mod calls;
+mod crashes;
 mod land;
 mod relying;
 mod rotation;
@@ -112,6 +113,10 @@ async fn leaves_behave_as_the_contract_says() {
             "Reissue: a mint whose answer was lost is found again",
             "Reissue: a call too many is Throttled and changes nothing",
             "Reissue: somebody who may not mint is Denied",
+            // `crashes.rs` has them, file by file.
+            "Reissue: after a crash at each request of mint it is taken up again",
+            "Reissue: after a crash at each request of promote it is taken up again",
+            "Reissue: after a crash at each request of revoke it is taken up again",
             "consumer: reload, twice, brings the workload to the new value",
             "consumer: a workload that does not run is Missing",
         ],

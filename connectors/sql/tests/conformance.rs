@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use remint_conformance::gate::Gate;
 use remint_conformance::{Fault, Harness, IssuerCase, assert_passes, run};
 use remint_contract::{
     Call, Connector, ConnectorKind as _, HostRules, Material, MintRequest, OperationId, SecretValue, Strategy, Target,
@@ -136,6 +137,10 @@ impl Harness for Server {
 
     async fn settle(&self) {
         self.way.lose(false);
+    }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.way.gate)
     }
 
     async fn wrong_actor(&self) -> Option<Call> {

@@ -29,8 +29,9 @@ use crate::session::secret;
 
 pub(crate) struct AppRole(pub(crate) Client);
 
-/// The only words with which the server refuses a role id or a secret id, and nothing else.
-const REFUSED: &str = "invalid role or secret ID";
+/// The only words with which a server refuses a role id or a secret id, and nothing else: OpenBao's, then those of Vault, which
+/// tells the two apart.
+const REFUSED: [&str; 3] = ["invalid role or secret ID", "invalid secret id", "invalid role ID"];
 
 pub(crate) fn capabilities(settings: &Settings) -> Capabilities {
     Capabilities {
@@ -332,7 +333,7 @@ impl AppRole {
             Ok(answer) => answer,
             Err(failure) => return Ok(Tried::Unclear(failure)),
         };
-        if answer.says(REFUSED) {
+        if REFUSED.iter().any(|reason| answer.says(reason)) {
             return Ok(Tried::Refused);
         }
         Ok(match answer.auth::<Granted>("the login") {

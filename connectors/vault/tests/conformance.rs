@@ -17,6 +17,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bao::proxy::Trouble;
 use bao::{Bao, Proxy, nowhere, open};
+use remint_conformance::gate::Gate;
 use remint_conformance::{Fault, Harness, IssuerCase, Report, StoreCase, assert_passes, run};
 use remint_contract::{Call, Connector, Material, MintRequest, SecretValue, Strategy, Target, Verb};
 use serde_json::{Value, json};
@@ -78,6 +79,10 @@ impl Harness for Store {
     async fn requests(&self) -> Option<u64> {
         Some(self.0.proxy.requests())
     }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.0.proxy.gate)
+    }
 }
 
 #[tokio::test]
@@ -133,6 +138,10 @@ impl Harness for Roles {
 
     async fn requests(&self) -> Option<u64> {
         Some(self.rig.proxy.requests())
+    }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.rig.proxy.gate)
     }
 
     async fn fault(&self, fault: Fault) -> bool {
@@ -241,6 +250,10 @@ impl Harness for TokenRoles {
 
     async fn requests(&self) -> Option<u64> {
         Some(self.rig.proxy.requests())
+    }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.rig.proxy.gate)
     }
 
     async fn fault(&self, fault: Fault) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::bao::proxy::Trouble;
 use crate::bao::{Bao, Proxy, nowhere, open};
 use async_trait::async_trait;
+use remint_conformance::gate::Gate;
 use remint_conformance::{Fault, Harness, IssuerCase, Report, assert_passes, run};
 use remint_contract::{
     Call, Connector, ErrorKind, Intent, Live, Material, MintRequest, Minted, Recovered, SecretValue, Strategy, Target,
@@ -106,6 +107,10 @@ impl Harness for Logins {
 
     async fn requests(&self) -> Option<u64> {
         Some(self.proxy.requests())
+    }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.proxy.gate)
     }
 
     async fn fault(&self, fault: Fault) -> bool {
@@ -322,6 +327,10 @@ impl Harness for Keys {
         Some(self.proxy.requests())
     }
 
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.proxy.gate)
+    }
+
     async fn fault(&self, fault: Fault) -> bool {
         self.proxy.arm(Some(match fault {
             Fault::LostAnswer(Verb::Mint) => Trouble::Lost("/rotate".to_owned()),
@@ -352,7 +361,8 @@ async fn an_encryption_key_behaves_as_the_contract_says() {
             "Overlap: verify and the probe of the endpoint that it stands for accept and refuse the same",
             "Overlap: what came from a version ends, and is seen to end",
             "Overlap: a revoke that did nothing is seen by the probe",
-            "Overlap: an endpoint that is behind is seen to accept still, and to deny later"
+            "Overlap: an endpoint that is behind is seen to accept still, and to deny later",
+            "Overlap: after a crash at each request of end-derived it is taken up again"
         ],
         "{report}"
     );

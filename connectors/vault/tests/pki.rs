@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use remint_conformance::gate::Gate;
 use remint_conformance::{Fault, Harness, IssuerCase, assert_passes, run};
 use remint_contract::{
     Call, Connector, ErrorKind, Material, MintRequest, RightsChange, Strategy, Target, Verb, Verdict, VersionId,
@@ -81,6 +82,10 @@ impl Harness for Authority {
 
     async fn requests(&self) -> Option<u64> {
         Some(self.proxy.requests())
+    }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.proxy.gate)
     }
 
     async fn fault(&self, fault: Fault) -> bool {

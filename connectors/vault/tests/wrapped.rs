@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use remint_conformance::{Harness, StoreCase, assert_passes, run};
+use remint_conformance::gate::Gate;
+use remint_conformance::{Crash, Cut, Harness, StoreCase, assert_passes, run};
 use remint_contract::{Call, Connector, Material, SecretValue, WriteRequest};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -84,6 +85,10 @@ impl Harness for Wrapped {
     async fn requests(&self) -> Option<u64> {
         Some(self.proxy.requests())
     }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.proxy.gate)
+    }
 }
 
 #[tokio::test]
@@ -121,4 +126,33 @@ async fn a_wrapped_value_is_fetched_once_and_what_nobody_fetched_ends_with_the_n
     let third = write("third-marker").await;
     assert_ne!(wrapped.unwrap(&second).await.0, 200);
     assert_eq!(wrapped.unwrap(&third).await, (200, json!({"secret_id": "third-marker"})));
+}
+
+/// Else what lay there before could be fetched until its time is over.
+#[tokio::test]
+async fn what_a_crash_left_of_the_value_before_ends_when_the_write_is_made_again() {
+    let wrapped = Wrapped::new().await;
+    let mut crashes = 0;
+    for request in 1.. {
+        let path = format!("team/{}", wrapped.bao.name());
+        let asked = |value: &str| {
+            let fields = [("secret_id".to_owned(), SecretValue::from(value))].into();
+            WriteRequest { path: path.clone(), fields, expect: None }
+        };
+        wrapped.connector.write(&wrapped.bao.call(), &asked("first-marker")).await.unwrap();
+        let first = wrapped.lies(&path).await.unwrap()["wrapping_token"].as_str().unwrap().to_owned();
+        let call = wrapped.bao.call();
+        wrapped.proxy.gate.arm(Crash { request, how: Cut::Unread }).await;
+        let result = wrapped.connector.write(&call, &asked("second-marker")).await;
+        if !wrapped.proxy.gate.reopen().await {
+            break;
+        }
+        crashes += 1;
+        assert!(result.is_err());
+        wrapped.connector.write(&call, &asked("second-marker")).await.unwrap();
+        assert_ne!(wrapped.unwrap(&first).await.0, 200, "at request {request} it is left behind");
+        let second = wrapped.lies(&path).await.unwrap()["wrapping_token"].as_str().unwrap().to_owned();
+        assert_eq!(wrapped.unwrap(&second).await, (200, json!({"secret_id": "second-marker"})));
+    }
+    assert!(crashes > 3, "{crashes}");
 }

@@ -57,6 +57,7 @@ async fn the_example_behaves_as_the_contract_says() {
         "store: a write that expects another version is a Conflict",
         "store: a late promote of an older version leaves the newer value alone",
         "store: a destroyed version is gone, and destroying it again is fine",
+        "store: after a crash at each request of write it is taken up again",
     ];
     assert_eq!(not_shown, expected, "{report}");
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rcgen::{CertificateParams, KeyPair};
-use remint_conformance::proxy::{Asked, Way, throttled};
+use remint_conformance::gate::{Gate, Passage, Passing};
+use remint_conformance::proxy::{Asked, throttled};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -36,8 +37,8 @@ pub(crate) struct Proxy {
     pub(crate) directory: String,
     /// Whom to trust on it.
     pub(crate) roots: PathBuf,
+    pub(crate) gate: Gate,
     state: Arc<State>,
-    _way: Way,
     _folder: tempfile::TempDir,
 }
 
@@ -60,19 +61,19 @@ impl Proxy {
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
         let accepts = TlsAcceptor::from(Arc::new(serves));
-        let way = Way::open(move |client| {
+        let gate = Gate::open(move |client, passing| {
             let (state, upstream) = (Arc::clone(&shared), upstream.clone());
             let (accepts, asks) = (accepts.clone(), asks.clone());
             async move {
                 let client = accepts.accept(client).await?;
                 let name = ServerName::try_from("localhost").unwrap();
                 let server = asks.connect(name, TcpStream::connect(&upstream).await?).await?;
-                serve(client, server, &state).await
+                serve(client, server, &state, &passing).await
             }
         })
         .await;
-        let (_, port) = way.address.rsplit_once(':').unwrap();
-        Self { directory: format!("https://localhost:{port}/dir"), roots, state, _way: way, _folder: folder }
+        let (_, port) = gate.address.rsplit_once(':').unwrap();
+        Self { directory: format!("https://localhost:{port}/dir"), roots, gate, state, _folder: folder }
     }
 
     pub(crate) fn requests(&self) -> u64 {
@@ -93,8 +94,13 @@ async fn serve(
     mut client: impl AsyncRead + AsyncWrite + Unpin,
     server: impl AsyncRead + AsyncWrite + Unpin,
     state: &State,
+    passing: &Passing,
 ) -> std::io::Result<()> {
     let Some(asked) = Asked::read(&mut client).await? else { return Ok(()) };
+    let passage = passing.next().await;
+    if passage == Passage::Never {
+        return Ok(());
+    }
     state.requests.fetch_add(1, Ordering::SeqCst);
     let path = asked.path();
     state.paths.lock().unwrap().insert(path.to_owned());
@@ -110,6 +116,12 @@ async fn serve(
         return client.shutdown().await;
     }
     let answer = asked.forward(server).await?;
+    if matches!(passage, Passage::Unanswered | Passage::Last) {
+        passing.shut().await;
+    }
+    if passage == Passage::Unanswered {
+        return Ok(());
+    }
     let done = answer.starts_with(b"HTTP/1.1 2");
     if trouble.is_some() && done {
         return Ok(());

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use remint_conformance::gate::Gate;
 use remint_conformance::proxy::{Asked, RETRY, Way, answer};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -26,6 +27,8 @@ struct State {
 
 pub(crate) struct Proxy {
     pub(crate) address: String,
+    /// In front of all.
+    pub(crate) gate: Gate,
     state: Arc<State>,
     _way: Way,
 }
@@ -37,7 +40,8 @@ impl Proxy {
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
         let way = Way::open(move |client| serve(client, upstream.clone(), Arc::clone(&shared))).await;
-        Self { address: format!("http://{}", way.address), state, _way: way }
+        let gate = Gate::to(&way.address).await;
+        Self { address: format!("http://{}", gate.address), gate, state, _way: way }
     }
 
     /// The actions so far, in their order.

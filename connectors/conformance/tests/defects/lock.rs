@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use remint_conformance::{Fault, Harness, IssuerCase, Report, run};
+use remint_conformance::{Crash, Cut, Fault, Harness, IssuerCase, Report, run};
 use remint_contract::{
-    Call, Capabilities, Connector, Error, ErrorKind, IssuerCapabilities, MadeBy, Material, MintRequest, Minted,
-    OperationId, ProbeCost, Slots, Strategy, Target, Verb, Verdict, Verified, VersionId,
+    Call, Capabilities, Connector, Error, ErrorKind, Intent, IssuerCapabilities, Live, MadeBy, Material, MintRequest,
+    Minted, OperationId, ProbeCost, Recovered, Slots, Strategy, Target, Verb, Verdict, Verified, VersionId,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,12 @@ enum Defect {
     /// `verify` asks the first endpoint, and is said to stand for the second.
     VerifyAsksElsewhere,
     VerifyStandsForNoEndpoint,
+    /// `recover` never finds what a mint made.
+    ForgetsWhatItMade,
+    /// A lost answer is said to be no connection.
+    SaysThatNothingWasDone,
+    /// A revoke whose answer was lost is not done when it is asked for again.
+    RevokesOnce,
 }
 
 struct Lock {
@@ -30,6 +36,10 @@ struct Lock {
     /// What each endpoint takes for dead.
     dead: [Mutex<BTreeSet<VersionId>>; 2],
     behind: Mutex<bool>,
+    /// The operation of every mint, with what it made.
+    mints: Mutex<Vec<(OperationId, Minted)>>,
+    revokes: Mutex<BTreeSet<OperationId>>,
+    crash: Mutex<Option<Crash>>,
 }
 
 impl Lock {
@@ -42,6 +52,23 @@ impl Lock {
         self.find(material).filter(|version| !self.dead[endpoint].lock().unwrap().contains(version))
     }
 
+    /// Every call is one request, and each may be the last one.
+    fn request<T>(&self, verb: Verb, effect: impl FnOnce() -> T) -> Result<T, Error> {
+        let mut crash = self.crash.lock().unwrap();
+        let Some(left) = crash.as_mut() else { return Ok(effect()) };
+        left.request = left.request.saturating_sub(1);
+        if left.request > 0 {
+            return Ok(effect());
+        }
+        let arrives = left.how == Cut::Unanswered;
+        let lies = arrives && self.defect == Defect::SaysThatNothingWasDone;
+        if arrives {
+            effect();
+        }
+        let kind = if lies || left.how == Cut::Refused { ErrorKind::Unreachable } else { ErrorKind::Unclear };
+        Err(Error::new(kind, verb, "the answer was lost"))
+    }
+
     fn next(&self) -> String {
         self.made.fetch_add(1, Ordering::Relaxed).to_string()
     }
@@ -51,12 +78,12 @@ impl Lock {
 impl Connector for Lock {
     fn describe(&self) -> Capabilities {
         let verifies_at = match self.defect {
-            Defect::None | Defect::VerifyKnowsNoRevoke => 0,
             Defect::VerifyAsksElsewhere => 1,
             Defect::VerifyStandsForNoEndpoint => 2,
+            _ => 0,
         };
         Capabilities {
-            verbs: [Verb::Check, Verb::Mint, Verb::Verify, Verb::Revoke, Verb::Probe, Verb::Recover].into(),
+            verbs: VERBS.into(),
             issuer: Some(IssuerCapabilities {
                 slots: Slots::Many,
                 made_by: MadeBy::Remint,
@@ -78,11 +105,15 @@ impl Connector for Lock {
         Ok(())
     }
 
-    async fn mint(&self, _call: &Call, request: &MintRequest) -> Result<Minted, Error> {
-        let version = VersionId(self.next());
-        let material = Material::of(request.proposed.clone().unwrap());
-        self.all.lock().unwrap().push((version.clone(), material.fingerprint()));
-        Ok(Minted { version, material })
+    async fn mint(&self, call: &Call, request: &MintRequest) -> Result<Minted, Error> {
+        self.request(Verb::Mint, || {
+            let version = VersionId(self.next());
+            let material = Material::of(request.proposed.clone().unwrap());
+            self.all.lock().unwrap().push((version.clone(), material.fingerprint()));
+            let minted = Minted { version, material };
+            self.mints.lock().unwrap().push((call.operation.clone(), minted.clone()));
+            minted
+        })
     }
 
     async fn verify(&self, _call: &Call, target: &Target, material: &Material) -> Result<Verified, Error> {
@@ -94,12 +125,42 @@ impl Connector for Lock {
         Ok(Verified { version, principal: target.name.clone(), expires: None })
     }
 
-    async fn revoke(&self, _call: &Call, _target: &Target, version: &VersionId) -> Result<(), Error> {
-        self.dead[0].lock().unwrap().insert(version.clone());
-        if !*self.behind.lock().unwrap() {
-            self.dead[1].lock().unwrap().insert(version.clone());
+    async fn revoke(&self, call: &Call, _target: &Target, version: &VersionId) -> Result<(), Error> {
+        if !self.revokes.lock().unwrap().insert(call.operation.clone()) && self.defect == Defect::RevokesOnce {
+            return Ok(());
         }
-        Ok(())
+        self.request(Verb::Revoke, || {
+            self.dead[0].lock().unwrap().insert(version.clone());
+            if !*self.behind.lock().unwrap() {
+                self.dead[1].lock().unwrap().insert(version.clone());
+            }
+        })
+    }
+
+    async fn enumerate(&self, _call: &Call, targets: &[Target]) -> Result<Vec<Live>, Error> {
+        let dead = self.dead[0].lock().unwrap();
+        let all = self.all.lock().unwrap();
+        let living = all.iter().filter(|(version, _)| !dead.contains(version)).map(|(version, _)| Live {
+            version: version.clone(),
+            target: targets.first().map(|target| target.name.clone()),
+            label: version.0.clone(),
+            operation: None,
+            created: None,
+        });
+        Ok(living.collect())
+    }
+
+    async fn recover(&self, _call: &Call, intent: &Intent) -> Result<Recovered, Error> {
+        if let Some(version) = &intent.version {
+            let dead = self.dead[0].lock().unwrap().contains(version);
+            return Ok(if dead { Recovered::Done(None) } else { Recovered::NotDone });
+        }
+        let mints = self.mints.lock().unwrap();
+        let made = mints.iter().find(|(operation, _)| *operation == intent.operation);
+        Ok(match made {
+            Some((_, minted)) if self.defect != Defect::ForgetsWhatItMade => Recovered::Done(Some(minted.clone())),
+            _ => Recovered::NotDone,
+        })
     }
 
     async fn probe(&self, _: &Call, _: &Target, material: &Material, endpoint: usize) -> Result<Verdict, Error> {
@@ -140,6 +201,20 @@ impl Harness for OneLock {
         fault == Fault::Lagging
     }
 
+    async fn crash(&self, crash: Crash) -> bool {
+        *self.0.crash.lock().unwrap() = Some(crash);
+        true
+    }
+
+    async fn crashed(&self) -> bool {
+        self.0
+            .crash
+            .lock()
+            .unwrap()
+            .take()
+            .is_some_and(|left| left.request == u32::from(left.how == Cut::Refused) || left.request == 0)
+    }
+
     async fn settle(&self) {
         *self.0.behind.lock().unwrap() = false;
         let dead = self.0.dead[0].lock().unwrap().clone();
@@ -154,17 +229,24 @@ async fn examine(defect: Defect) -> Report {
         all: Mutex::default(),
         dead: [Mutex::default(), Mutex::default()],
         behind: Mutex::new(false),
+        mints: Mutex::default(),
+        revokes: Mutex::default(),
+        crash: Mutex::default(),
     };
     run(&OneLock(Arc::new(lock))).await
 }
 
 const ALIKE: &str = "Overlap: verify and the probe of the endpoint that it stands for accept and refuse the same";
+const MINT: &str = "Overlap: after a crash at each request of mint it is taken up again";
+const REVOKE: &str = "Overlap: after a crash at each request of revoke it is taken up again";
+const VERBS: [Verb; 7] =
+    [Verb::Check, Verb::Mint, Verb::Verify, Verb::Revoke, Verb::Probe, Verb::Enumerate, Verb::Recover];
 const BEHIND: &str = "Overlap: an endpoint that is behind is seen to accept still, and to deny later";
 
 #[tokio::test]
 async fn a_verify_that_is_the_probe_it_stands_for_passes() {
     let report = examine(Defect::None).await;
-    for check in [ALIKE, BEHIND] {
+    for check in [ALIKE, BEHIND, MINT, REVOKE] {
         assert!(report.passed.iter().any(|passed| passed == check), "{check}\n{report}");
     }
 }
@@ -179,5 +261,20 @@ async fn a_verify_that_is_not_the_probe_it_stands_for_fails() {
     for (defect, check) in table {
         let report = examine(defect).await;
         assert!(report.failed.iter().any(|(failed, _)| failed == check), "{defect:?}\n{report}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_crash_would_leave_behind_or_make_twice_fails() {
+    let table = [
+        (Defect::ForgetsWhatItMade, MINT, "a crash after request 1: "),
+        (Defect::SaysThatNothingWasDone, MINT, "a crash after request 1: the error says that nothing was done"),
+        (Defect::SaysThatNothingWasDone, REVOKE, "a crash after request 1: the error says that nothing was done"),
+        (Defect::RevokesOnce, REVOKE, "what should be dead after a crash before request 1 is Accepted"),
+    ];
+    for (defect, check, words) in table {
+        let report = examine(defect).await;
+        let failed = report.failed.iter().any(|(failed, why)| failed == check && why.starts_with(words));
+        assert!(failed, "{defect:?}\n{report}");
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) fault: Option<Fault>,
     /// The next list's link to its next page.
     pub(crate) link: Option<String>,
+    /// Where it says that it is, when that is not its own address.
+    pub(crate) public: Option<String>,
     made: u64,
 }
 
@@ -202,7 +204,10 @@ async fn answer(State(vendor): State<Vendor>, request: Request) -> Response<Body
     }
     let mut response = Response::builder().status(status);
     if let Some(link) = world.link.take() {
-        response = response.header("link", format!("<{}>; rel=\"next\"", link.replace("{address}", &vendor.address)));
+        response = response.header(
+            "link",
+            format!("<{}>; rel=\"next\"", link.replace("{address}", world.public.as_ref().unwrap_or(&vendor.address))),
+        );
     }
     let body = if answer.is_null() { Body::empty() } else { Body::from(answer.to_string()) };
     response.body(body).unwrap()

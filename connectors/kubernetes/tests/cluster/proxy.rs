@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use remint_conformance::gate::Gate;
 use remint_conformance::proxy::{Asked, Way, answer, throttled};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -32,6 +33,8 @@ struct State {
 
 pub(crate) struct Proxy {
     pub(crate) address: String,
+    /// In front of all.
+    pub(crate) gate: Gate,
     state: Arc<State>,
     _way: Way,
 }
@@ -42,7 +45,8 @@ impl Proxy {
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
         let way = Way::open(move |client| serve(client, http.clone(), upstream.clone(), Arc::clone(&shared))).await;
-        Self { address: format!("http://{}", way.address), state, _way: way }
+        let gate = Gate::to(&way.address).await;
+        Self { address: format!("http://{}", gate.address), gate, state, _way: way }
     }
 
     pub(crate) fn requests(&self) -> u64 {

@@ -4,31 +4,30 @@ use std::io::{Error, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use remint_conformance::gate::{Gate, Passage, Passing};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 /// How a commit goes over the wire.
 const COMMIT: &[u8] = b"COMMIT\0";
 
 pub(crate) struct Way {
     pub(crate) address: String,
+    pub(crate) gate: Gate,
     armed: Arc<AtomicBool>,
 }
 
 impl Way {
     /// To `host:port`, without TLS.
     pub(crate) async fn to(upstream: &str) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
         let (upstream, armed) = (upstream.to_owned(), Arc::new(AtomicBool::new(false)));
         let shared = Arc::clone(&armed);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let (upstream, armed) = (upstream.clone(), Arc::clone(&shared));
-                tokio::spawn(async move { drop(pass(client, &upstream, &armed).await) });
-            }
-        });
-        Self { address, armed }
+        let gate = Gate::open(move |client, passing| {
+            let (upstream, armed) = (upstream.clone(), Arc::clone(&shared));
+            async move { pass(client, &upstream, &armed, &passing).await }
+        })
+        .await;
+        Self { address: gate.address.clone(), gate, armed }
     }
 
     /// The answer to the next commit is lost, or no more.
@@ -37,14 +36,27 @@ impl Way {
     }
 }
 
-async fn pass(mut client: TcpStream, upstream: &str, armed: &AtomicBool) -> std::io::Result<()> {
+async fn pass(mut client: TcpStream, upstream: &str, armed: &AtomicBool, passing: &Passing) -> std::io::Result<()> {
     let mut server = TcpStream::connect(upstream).await?;
     let (mut asked, mut said) = (vec![0; 16 << 10], vec![0; 16 << 10]);
     loop {
         tokio::select! {
             read = client.read(&mut asked) => {
                 let asked = part(&asked, read?)?;
+                // A client says nothing more before it was answered: what it sends at once is one request.
+                let passage = passing.next().await;
+                if passage == Passage::Never {
+                    return Ok(());
+                }
                 server.write_all(asked).await?;
+                if passage == Passage::Last {
+                    passing.shut().await;
+                }
+                if passage == Passage::Unanswered {
+                    let answered = server.read(&mut said).await.map(drop);
+                    passing.shut().await;
+                    return answered;
+                }
                 let commits = asked.windows(COMMIT.len()).any(|window| window == COMMIT);
                 if commits && armed.swap(false, Ordering::SeqCst) {
                     // It was done when the server said so.

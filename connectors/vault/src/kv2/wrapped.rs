@@ -4,13 +4,14 @@
 //! there before is ended: what nobody fetched of it is gone.
 //! Guarantees: the value itself is nowhere in the key-value engine, its old versions and its backups; whoever fetched it
 //! before its reader is noticed, for the reader's own try fails. What is wrapped cannot be read back.
-//! The operation stands beside the token: the same write made twice is one.
+//! The operation stands beside the token, and what it replaces: the same write made twice is one, and the second time ends
+//! what a crash left of the one before.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use remint_contract::{
-    Call, Capabilities, Connector, Error, SecretValue, StoreCapabilities, Verb, WriteRequest, Written,
+    Call, Capabilities, Connector, Error, ErrorKind, SecretValue, StoreCapabilities, Verb, WriteRequest, Written,
 };
 use serde::Deserialize;
 
@@ -27,6 +28,7 @@ pub(crate) struct Wrapped(pub(crate) Kv2);
 const TOKEN: &str = "wrapping_token";
 const ACCESSOR: &str = "wrapping_accessor";
 const OPERATION: &str = "operation";
+const REPLACED: &str = "replaced_accessor";
 
 pub(crate) fn capabilities() -> Capabilities {
     Capabilities {
@@ -67,6 +69,7 @@ impl Connector for Wrapped {
         let before = self.0.current(call, verb, &request.path).await?;
         let text = |field: &str| text(&before, field);
         if text(OPERATION) == Some(call.operation.0.as_str()) {
+            self.end(call, text(REPLACED)).await?;
             return Ok(Written { version: before.version.to_string() });
         }
         let made = self.wrap(call, request).await?;
@@ -74,15 +77,13 @@ impl Connector for Wrapped {
             (TOKEN.to_owned(), made.token),
             (ACCESSOR.to_owned(), SecretValue::from(made.accessor)),
             (OPERATION.to_owned(), SecretValue::from(call.operation.0.as_str())),
+            (REPLACED.to_owned(), SecretValue::from(text(ACCESSOR).unwrap_or_default())),
         ]
         .map(|(name, value)| (name, Field::Text(value)))
         .into();
         let (mount, path) = (&client.settings.mount, &request.path);
         let version = put(client, call, verb, mount, path, before.version, &fields).await?;
-        if let Some(accessor) = text(ACCESSOR).filter(|accessor| !accessor.is_empty()) {
-            // One that was used, or whose time is over, is gone already.
-            tokens::end(client, call, verb, accessor).await?;
-        }
+        self.end(call, text(ACCESSOR)).await?;
         Ok(Written { version: version.to_string() })
     }
 
@@ -96,6 +97,14 @@ impl Connector for Wrapped {
 }
 
 impl Wrapped {
+    /// Ends what lay there before. The new one lies there already, so a failure leaves open what was done.
+    async fn end(&self, call: &Call, accessor: Option<&str>) -> Result<(), Error> {
+        let Some(accessor) = accessor.filter(|accessor| !accessor.is_empty()) else { return Ok(()) };
+        // One that was used, or whose time is over, is gone already.
+        let ended = tokens::end(&self.0.0, call, Verb::Write, accessor).await;
+        ended.map_err(|failure| Error { kind: ErrorKind::Unclear, ..failure })
+    }
+
     async fn wrap(&self, call: &Call, request: &WriteRequest) -> Result<Made, Error> {
         let verb = Verb::Write;
         let client = &self.0.0;

@@ -176,6 +176,7 @@ impl Own {
             .env_clear()
             .env("HOME", data.path())
             .env("BAO_DEV_ROOT_TOKEN_ID", "own-root")
+            .env("VAULT_DEV_ROOT_TOKEN_ID", "own-root")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
