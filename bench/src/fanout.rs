@@ -15,8 +15,8 @@ mod ideal;
 mod kept;
 mod rates;
 pub(crate) mod recorded;
-mod shape;
-mod town;
+pub(crate) mod shape;
+pub(crate) mod town;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

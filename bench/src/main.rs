@@ -3,6 +3,8 @@
 
 mod baseline;
 #[cfg(feature = "engine")]
+mod cluster;
+#[cfg(feature = "engine")]
 mod evidence;
 #[cfg(feature = "engine")]
 mod fanout;
@@ -46,6 +48,8 @@ fn run(arguments: &[String]) -> Outcome<()> {
         #[cfg(feature = "engine")]
         Some((name, rest)) if name == "fanout" => fanout::run(rest),
         #[cfg(feature = "engine")]
+        Some((name, rest)) if name == "cluster" => cluster::run(rest),
+        #[cfg(feature = "engine")]
         Some((name, rest)) if name == "contain" => fanout::contain::run(rest),
         #[cfg(feature = "engine")]
         Some((name, rest)) if name == "idle" => idle::run(rest),
@@ -54,9 +58,9 @@ fn run(arguments: &[String]) -> Outcome<()> {
         #[cfg(feature = "engine")]
         Some((name, rest)) if name == "postgres" => postgres::run(rest),
         Some((name, _)) => Err(format!(
-            "there is no benchmark `{name}`; there are: contain, evidence, fanout, graph, postgres, schedule"
+            "there is no benchmark `{name}`; there are: cluster, contain, evidence, fanout, graph, postgres, schedule"
         )
         .into()),
-        None => Err("name a benchmark: contain, evidence, fanout, graph, postgres, schedule".into()),
+        None => Err("name a benchmark: cluster, contain, evidence, fanout, graph, postgres, schedule".into()),
     }
 }

@@ -20,6 +20,8 @@ use crate::crd::{GROUP, Resource};
 pub const REQUESTED_AT: &str = "remint.dev/requested-at";
 /// Who said so: stamped.
 pub const REQUESTED_BY: &str = "remint.dev/requested-by";
+/// Who last said whether a Reset stands still: stamped.
+pub const SUSPENDED_BY: &str = "remint.dev/suspended-by";
 /// Frees an object that is held while its credential lives.
 pub const RELEASE: &str = "remint.dev/release";
 
@@ -120,7 +122,7 @@ impl Asked {
         }
         if !self.resource.estate {
             if self.operation != Operation::Create {
-                return Vec::new();
+                return if self.suspends() { self.word(SUSPENDED_BY, key, now) } else { Vec::new() };
             }
             let by = self.requester(now);
             let mut object = self.object.clone();
@@ -133,10 +135,26 @@ impl Asked {
         if self.resource.kind != "Credential" || after.is_none() || before == after {
             return Vec::new();
         }
+        self.word(REQUESTED_BY, key, now)
+    }
+
+    /// True when `suspend` of an act that is there comes to another value.
+    fn suspends(&self) -> bool {
+        let suspended = |object: &Value| object["spec"]["suspend"] == true;
+        self.resource.kind == "Reset" && suspended(&self.old) != suspended(&self.object)
+    }
+
+    /// Whoever asks, stamped, as an annotation.
+    fn word(&self, name: &str, key: &hmac::Key, now: Timestamp) -> Vec<Value> {
         let mut by = self.requester(now);
-        by["stamp"] = json!(call_stamp(&self.object, &by, key));
-        let path = format!("/metadata/annotations/{}", REQUESTED_BY.replace('/', "~1"));
-        vec![json!({ "op": "add", "path": path, "value": by.to_string() })]
+        by["stamp"] = json!(word_stamp(&self.object, name, &by, key));
+        let path = format!("/metadata/annotations/{}", name.replace('/', "~1"));
+        let mut patch = Vec::new();
+        if !self.object["metadata"]["annotations"].is_object() {
+            patch.push(json!({ "op": "add", "path": "/metadata/annotations", "value": {} }));
+        }
+        patch.push(json!({ "op": "add", "path": path, "value": by.to_string() }));
+        patch
     }
 
     fn requester(&self, now: Timestamp) -> Value {
@@ -171,6 +189,14 @@ impl Asked {
             return Some(format!(
                 "a secret value stands here ({kind}): take it out and reset that credential, for it was exposed here"
             ));
+        }
+        let said = [&self.old, &self.object].map(|object| annotation(object, SUSPENDED_BY));
+        let another = said[1].is_some() && said[0] != said[1];
+        if self.operation == Operation::Update
+            && (another || self.suspends())
+            && let Err(error) = suspender(&self.object, key)
+        {
+            return sentence(error);
         }
         match act::requester(&self.object, key) {
             Err(_) if self.operation == Operation::Update && act::requester(&self.old, key).is_err() => None,
@@ -215,12 +241,24 @@ fn pasted(spec: &Value) -> Option<&'static str> {
 /// # Errors
 /// Nobody did, or the stamp is of something else.
 pub fn caller(object: &Value, key: &hmac::Key) -> Result<act::Requester, NoAct> {
-    let by: Option<Value> = annotation(object, REQUESTED_BY).and_then(|text| serde_json::from_str(text).ok());
+    whose(object, REQUESTED_BY, key)
+}
+
+/// Who last said whether a Reset that is there stands still, and when that was.
+///
+/// # Errors
+/// Nobody did, or the stamp is of something else.
+pub fn suspender(object: &Value, key: &hmac::Key) -> Result<act::Requester, NoAct> {
+    whose(object, SUSPENDED_BY, key)
+}
+
+fn whose(object: &Value, name: &str, key: &hmac::Key) -> Result<act::Requester, NoAct> {
+    let by: Option<Value> = annotation(object, name).and_then(|text| serde_json::from_str(text).ok());
     let by = by.ok_or(NoAct::Unstamped)?;
     let there = by["stamp"].as_str().unwrap_or_default();
     let mut said = by.clone();
     said.as_object_mut().map(|said| said.remove("stamp"));
-    let right = call_stamp(object, &said, key);
+    let right = word_stamp(object, name, &said, key);
     if aws_lc_rs::constant_time::verify_slices_are_equal(there.as_bytes(), right.as_bytes()).is_err() {
         return Err(NoAct::Changed);
     }
@@ -230,11 +268,18 @@ pub fn caller(object: &Value, key: &hmac::Key) -> Result<act::Requester, NoAct> 
     Ok(act::Requester { user: text("user"), uid: text("uid"), groups, at })
 }
 
-/// Over which credential shall be replaced, the word that said so, and who said it.
-fn call_stamp(object: &Value, by: &Value, key: &hmac::Key) -> String {
-    let spec = json!({ "requestedAt": annotation(object, REQUESTED_AT), "by": by });
+/// Over what shall be done to which object, the word that said so, and who said it.
+fn word_stamp(object: &Value, name: &str, by: &Value, key: &hmac::Key) -> String {
+    let spec = if name == SUSPENDED_BY {
+        json!({ "requestedAt": object["spec"]["requestedAt"], "stands": object["spec"]["suspend"] == true, "by": by })
+    } else {
+        json!({ "requestedAt": annotation(object, REQUESTED_AT), "by": by })
+    };
     let meta = &object["metadata"];
-    let said = json!({ "kind": object["kind"], "metadata": { "namespace": meta["namespace"], "name": meta["name"] }, "spec": spec });
+    // No object is of such a kind: what is stamped here is no act.
+    let kind = format!("{name} of {}", object["kind"].as_str().unwrap_or_default());
+    let said =
+        json!({ "kind": kind, "metadata": { "namespace": meta["namespace"], "name": meta["name"] }, "spec": spec });
     act::stamp(&said, key)
 }
 

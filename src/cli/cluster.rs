@@ -70,7 +70,7 @@ impl K8s {
         let at = configuration.kubernetes.unwrap_or_default();
         release(&at, &credential).await.map_err(|error| Failure::new(Exit::Unreachable, error))?;
         say(&format!(
-            "{credential} is let go; what lives of it at its issuer is in no estate any more once the object is gone\n"
+            "{credential} is let go; what lives of it at its issuer stays in the active estate, and after that as a ghost, until it is proven dead\n"
         ));
         Ok(Exit::Done)
     }

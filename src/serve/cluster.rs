@@ -18,6 +18,7 @@ mod leave;
 mod mirror;
 mod redact;
 mod settings;
+mod suspend;
 mod tell;
 mod watch;
 mod way;
@@ -56,6 +57,17 @@ const TOGETHER: Duration = Duration::from_millis(100);
 /// How long the first lists may take before the daemon goes on without them.
 const FIRST: Duration = Duration::from_secs(60);
 
+/// So many objects of a sort are written at once; the server's own fairness decides how fast.
+const AT_ONCE: usize = 16;
+
+/// What is looked at by itself.
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    Acts,
+    Credentials,
+    Documents,
+}
+
 /// One cluster.
 pub(super) struct Cluster {
     at: ClusterAt,
@@ -76,6 +88,10 @@ pub(super) struct Cluster {
     told: Mutex<BTreeMap<String, (Timestamp, Value)>>,
     /// Resets that are over, and of whose credentials everything was told.
     over: Mutex<BTreeSet<String>>,
+    /// How everything was when nothing was left to say of any Credential.
+    rest: Mutex<Option<credentials::Rest>>,
+    /// Objects of resets that are over, by uid.
+    ended: Mutex<BTreeSet<String>>,
     /// Who may read in which namespace, as the API server said it last: by user, groups and namespace.
     #[allow(clippy::type_complexity, reason = "a small cache, read in one place")]
     reads: Mutex<BTreeMap<(String, Vec<String>, String), (Timestamp, bool)>>,
@@ -104,6 +120,8 @@ impl Cluster {
             wake: Notify::new(),
             told: Mutex::default(),
             over: Mutex::default(),
+            rest: Mutex::default(),
+            ended: Mutex::default(),
             reads: Mutex::default(),
             posted: Mutex::default(),
         })
@@ -137,40 +155,57 @@ impl Cluster {
         lead::run(self, stopping).await;
     }
 
-    /// Takes in acts and tells how things stand, while this daemon leads.
+    /// Takes in acts and tells how things stand, while this daemon leads. Who asks for something does not wait until ten
+    /// thousand others were told of.
     pub(super) async fn act(&self, folder: &Folder, desk: &Desk, by: &str, every: Duration, stopping: Stopping) {
-        let mut stopped = std::pin::pin!(stopping.stopped());
-        loop {
-            if self.leads.load(Ordering::SeqCst) {
-                self.look(folder, desk, by).await;
+        let turns = [Turn::Acts, Turn::Credentials, Turn::Documents].map(|turn| {
+            let stopping = stopping.clone();
+            async move {
+                let mut stopped = std::pin::pin!(stopping.stopped());
+                loop {
+                    if self.leads.load(Ordering::SeqCst) {
+                        self.look(turn, folder, desk, by).await;
+                    }
+                    tokio::select! {
+                        () = &mut stopped => return,
+                        () = self.mirror.changed() => {}
+                        () = self.wake.notified() => {}
+                        () = self.clock().sleep(every) => {}
+                    }
+                    tokio::select! {
+                        () = &mut stopped => return,
+                        () = self.clock().sleep(TOGETHER) => {}
+                    }
+                }
             }
-            tokio::select! {
-                () = &mut stopped => return,
-                () = self.mirror.changed() => {}
-                () = self.wake.notified() => {}
-                () = self.clock().sleep(every) => {}
-            }
-            tokio::select! {
-                () = &mut stopped => return,
-                () = self.clock().sleep(TOGETHER) => {}
-            }
-        }
+        });
+        futures::future::join_all(turns).await;
     }
 
-    async fn look(&self, folder: &Folder, desk: &Desk, by: &str) {
+    async fn look(&self, turn: Turn, folder: &Folder, desk: &Desk, by: &str) {
         // Planning takes a deep stack as it is; nothing of this lies on it.
-        if let Err(error) = Box::pin(acts::look(self, desk, by)).await {
-            tracing::error!(error = causes(&error), "acts of the cluster could not be looked at; it is tried again");
+        match turn {
+            Turn::Acts => {
+                if let Err(error) = Box::pin(acts::look(self, desk, by)).await {
+                    tracing::error!(
+                        error = causes(&error),
+                        "acts of the cluster could not be looked at; it is tried again"
+                    );
+                }
+            }
+            Turn::Credentials => {
+                let says = tell::Says::of(&folder.standing());
+                if let Err(error) = Box::pin(credentials::look(self, desk, by, says)).await {
+                    tracing::error!(error = causes(&error), "credentials of the cluster could not be told of");
+                }
+            }
+            Turn::Documents => Box::pin(tell::look(self, folder)).await,
         }
-        if let Err(error) = Box::pin(credentials::look(self, desk, by, &tell::Says::of(&folder.standing()))).await {
-            tracing::error!(error = causes(&error), "credentials of the cluster could not be told of");
-        }
-        tell::look(self, folder).await;
     }
 
     /// Says how an object stands, where that is new and the last word is some time ago.
     async fn say(&self, object: &Value, status: &Value) {
-        let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        let uid = uid(object);
         let now = self.clock().now();
         {
             let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -188,6 +223,8 @@ impl Cluster {
         }
         match self.way.status(object, status).await {
             Ok(()) => {
+                // From the answer on: what is asked for later cannot arrive sooner.
+                let now = self.clock().now();
                 let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
                 told.insert(uid, (now, status.clone()));
             }
@@ -199,6 +236,14 @@ impl Cluster {
         }
     }
 
+    fn ended(&self, object: &Value) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(uid(object));
+    }
+
+    fn knows_ended(&self, object: &Value) -> bool {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).contains(&uid(object))
+    }
+
     /// A user of the cluster at the gate. Where nobody governs, the one operator's name in the cluster is his own.
     fn caller(&self, user: &str, request: &str) -> Caller {
         let operator = self.at.operator.as_deref() == Some(user) && !self.app.gate.governed();
@@ -207,12 +252,28 @@ impl Cluster {
     }
 }
 
-/// Frees an object that is held because its credential lives; the daemon that leads lets it go.
+/// Frees an object that is held because its credential lives: no daemon holds it again, and none has to run for it to go.
 ///
 /// # Errors
 /// The cluster cannot be asked, or there is no such object.
 pub async fn release(at: &ClusterAt, credential: &Ref) -> Result<(), ClusterError> {
-    Way::open(at)?.release(credential).await
+    let way = Way::open(at)?;
+    let mut tries = 5;
+    loop {
+        let object = way.release(credential).await?;
+        let there = credentials::finalizers(&object);
+        let next: Vec<String> = there.iter().filter(|one| *one != credentials::FINALIZER).cloned().collect();
+        if next == there {
+            return Ok(());
+        }
+        tries -= 1;
+        match way.finalizers(&object, &next).await {
+            // Somebody else wrote it meanwhile, or let it go.
+            Err(error) if matches!(error.status(), Some(409 | 422)) && tries > 0 => {}
+            Err(error) if error.status() == Some(404) => return Ok(()),
+            done => return done,
+        }
+    }
 }
 
 /// Why there is no way to the cluster.
@@ -226,6 +287,10 @@ pub enum ClusterOpenError {
     Certificate(#[from] CertificateError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+fn uid(object: &Value) -> String {
+    object["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
 }
 
 /// True when a status says all of this already; an empty map is left out by the server.

@@ -27,6 +27,9 @@ pub(super) struct Scope {
     pub(super) deadline: Option<Timestamp>,
     #[serde(default)]
     pub(super) failure_budget: usize,
+    /// Nothing is stolen: an old value lives on for its overlap. Nobody asks for that over the API.
+    #[serde(skip)]
+    pub(super) overlaps: bool,
 }
 
 /// Why there is no plan.
@@ -59,6 +62,7 @@ impl Scope {
         request.exceptions.extend(engine.excepted().await?.into_keys());
         request.deadline = self.deadline;
         request.failure_budget = self.failure_budget;
+        request.incident = !self.overlaps;
         request.known_destinations = engine.known_destinations().await?;
         let (estate, kinds, now) = (estate.clone(), Arc::clone(&engine.kinds), engine.context.clock.now());
         let plan = aside(move || plan(&estate, &request, &*kinds, now)).await.map_err(NoPlan::Refused)?;

@@ -6,9 +6,11 @@ use std::process::{Command, ExitCode};
 use crate::Outcome;
 use crate::child::Signals;
 use crate::postgres::{self, Durability};
+use crate::servers;
 
 /// Benchmarks, and the feature of `remint-bench` that each needs: what only one of them wants is not built for the others.
-const KNOWN: [(&str, Option<&str>); 7] = [
+const KNOWN: [(&str, Option<&str>); 8] = [
+    ("cluster", Some("engine")),
     ("contain", Some("engine")),
     ("evidence", Some("engine")),
     ("fanout", Some("engine")),
@@ -38,6 +40,14 @@ pub(crate) fn run(name: &str, arguments: &[String]) -> Outcome<ExitCode> {
         bench.env("REMINT_BENCH_PROGRAM", program(&mut signals)?);
     }
     // Dropped, and so stopped, after the benchmark.
+    let _cluster = match name {
+        "cluster" => {
+            let server = servers::start(&servers::Kubernetes)?;
+            bench.envs(server.environment());
+            Some(server)
+        }
+        _ => None,
+    };
     let _server = match name {
         "postgres" => {
             let server = postgres::start(Durability::Counted)?;

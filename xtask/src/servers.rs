@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 
+pub(crate) use self::kubernetes::Kubernetes;
 use self::state::{Entry, State};
 use crate::Outcome;
 
@@ -79,7 +80,7 @@ pub(crate) fn all() -> Vec<Box<dyn Server>> {
         Box::new(jupyterhub::JupyterHub),
         Box::new(pebble::Pebble),
         Box::new(moto::Moto),
-        Box::new(kubernetes::Kubernetes),
+        Box::new(Kubernetes),
         Box::new(program::HELM),
         Box::new(program::RULES),
         Box::new(tlog::Tlog),

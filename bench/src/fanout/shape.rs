@@ -110,7 +110,7 @@ pub(super) fn of(shape: Shape, count: usize, town: &Town, budget: usize) -> Outc
     Ok((estate, Request::new(vec![start])))
 }
 
-pub(super) fn name(index: usize) -> String {
+pub(crate) fn name(index: usize) -> String {
     format!("c{index:06}")
 }
 

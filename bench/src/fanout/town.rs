@@ -15,10 +15,10 @@ use remint_contract::{
 };
 
 /// The field of every place.
-pub(super) const FIELD: &str = "KEY";
+pub(crate) const FIELD: &str = "KEY";
 
 /// All systems, by the number in their settings.
-pub(super) struct Town {
+pub(crate) struct Town {
     pub(super) systems: Vec<Arc<System>>,
 }
 
@@ -64,14 +64,14 @@ struct Version {
 
 impl Town {
     /// Systems that answer after `latency`.
-    pub(super) fn new(systems: usize, latency: Duration) -> Self {
+    pub(crate) fn new(systems: usize, latency: Duration) -> Self {
         let system = || Arc::new(System { latency, state: Mutex::new(State::default()), counts: Counts::default() });
         Self { systems: (0..systems).map(|_| system()).collect() }
     }
 
     /// A credential that lives at a system, lies at the place of its name there, and is used by the workload of its name.
     /// With `by`, it was minted with that one and dies with it.
-    pub(super) fn settle(&self, system: usize, name: &str, by: Option<&str>) {
+    pub(crate) fn settle(&self, system: usize, name: &str, by: Option<&str>) {
         let mut state = self.systems[system].state();
         let secret = SecretValue::new(format!("old-value-of-{name}-at-{system}").into_bytes());
         let by = by.and_then(|by| state.targets.get(by)?.first().map(|version| version.id));

@@ -75,7 +75,7 @@ pub fn reset() -> Value {
             ("drill", truth("Nothing is stolen: it queues behind every incident.")),
             ("reason", text("Why: the number of the incident.", 1024)),
             ("privileged", truth("Privileged credentials are replaced too, where nobody governs.")),
-            ("suspend", truth("It is not begun while this is true.")),
+            ("suspend", truth("It is not begun while this is true; one that runs begins no further step.")),
         ],
     );
     frozen(spec, &["suspend"])

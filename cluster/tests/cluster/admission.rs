@@ -2,7 +2,7 @@
 
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
-use remint_cluster::admission::{Asked, REQUESTED_AT, REQUESTED_BY, allowed, caller, denied};
+use remint_cluster::admission::{Asked, REQUESTED_AT, REQUESTED_BY, SUSPENDED_BY, allowed, caller, denied, suspender};
 use serde_json::{Value, json};
 
 fn key() -> hmac::Key {
@@ -55,9 +55,6 @@ fn whoever_asks_is_stamped_over_whatever_he_says_of_himself() {
 #[test]
 fn nothing_in_an_act_changes_but_suspend() {
     let made = stamped("alice", reset());
-    let mut stopped = made.clone();
-    stopped["spec"]["suspend"] = json!(true);
-    assert_eq!(review("Reset", "UPDATE", "bob", &stopped, &made).refused(&key(), now()), None);
     for (key_, value) in
         [("from", json!(["Workload/all"])), ("reason", json!("x")), ("requestedBy", json!({"user": "bob"}))]
     {
@@ -65,7 +62,35 @@ fn nothing_in_an_act_changes_but_suspend() {
         changed["spec"][key_] = value;
         assert!(review("Reset", "UPDATE", "alice", &changed, &made).refused(&key(), now()).is_some(), "{key_}");
     }
-    assert!(review("Reset", "UPDATE", "alice", &stopped, &made).stamped(&key(), now()).is_empty(), "stamped once");
+    let mut labelled = made.clone();
+    labelled["metadata"]["labels"] = json!({"a": "b"});
+    assert!(review("Reset", "UPDATE", "alice", &labelled, &made).stamped(&key(), now()).is_empty(), "stamped once");
+}
+
+#[test]
+fn whoever_suspends_an_act_is_stamped_and_nobody_says_it_for_another() {
+    let made = stamped("alice", reset());
+    let mut stopped = made.clone();
+    stopped["spec"]["suspend"] = json!(true);
+    let asked = review("Reset", "UPDATE", "bob", &stopped, &made);
+    assert!(asked.refused(&key(), now()).is_some(), "nobody stamped it");
+    let patch = asked.stamped(&key(), now());
+    let paths: Vec<&str> = patch.iter().map(|one| one["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["/metadata/annotations", "/metadata/annotations/remint.dev~1suspended-by"]);
+    stopped["metadata"]["annotations"] = json!({SUSPENDED_BY: patch[1]["value"]});
+    assert_eq!(review("Reset", "UPDATE", "bob", &stopped, &made).refused(&key(), now()), None);
+    assert_eq!(suspender(&stopped, &key()).unwrap().user, "bob");
+    // His word that it stands is none that it goes on, and none of another Reset.
+    let mut goes = stopped.clone();
+    goes["spec"]["suspend"] = json!(false);
+    assert!(review("Reset", "UPDATE", "mallory", &goes, &stopped).refused(&key(), now()).is_some());
+    let mut other = stopped.clone();
+    other["metadata"]["name"] = json!("inc-2");
+    assert!(suspender(&other, &key()).is_err());
+    let mut forged = stopped.clone();
+    let word = forged["metadata"]["annotations"][SUSPENDED_BY].as_str().unwrap().replace("bob", "boss");
+    forged["metadata"]["annotations"][SUSPENDED_BY] = json!(word);
+    assert!(review("Reset", "UPDATE", "mallory", &forged, &stopped).refused(&key(), now()).is_some());
 }
 
 #[test]

@@ -77,6 +77,7 @@ pub(super) async fn ask(
         clean: asked.clean,
         deadline: asked.deadline,
         failure_budget: asked.failure_budget,
+        ..Scope::default()
     };
     let asking = Asking {
         id: id.clone(),

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::engine::EngineError;
 use crate::engine::record::{Reset, ResetStatus};
 use crate::govern::{About, GateError, Passed};
-use crate::serve::cluster::{Cluster, redact};
+use crate::serve::cluster::{Cluster, redact, same, suspend};
 use crate::serve::plan::{NoPlan, Scope};
 use crate::serve::request::{Asking, NotAsked, Way, request};
 use crate::serve::supervisor::Desk;
@@ -22,11 +22,18 @@ const LAST: [&str; 6] = ["Complete", "Rejected", "Refused", "Expired", "Recorded
 
 pub(super) async fn look(cluster: &Cluster, desk: &Desk, by: &str) -> Result<(), EngineError> {
     for object in cluster.mirror.of("Reset") {
-        if !told(&object) {
-            let mut progress = reset(cluster, by, &object).await?;
-            redact::redact(cluster, &object, &mut progress).await;
-            cluster.say(&object, &progress.status(&object, cluster.clock().now())).await;
+        // That it is over is believed of the state, not of the object.
+        if told(&object) && (object["status"]["phase"] != "Complete" || cluster.knows_ended(&object)) {
+            continue;
         }
+        let mut progress = reset(cluster, desk, by, &object).await?;
+        redact::redact(cluster, &object, &mut progress).await;
+        let status = progress.status(&object, cluster.clock().now());
+        // Once it is written, and not before.
+        if progress.phase == "Complete" && same(&object["status"], &status) {
+            cluster.ended(&object);
+        }
+        cluster.say(&object, &status).await;
     }
     for kind in ["Approval", "Exception"] {
         for object in cluster.mirror.of(kind) {
@@ -62,13 +69,20 @@ fn told_of(progress: &Progress, object: &Value, cluster: &Cluster) -> Value {
     status
 }
 
-async fn reset(cluster: &Cluster, by: &str, object: &Value) -> Result<Progress, EngineError> {
+async fn reset(cluster: &Cluster, desk: &Desk, by: &str, object: &Value) -> Result<Progress, EngineError> {
     let id = match act::id(object) {
         Ok(id) => ResetId(id),
         Err(error) => return Ok(refused(&error)),
     };
     match cluster.app.engine.reset(&id).await {
-        Ok(reset) => return standing(cluster, &reset).await,
+        Ok(reset) => {
+            let (reset, note) = suspend::look(cluster, desk, by, object, reset).await?;
+            let mut progress = standing(cluster, &reset).await?;
+            if let Some(note) = note {
+                progress.message = format!("{}; {note}", progress.message);
+            }
+            return Ok(progress);
+        }
         Err(EngineError::NoReset(_)) => {}
         Err(error) => return Err(error),
     }
@@ -175,6 +189,7 @@ fn asking(id: ResetId, object: &Value, cluster: &Cluster, asked: &act::Requester
         clean: here(texts("clean")),
         deadline: time("deadline")?,
         failure_budget: spec["failureBudget"].as_u64().and_then(|count| count.try_into().ok()).unwrap_or_default(),
+        ..Scope::default()
     };
     Ok(Asking {
         id,
@@ -339,6 +354,7 @@ async fn standing(cluster: &Cluster, reset: &Reset) -> Result<Progress, EngineEr
     let next = match reset.status {
         ResetStatus::Requested => format!("look at plan {} and apply an Approval of it", reset.waits().0),
         ResetStatus::Resting => parked.first().map(|one| one.next.clone()).unwrap_or_default(),
+        ResetStatus::Paused if suspend::stands(reset) => "take `suspend` out of it".to_owned(),
         ResetStatus::Paused => format!("remint resume {}", reset.id),
         ResetStatus::Aborted => format!("remint retry {}", reset.id),
         _ => String::new(),

@@ -8,6 +8,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use axum::http::Method;
+use futures::{StreamExt as _, TryStreamExt as _};
 use remint_cluster::act::{self, Age};
 use remint_cluster::admission::{self, REQUESTED_AT};
 use remint_cluster::condition::{Condition, whole, written};
@@ -25,7 +26,7 @@ use crate::engine::record::{Reset, ResetStatus, RotationRecord};
 use crate::govern::GateError;
 use crate::serve::cluster::acts::pass;
 use crate::serve::cluster::tell::Says;
-use crate::serve::cluster::{Cluster, causes};
+use crate::serve::cluster::{AT_ONCE, Cluster, causes, same};
 use crate::serve::plan::Scope;
 use crate::serve::request::{Asking, NotAsked, Way, request};
 use crate::serve::supervisor::Desk;
@@ -67,8 +68,27 @@ impl Word {
     }
 }
 
-pub(super) async fn look(cluster: &Cluster, desk: &Desk, by: &str, says: &Says) -> Result<(), EngineError> {
+/// Everything that something could be said from: while it is the same, ten thousand objects need no look.
+#[derive(Debug, PartialEq)]
+pub(super) struct Rest {
+    changes: u64,
+    foreign: bool,
+    estate: Option<Digest>,
+    resets: Vec<(ResetId, ResetStatus)>,
+    says: Says,
+}
+
+pub(super) async fn look(cluster: &Cluster, desk: &Desk, by: &str, says: Says) -> Result<(), EngineError> {
     let engine = &cluster.app.engine;
+    // Taken before anything is read: what changes meanwhile shows at the next look.
+    let (changes, foreign) = (cluster.mirror.changes(), cluster.foreign.load(Ordering::SeqCst));
+    let (estate, resets) = (engine.active_digest().await?, engine.resets().await?);
+    let names = resets.iter().map(|reset| (reset.id.clone(), reset.status)).collect();
+    let rest = Rest { changes, foreign, estate, resets: names, says };
+    if cluster.rest.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&rest) {
+        return Ok(());
+    }
+    let moves = resets.iter().any(|reset| reset.status == ResetStatus::Running);
     let objects: BTreeMap<Ref, Value> = cluster
         .mirror
         .of("Credential")
@@ -81,7 +101,7 @@ pub(super) async fn look(cluster: &Cluster, desk: &Desk, by: &str, says: &Says) 
     let estate = engine.active_estate().await?.unwrap_or_default();
     let mut newest: BTreeMap<Ref, (Reset, RotationRecord)> = BTreeMap::new();
     let mut ended = Vec::new();
-    for reset in engine.resets().await? {
+    for reset in resets {
         let over = matches!(reset.status, ResetStatus::Complete | ResetStatus::Rejected);
         if cluster.over.lock().unwrap_or_else(PoisonError::into_inner).contains(&reset.id.0) {
             continue;
@@ -98,16 +118,21 @@ pub(super) async fn look(cluster: &Cluster, desk: &Desk, by: &str, says: &Says) 
             }
         }
     }
-    let mut all = true;
-    for (name, object) in &objects {
-        hold(cluster, object, estate.credentials.contains_key(name)).await;
-        let called = called(cluster, desk, by, name, object).await?;
-        all &= one(cluster, &estate, name, object, newest.get(name), called, says.wrong(object)).await;
-    }
+    // One after another they would wait for the API server most of the time.
+    let each = futures::stream::iter(objects).map(|(name, object)| {
+        let (estate, newest, wrong) = (&estate, newest.get(&name), rest.says.wrong(&object));
+        async move {
+            let held = hold(cluster, &object, estate.credentials.contains_key(&name)).await;
+            let called = called(cluster, desk, by, &name, &object).await?;
+            Ok::<_, EngineError>(one(cluster, estate, &name, &object, newest, called, wrong).await && held)
+        }
+    });
+    let all = each.buffer_unordered(AT_ONCE).try_fold(true, async |all, told| Ok(all && told)).await?;
     // Of what is over everything is told: it is not read again.
     if all {
         cluster.over.lock().unwrap_or_else(PoisonError::into_inner).extend(ended);
     }
+    *cluster.rest.lock().unwrap_or_else(PoisonError::into_inner) = (all && !moves).then_some(rest);
     Ok(())
 }
 
@@ -141,7 +166,16 @@ async fn one(
         status["handledRequest"] = json!(called);
     }
     let generation = &object["metadata"]["generation"];
+    let leaving = object["metadata"]["deletionTimestamp"].is_string();
     let ready = match status["state"].as_str() {
+        _ if leaving && finalizers(object).iter().any(|one| one == FINALIZER) => Condition::new(
+            "Ready",
+            false,
+            "Held",
+            format!(
+                "it is being deleted, and a value of it lives at its issuer: let it go with remint k8s release {name}"
+            ),
+        ),
         Some("Parked") => Condition::new("Ready", false, "Parked", status["nextAction"].as_str().unwrap_or_default()),
         Some("Retiring") => {
             Condition::new("Ready", true, "Rotated", "the new value is in use; the old one still lives")
@@ -158,7 +192,7 @@ async fn one(
     status["observedGeneration"] = generation.clone();
     status["conditions"] = written(&[ready, valid], &before["conditions"], generation, now);
     cluster.say(object, &status).await;
-    whole_word
+    whole_word && same(before, &status)
 }
 
 fn say(status: &mut Value, estate: &Estate, name: &Ref, reset: &Reset, record: &RotationRecord, word: Word) {
@@ -233,21 +267,15 @@ async fn tell(cluster: &Cluster, object: &Value, reset: &Reset, word: Word) {
     }
 }
 
-/// Holds an object while its credential lives, and lets it go at somebody's word.
-async fn hold(cluster: &Cluster, object: &Value, lives: bool) {
-    let there: Vec<String> = object["metadata"]["finalizers"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect();
+/// Holds an object while its credential lives, and lets it go at somebody's word. True when there was nothing to do.
+async fn hold(cluster: &Cluster, object: &Value, lives: bool) -> bool {
+    let there = finalizers(object);
     let held = there.iter().any(|one| one == FINALIZER);
     let leaving = object["metadata"]["deletionTimestamp"].is_string();
     let freed = admission::annotation(object, admission::RELEASE) == Some("true");
     let wanted = lives && !freed && (held || !leaving);
     if wanted == held {
-        return;
+        return true;
     }
     let mut next: Vec<String> = there.into_iter().filter(|one| one != FINALIZER).collect();
     if wanted {
@@ -259,6 +287,7 @@ async fn hold(cluster: &Cluster, object: &Value, lives: bool) {
         Err(error) if matches!(error.status(), Some(404 | 409 | 422)) => {}
         Err(error) => tracing::warn!(error = causes(&error), "an object could not be held or let go"),
     }
+    false
 }
 
 /// A word on the Credential that it shall be replaced: asked for once. What was done of it, when that is new.
@@ -295,7 +324,7 @@ async fn called(
     };
     let asking = Asking {
         id: id.clone(),
-        scope: Scope { from: vec![name.to_string()], ..Scope::default() },
+        scope: Scope { from: vec![name.to_string()], overlaps: true, ..Scope::default() },
         reason: format!("asked for at {at} by {} on the Credential", asked.user),
         drill: true,
         exposed_at: None,
@@ -311,6 +340,12 @@ async fn called(
         Err(error) => tracing::warn!(credential = %name, error = causes(&error), "it is not replaced"),
     }
     done()
+}
+
+/// What keeps an object from going.
+pub(super) fn finalizers(object: &Value) -> Vec<String> {
+    let all = object["metadata"]["finalizers"].as_array().into_iter().flatten();
+    all.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// Holds a Credential while its value lives.

@@ -3,6 +3,7 @@
 //! Guarantees: a daemon that could not renew its Lease in time does nothing of that until it has it again. The Lease also
 //! names the state whose acts these are: a state that never knew them begins none.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use axum::http::Method;
@@ -27,6 +28,8 @@ pub(super) async fn run(cluster: &Cluster, stopping: Stopping) {
                 }
                 if cluster.leads.swap(leads, Ordering::SeqCst) != leads {
                     tracing::info!(leads, "who leads has changed");
+                    // What was said last may have been another's.
+                    cluster.told.lock().unwrap_or_else(PoisonError::into_inner).clear();
                     cluster.wake.notify_waiters();
                 }
             }

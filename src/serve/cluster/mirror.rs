@@ -32,6 +32,8 @@ struct Seen {
     listed: BTreeSet<(String, Option<String>)>,
     /// Goes up with every change of a document.
     version: u64,
+    /// Goes up with every change of anything.
+    changes: u64,
 }
 
 impl Mirror {
@@ -62,6 +64,7 @@ impl Mirror {
                 seen.objects.insert(key, object);
             }
             seen.version += 1;
+            seen.changes += 1;
         }
         drop(seen);
         self.changed.notify_waiters();
@@ -77,6 +80,7 @@ impl Mirror {
         });
         seen.coming.remove(&key);
         seen.objects.insert(key, object);
+        seen.changes += 1;
         // What is only said of a document is no other document.
         if said {
             seen.version += 1;
@@ -91,6 +95,7 @@ impl Mirror {
         seen.coming.remove(&key);
         if seen.objects.remove(&key).is_some() {
             seen.version += 1;
+            seen.changes += 1;
         }
         drop(seen);
         self.changed.notify_waiters();
@@ -114,6 +119,11 @@ impl Mirror {
     /// Changes with every document.
     pub(in crate::serve) fn version(&self) -> u64 {
         self.lock().version
+    }
+
+    /// Changes with everything, also with what is only said of an object.
+    pub(super) fn changes(&self) -> u64 {
+        self.lock().changes
     }
 
     /// The objects of a kind.

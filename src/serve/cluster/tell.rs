@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::StreamExt as _;
 use remint_cluster::RESOURCES;
 use remint_cluster::condition::{Condition, written};
 use remint_cluster::document;
 use remint_core::estate::Severity;
 use serde_json::json;
 
-use crate::serve::cluster::Cluster;
+use crate::serve::cluster::{AT_ONCE, Cluster};
 use crate::serve::folder::{Folder, Standing};
 
 /// How much of what is wrong elsewhere is told, in bytes.
@@ -18,7 +19,9 @@ pub(super) async fn look(cluster: &Cluster, folder: &Folder) {
     let standing = folder.standing();
     let says = Says::of(&standing);
     let kinds = RESOURCES.into_iter().filter(|resource| resource.estate && resource.kind != "Credential");
-    for object in kinds.flat_map(|resource| cluster.mirror.of(resource.kind)) {
+    let objects = futures::stream::iter(kinds.flat_map(|resource| cluster.mirror.of(resource.kind)));
+    let says = &says;
+    let each = objects.for_each_concurrent(AT_ONCE, |object| async move {
         let conditions = says.conditions(&object);
         let generation = &object["metadata"]["generation"];
         let now = cluster.clock().now();
@@ -27,10 +30,12 @@ pub(super) async fn look(cluster: &Cluster, folder: &Folder) {
             "conditions": written(&conditions, &object["status"]["conditions"], generation, now),
         });
         cluster.say(&object, &status).await;
-    }
+    });
+    each.await;
 }
 
 /// What the folder says of each document.
+#[derive(Debug, PartialEq)]
 pub(super) struct Says {
     wrong: BTreeMap<String, Vec<String>>,
     /// Namespaces that stay as they are active, and what of that is no fault of a document of theirs alone.

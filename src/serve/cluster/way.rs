@@ -108,8 +108,11 @@ impl Way {
         let path = format!("{}/status?fieldManager={MANAGER}&force=true", place(object));
         let mut body = json!({ "apiVersion": object["apiVersion"], "kind": object["kind"], "status": status });
         body["metadata"] = json!({ "name": object["metadata"]["name"] });
-        // Of this very object: of another with its name nothing is known.
-        body["metadata"]["uid"] = object["metadata"]["uid"].clone();
+        // Of this very object: of another with its name nothing is known. In a status a server heeds the version alone.
+        let resource = object["kind"].as_str().and_then(Resource::named);
+        if resource.is_some_and(|resource| !resource.estate) {
+            body["metadata"]["resourceVersion"] = object["metadata"]["resourceVersion"].clone();
+        }
         self.ask(Method::PATCH, &path, "application/apply-patch+yaml", &body).await.map(drop)
     }
 
@@ -121,15 +124,15 @@ impl Way {
         self.ask(Method::PATCH, &path, "application/merge-patch+json", &body).await.map(drop)
     }
 
-    /// Somebody's word that an object may go.
-    pub(super) async fn release(&self, credential: &Ref) -> Result<(), ClusterError> {
+    /// Somebody's word that an object may go, and the object with it.
+    pub(super) async fn release(&self, credential: &Ref) -> Result<Value, ClusterError> {
         let object = json!({
             "kind": credential.kind.as_str(),
             "metadata": { "namespace": credential.namespace.as_str(), "name": credential.name.as_str() },
         });
         let body = json!({ "metadata": { "annotations": { RELEASE: "true" } } });
         let path = format!("{}?fieldManager={MANAGER}", place(&object));
-        self.ask(Method::PATCH, &path, "application/merge-patch+json", &body).await.map(drop)
+        self.ask(Method::PATCH, &path, "application/merge-patch+json", &body).await
     }
 
     /// Everything of a kind, and the version of the list.

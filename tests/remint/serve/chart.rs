@@ -162,6 +162,23 @@ impl Installed {
             there["status"]["phase"].as_str().map(drop)
         })
         .await;
+        self.waits_elsewhere().await;
+    }
+
+    /// A reset out of another namespace, which parks: who asked may read where it does, and is shown it.
+    async fn waits_elsewhere(&self) {
+        let in_web = |mut act: Value| {
+            act["metadata"]["namespace"] = json!("web");
+            act
+        };
+        self.place.rig.host.ignore_reload("w0");
+        let from = json!({"from": ["Credential/default/app0"], "reason": "INC-3"});
+        let reset = in_web(Self::act("Reset", "inc-3", from));
+        self.server.apply(&reset).await.ok();
+        let asked = self.stands(&reset, "/status/phase", "Requested").await;
+        let yes = in_web(Self::act("Approval", "yes", json!({"reset": "inc-3", "plan": asked["status"]["plan"]})));
+        self.server.apply(&yes).await.ok();
+        self.stands(&reset, "/status/parked/0/credential", "Credential/app0").await;
     }
 
     /// Until every kind of object was spoken of, and the Lease was renewed: what the daemon ever does, it has done.

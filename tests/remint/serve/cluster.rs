@@ -1,11 +1,21 @@
 //! Custom resources on a real API server, with the daemon behind it.
 
 mod admission;
+mod asked;
+mod between;
+mod carried;
+mod examples;
+mod few;
 mod incident;
+mod last_week;
 #[path = "../../../cluster/tests/cluster/rig.rs"]
 mod rig;
 mod signed;
+mod space;
+mod suspended;
 mod tenants;
+mod two;
+mod watched;
 
 use std::path::PathBuf;
 
@@ -50,6 +60,11 @@ impl Cluster {
     /// A daemon whose estate lies here; with the webhooks, which the API server asks from then on.
     async fn serve(&self, place: &Place, app: App) -> Daemon {
         self.serve_at(self.at(), place, app).await
+    }
+
+    /// The same, where the daemon reaches the API server at another address.
+    async fn serve_through(&self, address: &str, place: &Place, app: App) -> Daemon {
+        self.serve_at(ClusterAt { server: address.to_owned(), ..self.at() }, place, app).await
     }
 
     async fn serve_at(&self, at: ClusterAt, place: &Place, app: App) -> Daemon {
@@ -102,6 +117,34 @@ impl Cluster {
             ((200..300).contains(&there.status) && !stamped).then_some(())
         })
         .await;
+    }
+
+    /// A Reset that is asked for now.
+    async fn asks(&self, name: &str, from: &str) -> Value {
+        let asked = act("Reset", name, json!({"from": [from], "reason": format!("INC {name}")}));
+        self.server.apply(&asked).await.ok();
+        asked
+    }
+
+    /// The token of an account that may do everything at the API server, and is nobody more to Remint.
+    async fn account(&self, name: &str) -> String {
+        let path = "/api/v1/namespaces/default/serviceaccounts";
+        self.server.ask("POST", path, &json!({"metadata": {"name": name}})).await.ok();
+        let bound = json!({
+            "metadata": {"name": format!("account-{name}")},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "default"}],
+        });
+        self.server.ask("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &bound).await.ok();
+        let token = self.server.ask("POST", &format!("{path}/{name}/token"), &json!({"spec": {}})).await.ok();
+        let token = token["status"]["token"].as_str().unwrap().to_owned();
+        until("the account may", async || {
+            let all = "/apis/remint.dev/v1alpha1/resets";
+            let seen = self.server.ask_as(&token, "GET", all, "application/json", String::new()).await;
+            (seen.status == 200).then_some(())
+        })
+        .await;
+        token
     }
 
     async fn get(&self, object: &Value) -> Value {

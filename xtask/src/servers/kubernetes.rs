@@ -11,7 +11,7 @@ use super::{Running, Server};
 use crate::Outcome;
 use crate::postgres::free_port;
 
-pub(super) struct Kubernetes;
+pub(crate) struct Kubernetes;
 
 /// Without symbols; it says which release it is, which it does not know of itself.
 const MODULE: Module = Module {

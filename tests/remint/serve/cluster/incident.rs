@@ -6,12 +6,12 @@ use super::rig::place;
 use super::{Cluster, Place, act, documents, until};
 
 /// Its Approval, of the plan that its status shows.
-fn yes(reset: &Value, name: &str) -> Value {
+pub(super) fn yes(reset: &Value, name: &str) -> Value {
     let plan = reset["status"]["plan"].clone();
     act("Approval", name, json!({"reset": reset["metadata"]["name"], "plan": plan}))
 }
 
-async fn events(cluster: &Cluster, name: &str) -> Vec<String> {
+pub(super) async fn events(cluster: &Cluster, name: &str) -> Vec<String> {
     let path = format!("/api/v1/namespaces/default/events?fieldSelector=involvedObject.name={name}");
     let all = cluster.server.ask("GET", &path, &Value::Null).await.ok();
     let mut reasons: Vec<String> =
