@@ -296,7 +296,13 @@ async fn resets(incident: Incident, contain: Option<Selector>) -> (Vec<String>, 
     let (status, found) = incident.carried(&id).await;
     let (uses, failures) = clients.stop().await;
     let (table, wrong) = incident.table(&id, &found, began).await;
-    println!("{mode}: {uses} uses by workloads, {} refused\n{table}", failures.len());
+    let out = |name: &String| {
+        incident.parts.iter().any(|part| part.seats().iter().any(|seat| seat.name == *name) && part.is_out(name))
+    };
+    let (all, announced) = (failures.len(), failures.iter().filter(|name| out(name)).count());
+    println!(
+        "{mode}: {uses} uses by workloads, {all} refused, {announced} of them of values that the plan says are out\n{table}"
+    );
     assert!(wrong.is_empty(), "{wrong:#?}\n{table}");
     assert_eq!(status, ResetStatus::Provisional);
     // Only what was killed before another was made cannot be compared with it, where its issuer forgets what it killed.
