@@ -157,7 +157,9 @@ async fn one(
     if let Some((reset, record)) = newest {
         let (word, said) = (Word::of(record), Word::said(before, &reset.id));
         if word > said {
-            tell(cluster, object, reset, word).await;
+            if !tell(cluster, object, reset, word).await {
+                return false;
+            }
             say(&mut status, estate, name, reset, record, word);
             whole_word = false;
         }
@@ -219,8 +221,9 @@ fn say(status: &mut Value, estate: &Estate, name: &Ref, reset: &Reset, record: &
     }
 }
 
-/// The Events of a word; one that was there before is not made again.
-async fn tell(cluster: &Cluster, object: &Value, reset: &Reset, word: Word) {
+/// The Events of a word; one that was there before is not made again. False when one is still to be made: the word is said
+/// after it, for once it stands in the status nobody asks for its Events any more.
+async fn tell(cluster: &Cluster, object: &Value, reset: &Reset, word: Word) -> bool {
     let said = Word::said(&object["status"], &reset.id);
     let events: &[(u8, &str, &str, &str)] = match (said, word) {
         (Word::Nothing, Word::Retiring) => &[(1, "Normal", "Rotated", "a new value is in use everywhere")],
@@ -233,6 +236,7 @@ async fn tell(cluster: &Cluster, object: &Value, reset: &Reset, word: Word) {
         (_, Word::Settled) => &[(2, "Normal", "Revoked", "the old value was revoked and is refused")],
         _ => &[],
     };
+    let mut all = true;
     for (place, kind, reason, message) in events {
         let meta = &object["metadata"];
         let text = |key: &str| meta[key].as_str().unwrap_or_default();
@@ -259,12 +263,18 @@ async fn tell(cluster: &Cluster, object: &Value, reset: &Reset, word: Word) {
         match cluster.way.ask(Method::POST, &path, "application/json", &event).await {
             Ok(_) => {}
             Err(error) if error.status() == Some(409) => {}
+            // The namespace is on its way out, or nobody lets us: its word is not kept back for that.
+            Err(error) if matches!(error.status(), Some(403 | 404 | 422)) => {
+                tracing::warn!(error = causes(&error), "an Event was refused");
+            }
             Err(error) => {
                 tracing::warn!(error = causes(&error), "an Event was not written; it is tried again");
                 cluster.posted.lock().unwrap_or_else(PoisonError::into_inner).remove(&event_name);
+                all = false;
             }
         }
     }
+    all
 }
 
 /// Holds an object while its credential lives, and lets it go at somebody's word. True when there was nothing to do.

@@ -45,6 +45,8 @@ struct Inner {
     /// Watches under way end, and others wait, while this is true.
     cut: watch::Sender<bool>,
     trick: Mutex<Option<Trick>>,
+    /// The next request of this sort is lost.
+    lost: Mutex<Option<(&'static str, String)>>,
     /// Watches that the API server could not go on with.
     gone: Mutex<usize>,
 }
@@ -71,6 +73,7 @@ impl Between {
             went: Mutex::default(),
             cut: watch::Sender::new(false),
             trick: Mutex::default(),
+            lost: Mutex::default(),
             gone: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -108,6 +111,15 @@ impl Between {
         *self.inner.trick.lock().unwrap() = Some((method, path_ends.to_owned(), work.boxed()));
     }
 
+    /// The next request of this sort does not arrive.
+    pub(super) fn lose(&self, method: &'static str, path_ends: &str) {
+        *self.inner.lost.lock().unwrap() = Some((method, path_ends.to_owned()));
+    }
+
+    pub(super) fn lost(&self) -> bool {
+        self.inner.lost.lock().unwrap().is_none()
+    }
+
     /// True once what should come before something was done.
     pub(super) fn tricked(&self) -> bool {
         self.inner.trick.lock().unwrap().is_none()
@@ -132,6 +144,13 @@ async fn pass(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     }
     if let Some((_, _, work)) = trick {
         work.await;
+    }
+    {
+        let mut there = inner.lost.lock().unwrap();
+        if there.as_ref().is_some_and(|(method, ends)| parts.method == *method && path.ends_with(ends.as_str())) {
+            *there = None;
+            return StatusCode::BAD_GATEWAY.into_response();
+        }
     }
     let target = parts.uri.path_and_query().map_or("/", |all| all.as_str());
     let mut sent = inner.http.request(parts.method.clone(), format!("{}{target}", inner.upstream));

@@ -129,3 +129,18 @@ async fn whoever_is_quicker_with_an_object_has_nothing_lost_and_nothing_overwrit
     assert!(place_.values(2)[0] != before[0]);
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn an_event_that_was_lost_is_made_again_before_its_word_is_said() {
+    let cluster = Cluster::start().await;
+    let place_ = Place::new(1).await;
+    let (between, daemon) = behind(&cluster, &place_).await;
+    let asked = cluster.asks("inc-1", "Credential/app0").await;
+    let planned = cluster.stands(&asked, "/status/phase", "Requested").await;
+    between.lose("POST", "/events");
+    cluster.server.apply(&yes(&planned, "yes")).await.ok();
+    cluster.stands(&object("Credential", "app0", json!({})), "/status/state", "Settled").await;
+    assert!(between.lost());
+    assert_eq!(super::incident::events(&cluster, "app0").await, ["Revoked", "Rotated"]);
+    daemon.stop().await;
+}
