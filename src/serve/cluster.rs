@@ -236,6 +236,12 @@ impl Cluster {
         }
     }
 
+    /// What this daemon said of an object, else what stands there.
+    fn said_last(&self, object: &Value) -> Value {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.get(&uid(object)).map_or_else(|| object["status"].clone(), |(_, said)| said.clone())
+    }
+
     fn ended(&self, object: &Value) {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(uid(object));
     }

@@ -146,7 +146,8 @@ async fn one(
     called: Option<String>,
     wrong: Option<String>,
 ) -> bool {
-    let before = &object["status"];
+    // What was said a moment ago may not have been seen yet.
+    let before = &cluster.said_last(object);
     let mut status = json!({});
     for key in ["state", "reset", "lastRotated", "oldDiesAt", "proof", "nextAction", "handledRequest"] {
         if !before[key].is_null() {
@@ -157,7 +158,7 @@ async fn one(
     if let Some((reset, record)) = newest {
         let (word, said) = (Word::of(record), Word::said(before, &reset.id));
         if word > said {
-            if !tell(cluster, object, reset, word).await {
+            if !tell(cluster, object, reset, (said, word)).await {
                 return false;
             }
             say(&mut status, estate, name, reset, record, word);
@@ -223,8 +224,7 @@ fn say(status: &mut Value, estate: &Estate, name: &Ref, reset: &Reset, record: &
 
 /// The Events of a word; one that was there before is not made again. False when one is still to be made: the word is said
 /// after it, for once it stands in the status nobody asks for its Events any more.
-async fn tell(cluster: &Cluster, object: &Value, reset: &Reset, word: Word) -> bool {
-    let said = Word::said(&object["status"], &reset.id);
+async fn tell(cluster: &Cluster, object: &Value, reset: &Reset, (said, word): (Word, Word)) -> bool {
     let events: &[(u8, &str, &str, &str)] = match (said, word) {
         (Word::Nothing, Word::Retiring) => &[(1, "Normal", "Rotated", "a new value is in use everywhere")],
         (Word::Nothing, Word::Settled) => &[

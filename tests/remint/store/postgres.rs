@@ -29,11 +29,15 @@ impl Databases {
 
     /// An empty one.
     pub(crate) async fn fresh(&self) -> Address {
+        self.written().await.parse().unwrap()
+    }
+
+    /// The same, as a person writes its address.
+    pub(crate) async fn written(&self) -> String {
         let name = format!("remint_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
         self.server.run(&format!("CREATE DATABASE {name}")).await;
         let (user, address) = (&self.server.user, &self.server.address);
-        let url = format!("postgres://{user}@{address}/{name}?password_file={}", self.password.path().display());
-        url.parse().unwrap()
+        format!("postgres://{user}@{address}/{name}?password_file={}", self.password.path().display())
     }
 
     pub(crate) async fn store(&self) -> PostgresStore {

@@ -94,7 +94,7 @@ impl Both {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_operators_one_is_killed_in_a_reset_and_the_other_takes_over_and_does_nothing_twice() {
     let Some(databases) = Databases::find("of two operators one is killed in a reset").await else { return };
-    let store = databases.fresh().await.to_string();
+    let store = databases.written().await;
     // The server is left to other tests: this one waits for minutes.
     drop(databases.server);
     let cluster = Cluster::start().await;
