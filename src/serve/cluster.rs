@@ -242,6 +242,11 @@ impl Cluster {
         told.get(&uid(object)).map_or_else(|| object["status"].clone(), |(_, said)| said.clone())
     }
 
+    fn said_lately(&self, object: &Value) -> bool {
+        let (told, now) = (self.told.lock().unwrap_or_else(PoisonError::into_inner), self.clock().now());
+        told.get(&uid(object)).is_some_and(|(at, _)| now.duration_since(*at).unsigned_abs() < QUIET)
+    }
+
     fn ended(&self, object: &Value) {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(uid(object));
     }

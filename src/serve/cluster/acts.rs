@@ -26,6 +26,10 @@ pub(super) async fn look(cluster: &Cluster, desk: &Desk, by: &str) -> Result<(),
         if told(&object) && (object["status"]["phase"] != "Complete" || cluster.knows_ended(&object)) {
             continue;
         }
+        // Its status may not be written yet again, and of a large one it takes long to know how it stands.
+        if cluster.said_lately(&object) {
+            continue;
+        }
         let mut progress = reset(cluster, desk, by, &object).await?;
         redact::redact(cluster, &object, &mut progress).await;
         let status = progress.status(&object, cluster.clock().now());
