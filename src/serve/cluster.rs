@@ -95,8 +95,8 @@ pub(super) struct Cluster {
     /// Who may read in which namespace, as the API server said it last: by user, groups and namespace.
     #[allow(clippy::type_complexity, reason = "a small cache, read in one place")]
     reads: Mutex<BTreeMap<(String, Vec<String>, String), (Timestamp, bool)>>,
-    /// Events that this daemon made, by name: its own writes are seen a moment later.
-    posted: Mutex<BTreeSet<String>>,
+    /// Events that this daemon made, by name, with their reasons: its own writes are seen a moment later.
+    posted: Mutex<BTreeMap<String, &'static str>>,
 }
 
 impl Cluster {

@@ -225,26 +225,33 @@ fn say(status: &mut Value, estate: &Estate, name: &Ref, reset: &Reset, record: &
 /// The Events of a word; one that was there before is not made again. False when one is still to be made: the word is said
 /// after it, for once it stands in the status nobody asks for its Events any more.
 async fn tell(cluster: &Cluster, object: &Value, reset: &Reset, (said, word): (Word, Word)) -> bool {
-    let events: &[(u8, &str, &str, &str)] = match (said, word) {
-        (Word::Nothing, Word::Retiring) => &[(1, "Normal", "Rotated", "a new value is in use everywhere")],
+    let meta = &object["metadata"];
+    let text = |key: &str| meta[key].as_str().unwrap_or_default();
+    let hash = Digest::of(format!("{} {}", reset.id, text("uid")).as_bytes()).to_string();
+    let hash: String = hash.trim_start_matches("sha256:").chars().take(12).collect();
+    let named = |place: u8| format!("{}.{hash}.{place}", text("name"));
+    // Its Event may be made while its word, too soon after the last one, is not said yet.
+    let rotated = cluster.posted.lock().unwrap_or_else(PoisonError::into_inner).get(&named(1)) == Some(&ROTATED);
+    let events: &[(u8, &str, &'static str, &str)] = match (said, word) {
+        (Word::Nothing, Word::Retiring) => &[(1, "Normal", ROTATED, "a new value is in use everywhere")],
         (Word::Nothing, Word::Settled) => &[
-            (1, "Normal", "Rotated", "a new value is in use everywhere"),
+            (1, "Normal", ROTATED, "a new value is in use everywhere"),
             (2, "Normal", "Revoked", "the old value was revoked and is refused"),
         ],
-        (Word::Nothing, Word::Parked) => &[(1, "Warning", "Parked", "its rotation waits for somebody")],
+        (Word::Nothing, Word::Parked) if !rotated => &[(1, "Warning", "Parked", "its rotation waits for somebody")],
         (_, Word::Parked) => &[(2, "Warning", "Parked", "its rotation waits for somebody")],
         (_, Word::Settled) => &[(2, "Normal", "Revoked", "the old value was revoked and is refused")],
         _ => &[],
     };
     let mut all = true;
     for (place, kind, reason, message) in events {
-        let meta = &object["metadata"];
-        let text = |key: &str| meta[key].as_str().unwrap_or_default();
-        let hash = Digest::of(format!("{} {}", reset.id, text("uid")).as_bytes()).to_string();
-        let hash: String = hash.trim_start_matches("sha256:").chars().take(12).collect();
-        let event_name = format!("{}.{hash}.{place}", text("name"));
-        if !cluster.posted.lock().unwrap_or_else(PoisonError::into_inner).insert(event_name.clone()) {
-            continue;
+        let event_name = named(*place);
+        {
+            let mut posted = cluster.posted.lock().unwrap_or_else(PoisonError::into_inner);
+            if posted.contains_key(&event_name) {
+                continue;
+            }
+            posted.insert(event_name.clone(), reason);
         }
         let at = whole(cluster.clock().now());
         let event = json!({
@@ -357,6 +364,9 @@ pub(super) fn finalizers(object: &Value) -> Vec<String> {
     let all = object["metadata"]["finalizers"].as_array().into_iter().flatten();
     all.filter_map(Value::as_str).map(str::to_owned).collect()
 }
+
+/// Why the first Event of a rotation is made, where nothing keeps it up.
+const ROTATED: &str = "Rotated";
 
 /// Holds a Credential while its value lives.
 pub(super) const FINALIZER: &str = "remint.dev/live";
