@@ -35,6 +35,14 @@ async fn what_happened_while_its_watch_was_too_old_is_seen_all_the_same() {
     cluster.server.ask("DELETE", &place(&before), &Value::Null).await.ok();
     cluster.server.apply(&object("Identity", "late", json!({"class": "agent"}))).await.ok();
     cluster.server.restart().await;
+    // Until its caches are filled it answers nothing, and whoever is answered nothing lists again.
+    for resource in remint_cluster::RESOURCES {
+        let path = format!("/apis/remint.dev/v1alpha1/{}?resourceVersion=0", resource.plural);
+        until("it knows every kind again", async || {
+            (cluster.server.ask("GET", &path, &Value::Null).await.status == 200).then_some(())
+        })
+        .await;
+    }
     assert_eq!(between.gone(), 0);
     between.mend();
 
