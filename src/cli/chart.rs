@@ -8,7 +8,8 @@ use crate::serve::{ClusterAt, define, held};
 /// How many are named; the rest is counted.
 const NAMED: usize = 20;
 
-fn at(session: &Session) -> Result<ClusterAt, Failure> {
+/// The cluster that the state's configuration names.
+pub(super) fn at(session: &Session) -> Result<ClusterAt, Failure> {
     Ok(Configuration::read(&session.places()?.state)?.kubernetes.unwrap_or_default())
 }
 

@@ -8,7 +8,6 @@ use remint_contract::Ref;
 
 use crate::cli::output::{data, say};
 use crate::cli::{Exit, Failure, Session, chart};
-use crate::config::Configuration;
 use crate::serve::release;
 
 #[derive(Debug, Subcommand)]
@@ -66,9 +65,7 @@ impl K8s {
             Self::Definitions => return chart::definitions(session).await,
             Self::Leave => return chart::leave(session).await,
         };
-        let configuration = Configuration::read(&session.places()?.state)?;
-        let at = configuration.kubernetes.unwrap_or_default();
-        release(&at, &credential).await.map_err(|error| Failure::new(Exit::Unreachable, error))?;
+        release(&chart::at(session)?, &credential).await.map_err(|error| Failure::new(Exit::Unreachable, error))?;
         say(&format!(
             "{credential} is let go; what lives of it at its issuer stays in the active estate, and after that as a ghost, until it is proven dead\n"
         ));

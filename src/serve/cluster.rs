@@ -133,7 +133,7 @@ impl Cluster {
 
     /// Until every list was read once, or for so long that something must be wrong.
     pub(super) async fn listed(&self) {
-        let all = watch::lists(self).len();
+        let all = watch::lists(&self.at).len();
         let since = self.clock().now();
         while self.mirror.lists() < all {
             if self.clock().now().duration_since(since).unsigned_abs() > FIRST {
@@ -272,13 +272,11 @@ pub async fn release(at: &ClusterAt, credential: &Ref) -> Result<(), ClusterErro
     let mut tries = 5;
     loop {
         let object = way.release(credential).await?;
-        let there = credentials::finalizers(&object);
-        let next: Vec<String> = there.iter().filter(|one| *one != credentials::FINALIZER).cloned().collect();
-        if next == there {
+        if !credentials::holds(&object) {
             return Ok(());
         }
         tries -= 1;
-        match way.finalizers(&object, &next).await {
+        match way.finalizers(&object, &credentials::without(&object)).await {
             // Somebody else wrote it meanwhile, or let it go.
             Err(error) if matches!(error.status(), Some(409 | 422)) && tries > 0 => {}
             Err(error) if error.status() == Some(404) => return Ok(()),

@@ -261,9 +261,7 @@ impl Folder {
             Documents::Folder(path, _) => {
                 Ok(Apart { loaded: Some(load_paths(&[path], &*kinds)?), held: BTreeMap::new() })
             }
-            Documents::Cluster(mirror) => {
-                Ok(load_apart(&mirror.documents(), &active.as_deref().cloned().unwrap_or_default(), &*kinds))
-            }
+            Documents::Cluster(mirror) => Ok(load_apart(&mirror.documents(), &active.unwrap_or_default(), &*kinds)),
         })
         .await
     }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use remint_contract::{Kinds, Name};
 
 use super::derive;
-use super::load::{Draft, Loaded, finish, read};
+use super::load::{Draft, Loaded, finish, load, read};
 use super::model::Estate;
 use super::problem::{Problem, Reporter};
 use super::source::SourceFile;
@@ -29,12 +29,13 @@ pub struct Apart {
 /// Reads the documents of each namespace beside those of the others, and beside what is active.
 #[must_use]
 pub fn load_apart(spaces: &BTreeMap<Name, Vec<SourceFile>>, active: &Estate, kinds: &dyn Kinds) -> Apart {
+    let files: Vec<SourceFile> = spaces.values().flatten().cloned().collect();
+    if let Ok(loaded) = load(&files, kinds) {
+        return Apart { loaded: Some(loaded), held: BTreeMap::new() };
+    }
     let before = active.by_space();
     let mut reading = Reading { spaces, before: &before, kinds, taken: BTreeSet::new(), loaded: None };
     let all: BTreeSet<Name> = spaces.keys().chain(before.keys()).cloned().collect();
-    if reading.take(&all).is_ok() {
-        return Apart { loaded: reading.loaded, held: BTreeMap::new() };
-    }
     let (mut held, changed) = reading.alone(&all);
     let good: BTreeSet<Name> = changed.keys().cloned().collect();
     let waiting = match reading.take(&good) {

@@ -171,7 +171,7 @@ async fn one(
     let generation = &object["metadata"]["generation"];
     let leaving = object["metadata"]["deletionTimestamp"].is_string();
     let ready = match status["state"].as_str() {
-        _ if leaving && finalizers(object).iter().any(|one| one == FINALIZER) => Condition::new(
+        _ if leaving && holds(object) => Condition::new(
             "Ready",
             false,
             "Held",
@@ -286,15 +286,14 @@ async fn tell(cluster: &Cluster, object: &Value, reset: &Reset, (said, word): (W
 
 /// Holds an object while its credential lives, and lets it go at somebody's word. True when there was nothing to do.
 async fn hold(cluster: &Cluster, object: &Value, lives: bool) -> bool {
-    let there = finalizers(object);
-    let held = there.iter().any(|one| one == FINALIZER);
+    let held = holds(object);
     let leaving = object["metadata"]["deletionTimestamp"].is_string();
     let freed = admission::annotation(object, admission::RELEASE) == Some("true");
     let wanted = lives && !freed && (held || !leaving);
     if wanted == held {
         return true;
     }
-    let mut next: Vec<String> = there.into_iter().filter(|one| one != FINALIZER).collect();
+    let mut next = without(object);
     if wanted {
         next.push(FINALIZER.to_owned());
     }
@@ -359,14 +358,22 @@ async fn called(
     done()
 }
 
-/// What keeps an object from going.
-pub(super) fn finalizers(object: &Value) -> Vec<String> {
-    let all = object["metadata"]["finalizers"].as_array().into_iter().flatten();
-    all.filter_map(Value::as_str).map(str::to_owned).collect()
+/// True for an object that is held because its credential lives.
+pub(super) fn holds(object: &Value) -> bool {
+    finalizers(object).any(|one| one == FINALIZER)
+}
+
+/// What else keeps it from going.
+pub(super) fn without(object: &Value) -> Vec<String> {
+    finalizers(object).filter(|one| *one != FINALIZER).map(str::to_owned).collect()
+}
+
+fn finalizers(object: &Value) -> impl Iterator<Item = &str> {
+    object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// Why the first Event of a rotation is made, where nothing keeps it up.
 const ROTATED: &str = "Rotated";
 
 /// Holds a Credential while its value lives.
-pub(super) const FINALIZER: &str = "remint.dev/live";
+const FINALIZER: &str = "remint.dev/live";

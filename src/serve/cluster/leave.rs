@@ -5,9 +5,9 @@ use axum::http::Method;
 use remint_cluster::{GROUP, RESOURCES, document};
 use remint_contract::Ref;
 
-use crate::serve::cluster::credentials::FINALIZER;
+use crate::serve::cluster::credentials::holds;
 use crate::serve::cluster::way::Way;
-use crate::serve::cluster::{ClusterAt, ClusterError};
+use crate::serve::cluster::{ClusterAt, ClusterError, watch};
 
 /// Writes the definitions of this program over those of the cluster; how many.
 ///
@@ -28,20 +28,10 @@ pub async fn define(at: &ClusterAt) -> Result<usize, ClusterError> {
 /// The cluster cannot be asked.
 pub async fn held(at: &ClusterAt) -> Result<Vec<Ref>, ClusterError> {
     let way = Way::open(at)?;
-    let spaces: Vec<Option<&str>> = match at.namespaces.as_slice() {
-        [] => vec![None],
-        spaces => spaces.iter().map(|space| Some(space.as_str())).collect(),
-    };
     let mut held = Vec::new();
-    for resource in RESOURCES.into_iter().filter(|resource| resource.kind == "Credential") {
-        for space in &spaces {
-            let (objects, _) = way.list(resource, *space).await?;
-            let holds = |object: &&serde_json::Value| {
-                let finalizers = object["metadata"]["finalizers"].as_array();
-                finalizers.is_some_and(|all| all.iter().any(|one| one == FINALIZER))
-            };
-            held.extend(objects.iter().filter(holds).filter_map(document::reference));
-        }
+    for (resource, space) in watch::lists(at).into_iter().filter(|(resource, _)| resource.kind == "Credential") {
+        let (objects, _) = way.list(resource, space.as_deref()).await?;
+        held.extend(objects.iter().filter(|object| holds(object)).filter_map(document::reference));
     }
     held.sort();
     Ok(held)

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use kube::core::WatchEvent;
 use remint_cluster::{RESOURCES, Resource};
 
-use crate::serve::cluster::{Cluster, ClusterError};
+use crate::serve::cluster::{Cluster, ClusterAt, ClusterError};
 use crate::serve::{Stopping, causes};
 
 /// After a failure.
@@ -14,8 +14,8 @@ const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Every list that is kept: a kind, or a kind in one namespace.
-pub(super) fn lists(cluster: &Cluster) -> Vec<(Resource, Option<String>)> {
-    let spaces = &cluster.at.namespaces;
+pub(super) fn lists(at: &ClusterAt) -> Vec<(Resource, Option<String>)> {
+    let spaces = &at.namespaces;
     let mut lists = Vec::new();
     for resource in RESOURCES {
         if resource.namespaced && !spaces.is_empty() {
@@ -28,7 +28,7 @@ pub(super) fn lists(cluster: &Cluster) -> Vec<(Resource, Option<String>)> {
 }
 
 pub(super) async fn run(cluster: &Cluster, stopping: Stopping) {
-    let all = lists(cluster).into_iter().map(|(resource, space)| follow(cluster, resource, space));
+    let all = lists(&cluster.at).into_iter().map(|(resource, space)| follow(cluster, resource, space));
     tokio::select! {
         () = stopping.stopped() => {}
         _ = futures::future::join_all(all) => {}

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::Command;
 
 use remint_evidence_format::cosignature::CosigningKey;
-use serde_json::{Value, json};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Place, ask};
+use super::Place;
+use super::api::scrape;
 
 /// Every number of a page, with each of its labels.
 type Numbers = BTreeMap<String, Vec<BTreeMap<String, String>>>;
@@ -49,12 +50,7 @@ async fn every_alert_is_about_a_number_that_a_running_daemon_exports() {
     std::fs::write(place.rig.folder.path().join("remint.yaml"), text).unwrap();
     let daemon = place.serve().await;
     // Some numbers are there only once there is something to count: a call of a connector, a deadline.
-    daemon.client.post("/v1/resets", &ask("inc-1", &["Credential/app0"])).await;
-    daemon.status("inc-1", "complete").await;
-    let waits =
-        json!({ "requestId": "inc-2", "from": ["Credential/app1"], "reason": "x", "deadline": "2100-01-01T00:00:00Z" });
-    assert_eq!(daemon.client.post("/v1/resets", &waits).await.status, 202);
-    let exported = numbers(&daemon.client.get("/metrics").await.text);
+    let exported = numbers(&scrape(&daemon).await);
     daemon.stop().await;
 
     let (mut wrong, mut alerts) = (Vec::new(), BTreeSet::new());

@@ -150,16 +150,21 @@ async fn events_go_on_where_the_connection_was_lost() {
     daemon.stop().await;
 }
 
-#[tokio::test]
-async fn the_numbers_have_no_name_in_them_and_say_how_things_stand() {
-    let place = Place::new(2).await;
-    let daemon = place.serve().await;
+/// Every number, after one reset is over and while another, with a deadline, waits.
+pub(super) async fn scrape(daemon: &super::Daemon) -> String {
     daemon.client.post("/v1/resets", &ask("inc-1", &["Credential/app0"])).await;
     daemon.status("inc-1", "complete").await;
     let waits =
         json!({ "requestId": "inc-2", "from": ["Credential/app1"], "reason": "x", "deadline": "2100-01-01T00:00:00Z" });
     assert_eq!(daemon.client.post("/v1/resets", &waits).await.status, 202);
-    let text = daemon.client.get("/metrics").await.text;
+    daemon.client.get("/metrics").await.text
+}
+
+#[tokio::test]
+async fn the_numbers_have_no_name_in_them_and_say_how_things_stand() {
+    let place = Place::new(2).await;
+    let daemon = place.serve().await;
+    let text = scrape(&daemon).await;
     for line in [
         "remint_resets{status=\"complete\"} 1",
         "remint_resets{status=\"requested\"} 1",

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::Place;
 use helm::Helm;
-use pod::Pods;
+use pod::{Pods, Running};
 use rig::{Server, place, until};
 
 /// A release called `remint` in a namespace of that name.
@@ -181,22 +181,23 @@ impl Installed {
         self.stands(&reset, "/status/parked/0/credential", "Credential/app0").await;
     }
 
-    /// Until every kind of object was spoken of, and the Lease was renewed: what the daemon ever does, it has done.
-    async fn settled(&self, log: &rights::Audit) {
+    /// The daemon at its work until every right was used and the Lease renewed: nothing is refused, and nothing else allowed.
+    async fn works_with_its_rights(&self) -> Running {
+        let log = rights::Audit::of(self, &["default"]).await;
+        let daemon = self.pods.daemon(&self.server, &[]).await;
+        self.documents().await;
+        self.incident().await;
         until("everything was done once", async || log.unused().is_empty().then_some(())).await;
+        log.nothing_was_refused();
+        rights::nothing_else_is_allowed(self).await;
+        daemon
     }
 }
 
 #[tokio::test]
 async fn installed_for_the_whole_cluster_the_daemon_has_the_rights_it_uses_and_no_other() {
     let installed = Installed::new(&[]).await;
-    let log = rights::Audit::of(&installed, &["default"]).await;
-    let daemon = installed.pods.daemon(&installed.server, &[]).await;
-    installed.documents().await;
-    installed.incident().await;
-    installed.settled(&log).await;
-    log.nothing_was_refused();
-    rights::nothing_else_is_allowed(&installed).await;
+    let daemon = installed.works_with_its_rights().await;
 
     // What it serves it made itself, and an upgrade of the chart takes nothing of that away.
     let bundle = async || {
@@ -243,13 +244,7 @@ async fn installed_for_the_whole_cluster_the_daemon_has_the_rights_it_uses_and_n
 async fn installed_for_two_namespaces_the_daemon_needs_nothing_of_the_others() {
     let spaces = "operator.namespaces={default,web}";
     let installed = Installed::new(&["--set", spaces, "--set", "preDelete.check=false"]).await;
-    let log = rights::Audit::of(&installed, &["default"]).await;
-    let daemon = installed.pods.daemon(&installed.server, &[]).await;
-    installed.documents().await;
-    installed.incident().await;
-    installed.settled(&log).await;
-    log.nothing_was_refused();
-    rights::nothing_else_is_allowed(&installed).await;
+    let daemon = installed.works_with_its_rights().await;
     daemon.stop().await;
 }
 

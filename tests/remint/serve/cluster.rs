@@ -147,6 +147,13 @@ impl Cluster {
         token
     }
 
+    /// Applies every document of a text.
+    async fn documents(&self, text: &str) {
+        for document in documents(text) {
+            self.server.apply(&document).await.ok();
+        }
+    }
+
     async fn get(&self, object: &Value) -> Value {
         self.server.ask("GET", &place(object), &Value::Null).await.ok()
     }

@@ -14,7 +14,7 @@ use remint_core::estate::{SourceFile, load};
 use serde_json::{Value, json};
 
 use super::rig::{Answer, place};
-use super::{Cluster, Place, documents, object};
+use super::{Cluster, Place, object};
 use kinds::KINDS;
 
 fn folder(name: &str) -> std::path::PathBuf {
@@ -140,9 +140,7 @@ async fn tenants_need_a_grant_and_a_dry_run_leaves_nothing() {
     let cluster = Cluster::start().await;
     let place_ = Place::new(1).await;
     cluster.server.namespace("team").await;
-    for document in documents(&place_.documents()) {
-        cluster.server.apply(&document).await.ok();
-    }
+    cluster.documents(&place_.documents()).await;
     let daemon = cluster.serve(&place_, place_.open().await).await;
 
     // The destination is another team's place.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::incident::events;
-use super::{Cluster, Place, documents, object, until};
+use super::{Cluster, Place, object, until};
 
 /// How long the old value goes on beside the new one.
 const GRACE: &str = "rotation: {strategy: overlap, overlap: 12s}";
@@ -14,9 +14,7 @@ async fn an_annotation_rotates_with_a_grace_and_status_and_events_say_when_the_o
     let place = Place::new(1).await;
     let text = place.documents().replace("rotation: {strategy: overlap}", GRACE);
     assert!(text.contains(GRACE));
-    for document in documents(&text) {
-        cluster.server.apply(&document).await.ok();
-    }
+    cluster.documents(&text).await;
     let daemon = cluster.serve(&place, place.open().await).await;
     let app0 = object("Credential", "app0", json!({}));
     until("the credential is known", async || {

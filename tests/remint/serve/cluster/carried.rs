@@ -4,7 +4,7 @@ use remint::serve::ClusterAt;
 use serde_json::{Value, json};
 
 use super::incident::yes;
-use super::{Cluster, Place, act, documents, object};
+use super::{Cluster, Place, act, object};
 
 /// One person's yes to whatever another asked for.
 const POLICY: &str = "---\napiVersion: remint.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: all}\nspec:\n  \
@@ -34,9 +34,7 @@ impl Crew {
             &format!("services:\n  argo: {{principals: ['{}'], groups: [all], owners: [alice]}}\n", account("argo"));
         let place = Place::governed(count, &persons).await;
         place.write(&(place.documents() + POLICY));
-        for document in documents(&(place.documents() + POLICY)) {
-            cluster.server.apply(&document).await.ok();
-        }
+        cluster.documents(&(place.documents() + POLICY)).await;
         let at = ClusterAt {
             carriers: vec!["system:serviceaccount:default:ar*".to_owned()],
             operator: None,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::between::{Between, Went};
 use super::incident::yes;
-use super::{Cluster, Place, act, documents, object, until};
+use super::{Cluster, Place, act, object, until};
 
 /// Credentials, and how many of them come to rest before their end.
 const COUNT: usize = 40;
@@ -37,9 +37,7 @@ fn events(went: &[Went]) -> BTreeMap<String, Vec<String>> {
 async fn a_reset_of_many_writes_three_times_and_two_events_for_each_and_its_status_is_small() {
     let cluster = Cluster::start().await;
     let place = Place::new(COUNT).await;
-    for document in documents(&place.documents()) {
-        cluster.server.apply(&document).await.ok();
-    }
+    cluster.documents(&place.documents()).await;
     let between = Between::open(&cluster.server).await;
     let daemon = cluster.serve_through(&between.address, &place, place.open().await).await;
     until("every credential is held and told of", async || {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rig::place;
-use super::{Cluster, Place, act, documents, until};
+use super::{Cluster, Place, act, until};
 
 /// Its Approval, of the plan that its status shows.
 pub(super) fn yes(reset: &Value, name: &str) -> Value {
@@ -24,9 +24,7 @@ pub(super) async fn events(cluster: &Cluster, name: &str) -> Vec<String> {
 async fn the_whole_incident_runs_through_custom_resources_and_once() {
     let cluster = Cluster::start().await;
     let place_ = Place::new(3).await;
-    for document in documents(&place_.documents()) {
-        cluster.server.apply(&document).await.ok();
-    }
+    cluster.documents(&place_.documents()).await;
     let before = place_.values(3);
     let daemon = cluster.serve(&place_, place_.open().await).await;
 
@@ -139,9 +137,7 @@ async fn the_whole_incident_runs_through_custom_resources_and_once() {
 async fn a_state_that_never_knew_them_begins_nothing_of_what_lies_there() {
     let cluster = Cluster::start().await;
     let first = Place::new(2).await;
-    for document in documents(&first.documents()) {
-        cluster.server.apply(&document).await.ok();
-    }
+    cluster.documents(&first.documents()).await;
     let daemon = cluster.serve(&first, first.open().await).await;
     let asked = act("Reset", "inc-1", json!({"from": ["Credential/app0"], "reason": "INC-1"}));
     cluster.server.apply(&asked).await.ok();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::incident::yes;
 use super::rig::place;
-use super::{Cluster, Place, act, documents, object};
+use super::{Cluster, Place, act, object};
 
 fn of_last_week(mut object: Value, name: &str) -> Value {
     let then = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(7 * 24);
@@ -21,9 +21,7 @@ fn conditions(object: &Value) -> String {
 async fn nothing_of_last_week_runs_in_a_new_state_and_each_object_says_what_to_do() {
     let cluster = Cluster::start().await;
     let first = Place::new(2).await;
-    for document in documents(&first.documents()) {
-        cluster.server.apply(&document).await.ok();
-    }
+    cluster.documents(&first.documents()).await;
     let daemon = cluster.serve(&first, first.open().await).await;
     let asked = cluster.asks("inc-1", "Credential/app0").await;
     let there = cluster.stands(&asked, "/status/phase", "Requested").await;

@@ -6,7 +6,7 @@ use remint::escrow::SystemRandomness;
 use remint::govern::PersonKey;
 use serde_json::{Value, json};
 
-use super::{Cluster, Place, act, documents};
+use super::{Cluster, Place, act};
 
 const POLICY: &str = "---\napiVersion: remint.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: all}\nspec:\n  \
                       require: {approvals: 1, separate: [requester-approver]}\n";
@@ -34,9 +34,7 @@ async fn a_signed_yes_counts_as_the_persons_whoever_brings_it() {
     let place_ = Place::governed(2, &persons).await;
     let text = place_.documents() + POLICY;
     place_.write(&text);
-    for document in documents(&text) {
-        cluster.server.apply(&document).await.ok();
-    }
+    cluster.documents(&text).await;
     let before = place_.values(2);
     let daemon = cluster.serve(&place_, place_.decided().await).await;
 

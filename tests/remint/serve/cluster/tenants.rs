@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Cluster, Place, documents, object};
+use super::{Cluster, Place, object};
 
 fn of(space: &str, mut object: Value) -> Value {
     object["metadata"]["namespace"] = json!(space);
@@ -36,9 +36,7 @@ async fn a_namespace_with_something_wrong_stays_as_it_is_and_the_others_go_on() 
         cluster.server.namespace(space).await;
         cluster.server.apply(&of(space, identity(&json!({})))).await.ok();
     }
-    for document in documents(&place_.documents()) {
-        cluster.server.apply(&document).await.ok();
-    }
+    cluster.documents(&place_.documents()).await;
     let grant = object("Grant", "team-a", json!({"from": "team-a"}));
     cluster.server.apply(&grant).await.ok();
     let daemon = cluster.serve(&place_, place_.open().await).await;
@@ -114,9 +112,7 @@ async fn a_reset_shows_nothing_of_where_its_requester_may_not_read() {
     let cluster = Cluster::start().await;
     let place_ = Place::new(1).await;
     cluster.server.namespace("team").await;
-    for document in documents(&place_.documents()) {
-        cluster.server.apply(&document).await.ok();
-    }
+    cluster.documents(&place_.documents()).await;
     let asker = "system:serviceaccount:team:asker";
     let token = asker_of_team(&cluster).await;
     let at = super::ClusterAt { operator: Some(asker.to_owned()), ..cluster.at() };

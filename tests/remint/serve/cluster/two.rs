@@ -10,7 +10,7 @@ use remint_fake::world::{Fault, Trouble};
 use serde_json::{Value, json};
 
 use super::incident::{events, yes};
-use super::{Cluster, Place, act, documents, object, until, write};
+use super::{Cluster, Place, act, object, until, write};
 use crate::store::postgres::Databases;
 
 const COUNT: usize = 8;
@@ -102,9 +102,7 @@ async fn of_two_operators_one_is_killed_in_a_reset_and_the_other_takes_over_and_
     // One after another: there is always something that was not begun.
     let text = place.documents().replace("concurrency: 64", "concurrency: 1");
     place.rig.world.fault("bank", Fault::on("mint", Trouble::Latency(Duration::from_millis(1500)))).unwrap();
-    for document in documents(&text) {
-        cluster.server.apply(&document).await.ok();
-    }
+    cluster.documents(&text).await;
     let both = Both { cluster, keys: tempfile::tempdir().unwrap(), store };
     let made = both.command("one").args(["init", "--single-operator"]).output().unwrap();
     assert!(made.status.success(), "{made:?}");

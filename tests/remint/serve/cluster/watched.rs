@@ -7,13 +7,11 @@ use serde_json::{Value, json};
 use super::between::Between;
 use super::incident::yes;
 use super::rig::place;
-use super::{Cluster, Place, act, documents, object, until};
+use super::{Cluster, Place, act, object, until};
 
 /// A daemon behind a way that can be cut, with two credentials.
 async fn behind(cluster: &Cluster, place_: &Place) -> (Between, super::Daemon) {
-    for document in documents(&place_.documents()) {
-        cluster.server.apply(&document).await.ok();
-    }
+    cluster.documents(&place_.documents()).await;
     let between = Between::open(&cluster.server).await;
     let daemon = cluster.serve_through(&between.address, place_, place_.open().await).await;
     (between, daemon)
