@@ -99,10 +99,12 @@ const fn row(frame: &'static str, id: &'static str, about: &'static str, rule: R
 }
 
 const REQUESTED: Rule = Rule::Entries(|told| is(&["reset.requested", "reset.started", "reset.revised"], told));
-const CHANGED: Rule =
-    Rule::Entries(|told| ["mint", "disable", "revoke", "destroy-version"].iter().any(|verb| told.did(verb)));
+const CHANGED: Rule = Rule::Entries(|told| {
+    ["mint", "disable", "revoke", "revoke-value", "destroy-version"].iter().any(|verb| told.did(verb))
+});
 const MINTED: Rule = Rule::Entries(|told| told.did("mint"));
-const ENDED: Rule = Rule::Entries(|told| told.did("revoke") || told.did("disable") || told.did("end-derived"));
+const ENDED: Rule =
+    Rule::Entries(|told| ["revoke", "revoke-value", "disable", "end-derived"].iter().any(|verb| told.did(verb)));
 const REFUSED: Rule = Rule::Entries(|told| is(&["old.refused", "old.refused-again", "old.observed"], told));
 const CONFIRMED: Rule = Rule::Entries(|told| told.established("confirmed").is_some());
 const STRANGERS: Rule = Rule::Entries(|told| told.kind.starts_with("foreign."));

@@ -83,6 +83,12 @@ fn rows() -> Vec<Row> {
             http("github-actions-secret", "https://api.github.com", json!({})),
             Tried::Double,
         ),
+        row(
+            "http",
+            "github-personal-token",
+            http("github-personal-token", "https://api.github.com", json!({})),
+            Tried::Double,
+        ),
         row("http", "gitlab-project-token", http("gitlab-project-token", gitlab, json!({})), Tried::Double),
         row("http", "gitlab-project-variable", http("gitlab-project-variable", gitlab, json!({})), Tried::Double),
         row(
@@ -203,7 +209,7 @@ fn issuers(page: &mut String, described: &[(&Row, Capabilities)]) {
     page.push_str("\n## Issuers\n\n| connector | strategies, with the calls of a rotation | slots | value made by | a try costs | stops reversibly | dies with its issuer | its suite ran against |\n|---|---|---|---|---|---|---|---|\n");
     for (row, found) in described {
         let Some(issuer) = &found.issuer else { continue };
-        let strategies: Vec<_> = issuer
+        let mut strategies: Vec<_> = issuer
             .strategies
             .iter()
             .map(|strategy| match issuer.calls.iter().find(|(one, _)| one == strategy) {
@@ -211,6 +217,9 @@ fn issuers(page: &mut String, described: &[(&Row, Capabilities)]) {
                 None => word(strategy),
             })
             .collect();
+        if strategies.is_empty() {
+            strategies.push("manual; ends what it is shown".to_owned());
+        }
         let slots = match issuer.slots {
             Slots::One => "1",
             Slots::Two => "2",

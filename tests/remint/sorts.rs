@@ -24,13 +24,15 @@ pub(crate) enum Sort {
     EncryptionKey,
     /// `manual`: a person does it, Remint looks.
     Manual,
+    /// The same, at an issuer that kills whatever value it is shown.
+    HandedIn,
 }
 
 /// The world and estate of one credential of a sort.
 pub(crate) fn estate_of(sort: Sort) -> Shape {
     let shape = Shape { sort, ..Shape::default() };
     match sort {
-        Sort::Login | Sort::InPlace | Sort::Manual => shape,
+        Sort::Login | Sort::InPlace | Sort::Manual | Sort::HandedIn => shape,
         Sort::Certificate => Shape { made_by: MadeBy::IssuerOnce, slots: Slots::Many, ..shape },
         Sort::Lease => Shape { made_by: MadeBy::Issuer, ..shape },
         Sort::Trusted | Sort::SigningKey | Sort::EncryptionKey => {
@@ -63,6 +65,9 @@ impl Sort {
     pub(crate) const fn issues(self) -> &'static str {
         match self {
             Self::Login | Self::InPlace | Self::Manual => "logins",
+            Self::HandedIn => {
+                "logins, revokesValues: true, without: [mint, revoke, disable, enable, list-derived, end-derived, enumerate, recover]"
+            }
             Self::Certificate => "certificates",
             Self::Lease => "leases",
             Self::Trusted | Self::SigningKey => "signing-keys",
@@ -93,7 +98,7 @@ impl Sort {
             Self::Trusted => ("authenticator", "dual-trust"),
             Self::SigningKey => ("verifier-pair", "dual-trust"),
             Self::EncryptionKey => ("encryption", "overlap"),
-            Self::Manual => ("authenticator", "manual"),
+            Self::Manual | Self::HandedIn => ("authenticator", "manual"),
         };
         let delivered = match self {
             Self::Lease => String::new(),

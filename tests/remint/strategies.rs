@@ -1,10 +1,10 @@
 //! Every strategy and class: what each promises, in rolling mode and contained, through crashes, lag and stalls.
 
+mod manual;
+
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
-use remint_contract::TestClock;
 use remint_core::machine::{Reason, State};
 use remint_core::plan::Plan;
 use remint_core::step::Path;
@@ -79,55 +79,6 @@ async fn leases_are_contained() {
 }
 
 #[tokio::test]
-async fn a_persons_task_has_the_documents_instructions_word_for_word_and_his_word_is_recorded() {
-    let mut rig = Rig::with(estate_of(Sort::Manual)).await;
-    for credential in rig.estate.credentials.values_mut() {
-        credential.rotation.instructions = Some("Call the vendor at extension 4711.\n".to_owned());
-    }
-    let engine = rig.engine();
-    let done = rig.reset(&engine, rig.plan()).await;
-    let tasks = engine.tasks(Some(&done.id)).await.unwrap();
-    assert!(!tasks.is_empty());
-    for task in tasks {
-        assert!(task.what.ends_with(". Instructions: Call the vendor at extension 4711."), "{}", task.what);
-        let word = task.attested.unwrap();
-        assert_eq!((word.by.as_str(), word.words.as_str()), ("somebody", "done"));
-    }
-    let told = told(&engine, &done.id).await;
-    let attested =
-        |(word, _, body): &&(String, String, serde_json::Value)| word == "task.attested" && body["by"] == "somebody";
-    assert!(told.iter().filter(attested).count() > 0, "the evidence does not say who");
-}
-
-#[tokio::test]
-async fn a_task_that_nobody_does_in_time_is_said_to_be_overdue_once() {
-    let mut rig = Rig::with(estate_of(Sort::Manual)).await;
-    for credential in rig.estate.credentials.values_mut() {
-        credential.rotation.due = Some(Duration::from_hours(1));
-    }
-    let engine = rig.engine();
-    let id = rig.approved(&engine, rig.plan()).await;
-    engine.run(&id).await.unwrap();
-    let open = engine.tasks(Some(&id)).await.unwrap();
-    let now = engine.context.clock.now();
-    assert!(!open.is_empty() && open.iter().all(|task| task.due.is_some_and(|due| due > now)), "{open:?}");
-    assert!(open.iter().all(|task| task.standing(now).starts_with("open, due ")), "{open:?}");
-    assert_eq!(engine.remind().await.unwrap(), []);
-    let mut later = engine.clone();
-    later.context.clock = Arc::new(TestClock::new(now + Duration::from_hours(2)));
-    let overdue: Vec<_> = later.remind().await.unwrap().into_iter().map(|task| task.id).collect();
-    assert_eq!(overdue, open.iter().map(|task| task.id.clone()).collect::<Vec<_>>());
-    assert_eq!(later.remind().await.unwrap(), []);
-    let said = told(&engine, &id).await.into_iter().filter(|(kind, ..)| kind == "task.overdue").count();
-    assert_eq!(said, open.len());
-    let after = later.context.clock.now();
-    assert!(engine.tasks(Some(&id)).await.unwrap()[0].standing(after).starts_with("OVERDUE since "));
-    // Late is not never.
-    rig.drive(&engine, &id).await.unwrap();
-    assert_eq!(later.remind().await.unwrap(), []);
-}
-
-#[tokio::test]
 async fn what_others_trust_is_replaced_and_proven_dead() {
     reset(Sort::Trusted, Path::Rolling).await;
 }
@@ -158,16 +109,6 @@ async fn an_encryption_key_is_contained() {
 }
 
 #[tokio::test]
-async fn what_a_person_does_is_replaced_and_proven_dead() {
-    reset(Sort::Manual, Path::Rolling).await;
-}
-
-#[tokio::test]
-async fn what_a_person_does_is_contained() {
-    reset(Sort::Manual, Path::Contain).await;
-}
-
-#[tokio::test]
 async fn a_certificate_survives_crashes() {
     crash_here_and_there(estate_of(Sort::Certificate), Path::Rolling).await;
 }
@@ -190,11 +131,6 @@ async fn a_signing_key_survives_crashes() {
 #[tokio::test]
 async fn an_encryption_key_survives_crashes() {
     crash_here_and_there(estate_of(Sort::EncryptionKey), Path::Rolling).await;
-}
-
-#[tokio::test]
-async fn what_a_person_does_survives_crashes() {
-    crash_here_and_there(estate_of(Sort::Manual), Path::Rolling).await;
 }
 
 #[tokio::test]
@@ -392,27 +328,6 @@ async fn a_lease_from_before_is_refused_and_one_from_after_is_not() {
     assert_eq!(rig.issuer.live_versions("app0").len(), 1);
     let record = engine.rotations(&done.id).await.unwrap().remove(0);
     assert_eq!(record.rotation.facts.proof, Some(remint_contract::ProofGrade::Refused));
-}
-
-#[tokio::test]
-async fn a_person_who_says_done_without_doing_it_is_found_out() {
-    let rig = Rig::with(estate_of(Sort::Manual)).await;
-    let engine = rig.engine();
-    let id = rig.approved(&engine, on(&rig, Path::Rolling)).await;
-    engine.run(&id).await.unwrap();
-    let State::Parked { reason: Reason::Task { what }, .. } = rests(&engine, &id).await else { panic!() };
-    assert!(
-        what.starts_with(
-            "make a new value of Credential/app0 at System/bank, target app0; write it to System/shelf:apps/0"
-        ),
-        "{what}"
-    );
-    let task = engine.tasks(Some(&id)).await.unwrap().remove(0);
-    engine.attest(&task.id, "somebody", "done").await.unwrap();
-    engine.run(&id).await.unwrap();
-    let State::Parked { reason: Reason::Failed { what }, .. } = rests(&engine, &id).await else { panic!() };
-    assert!(what.contains("the old value is still at"), "{what}");
-    assert!(rig.issuer.accepts(&rig.value(0)));
 }
 
 #[tokio::test]

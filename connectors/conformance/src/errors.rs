@@ -123,6 +123,7 @@ async fn anything(connector: &dyn Connector, call: &Call, verb: Verb) -> Result<
         Verb::Disable => connector.disable(call, &target, &version).await,
         Verb::Enable => connector.enable(call, &target, &version).await,
         Verb::Revoke => connector.revoke(call, &target, &version).await,
+        Verb::RevokeValue => connector.revoke_value(call, &target, &material).await,
         Verb::ListDerived => connector.list_derived(call, &target, &version).await.map(drop),
         Verb::EndDerived => connector.end_derived(call, &target, &version).await.map(drop),
         Verb::Probe => connector.probe(call, &target, &material, 0).await.map(drop),

@@ -24,6 +24,7 @@ pub enum Verb {
     Disable,
     Enable,
     Revoke,
+    RevokeValue,
     ListDerived,
     EndDerived,
     Probe,
@@ -35,7 +36,7 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb, in the order in which a contract lists them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Check,
         Self::Mint,
         Self::Verify,
@@ -50,6 +51,7 @@ impl Verb {
         Self::Disable,
         Self::Enable,
         Self::Revoke,
+        Self::RevokeValue,
         Self::ListDerived,
         Self::EndDerived,
         Self::Probe,
@@ -71,6 +73,7 @@ impl Verb {
             | Self::Disable
             | Self::Enable
             | Self::Revoke
+            | Self::RevokeValue
             | Self::EndDerived => true,
             Self::Check
             | Self::Verify
@@ -105,6 +108,7 @@ impl fmt::Display for Verb {
             Self::Disable => "disable",
             Self::Enable => "enable",
             Self::Revoke => "revoke",
+            Self::RevokeValue => "revoke-value",
             Self::ListDerived => "list-derived",
             Self::EndDerived => "end-derived",
             Self::Probe => "probe",

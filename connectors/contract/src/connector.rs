@@ -288,6 +288,12 @@ pub trait Connector: Send + Sync {
         Err(Error::unsupported(Verb::Revoke))
     }
 
+    /// Kills the one version that a value is, for good: of what a person made, where the issuer takes back whatever it is
+    /// shown. What is dead already is `Ok`.
+    async fn revoke_value(&self, _call: &Call, _target: &Target, _material: &Material) -> Result<(), Error> {
+        Err(Error::unsupported(Verb::RevokeValue))
+    }
+
     /// What lives of what came from a version. Of an encryption key: what is encrypted under it, each item as large as
     /// the system counts (a row, a file, a wrapped data key). Of leases: those not younger than the version.
     async fn list_derived(&self, _call: &Call, _target: &Target, _version: &VersionId) -> Result<Vec<Derived>, Error> {

@@ -175,6 +175,12 @@ impl Connector for Exec {
         self.ask(call, Verb::Revoke, Told::default(), with).await.map(|Done {}| ())
     }
 
+    async fn revoke_value(&self, call: &Call, target: &Target, material: &Material) -> Result<(), Error> {
+        let with = With { material: Some(material.into()), ..With::target(target) };
+        let told = Told::default().material(Some(material));
+        self.ask(call, Verb::RevokeValue, told, with).await.map(|Done {}| ())
+    }
+
     async fn list_derived(&self, call: &Call, target: &Target, version: &VersionId) -> Result<Vec<Derived>, Error> {
         self.ask(call, Verb::ListDerived, Told::default(), With::version(target, version)).await
     }

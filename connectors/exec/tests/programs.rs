@@ -192,7 +192,7 @@ async fn every_verb_goes_over_the_wire_as_the_schema_says() {
         "mint": {"ok": minted},
         "verify": {"ok": {"version": "v-2", "principal": "app", "expires": null}},
         "compare-rights": {"ok": {"narrower": ["write"]}},
-        "disable": {"ok": {}}, "enable": {"ok": {}}, "revoke": {"ok": {}},
+        "disable": {"ok": {}}, "enable": {"ok": {}}, "revoke": {"ok": {}}, "revoke-value": {"ok": {}},
         "list-derived": {"ok": [derived]},
         "end-derived": {"ok": [{"derived": derived, "outcome": {"expires-at": at}}]},
         "probe": {"ok": {"unclear": "locked"}},
@@ -234,6 +234,7 @@ async fn every_verb_goes_over_the_wire_as_the_schema_says() {
     connector.disable(&call, &target, &version).await.unwrap();
     connector.enable(&call, &target, &version).await.unwrap();
     connector.revoke(&call, &target, &version).await.unwrap();
+    connector.revoke_value(&call, &target, &material).await.unwrap();
     assert_eq!(connector.list_derived(&call, &target, &version).await.unwrap().len(), 1);
     assert_eq!(connector.end_derived(&call, &target, &version).await.unwrap().len(), 1);
     let verdict = connector.probe(&call, &target, &material, 0).await.unwrap();

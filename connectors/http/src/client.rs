@@ -135,9 +135,9 @@ impl Client {
     }
 }
 
-/// A body as it is sent. Sized so that one with an ordinary secret never moves: what is left behind is not wiped.
+/// A body as it is sent. Sized so that one with ordinary secrets never moves: what is left behind is not wiped.
 pub(crate) fn written(verb: Verb, body: &Carrying<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let mut text = Zeroizing::new(Vec::with_capacity(FIRST));
+    let mut text = Zeroizing::new(Vec::with_capacity(FIRST + body.secret.longest()));
     // The cause would repeat a part of it.
     serde_json::to_writer(&mut *text, body)
         .map_err(|_| Error::new(ErrorKind::Invalid, verb, "the request cannot be written"))?;

@@ -100,7 +100,11 @@ impl Config {
         let mut verbs = BTreeSet::from([Verb::Check]);
         let issuer = self.recipe.issuer.as_ref();
         if let Some(issuer) = issuer {
-            verbs.extend([Verb::Mint, Verb::Verify, Verb::Probe, Verb::Revoke, Verb::Enumerate, Verb::Recover]);
+            verbs.extend([Verb::Verify, Verb::Probe]);
+            if issuer.create.is_some() {
+                verbs.extend([Verb::Mint, Verb::Revoke, Verb::Enumerate, Verb::Recover]);
+            }
+            verbs.extend(issuer.revoke_values.is_some().then_some(Verb::RevokeValue));
             let one = issuer.one.as_ref();
             verbs.extend(one.is_some_and(|one| one.last_used.is_some()).then_some(Verb::LastUsed));
             verbs.extend(one.is_some_and(|one| !one.rights.is_empty()).then_some(Verb::CompareRights));
@@ -182,7 +186,7 @@ mod tests {
         let paths: Vec<_> = problems.iter().map(|problem| problem.path.join(".")).collect();
         assert_eq!(paths, ["settings.account", "base"]);
         let unknown = Config::read(&json!({"recipe": "no"})).unwrap_err();
-        let known = "this build has cloudflare-account-token, github-actions-secret, gitlab-project-token, ";
+        let known = "this build has cloudflare-account-token, github-actions-secret, github-personal-token, ";
         assert!(unknown[0].message.contains(known), "{}", unknown[0].message);
     }
 }

@@ -19,6 +19,7 @@ use crate::issuer::Office;
 use crate::recipe::Line;
 use crate::store::Shelf;
 use crate::template::Values;
+use crate::together::Together;
 
 /// The kind `http`.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +30,7 @@ pub(crate) struct HttpKind;
 pub(crate) struct Vendor {
     pub(crate) config: Config,
     pub(crate) client: Client,
+    pub(crate) together: Together,
 }
 
 impl ConnectorKind for HttpKind {
@@ -47,7 +49,7 @@ impl ConnectorKind for HttpKind {
     fn open(&self, settings: &Value, rules: &HostRules) -> Result<Arc<dyn Connector>, Error> {
         let config = Config::read(settings).map_err(Error::settings)?;
         let client = Client::open(&config, rules)?;
-        Ok(Arc::new(Vendor { config, client }))
+        Ok(Arc::new(Vendor { config, client, together: Together::default() }))
     }
 }
 
@@ -131,6 +133,12 @@ impl Connector for Vendor {
 
     async fn revoke(&self, call: &Call, target: &Target, version: &VersionId) -> Result<(), Error> {
         self.office(Verb::Revoke)?.revoke(call, target, version).await
+    }
+
+    async fn revoke_value(&self, call: &Call, _target: &Target, material: &Material) -> Result<(), Error> {
+        let verb = Verb::RevokeValue;
+        let line = self.office(verb)?.issuer.revoke_values.as_ref().ok_or_else(|| Error::unsupported(verb))?;
+        self.together.revoke(self, call, line, &material.secret).await
     }
 
     async fn enumerate(&self, call: &Call, targets: &[Target]) -> Result<Vec<Live>, Error> {

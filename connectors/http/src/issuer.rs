@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::client::{Request, written};
 use crate::connector::{Vendor, not_there};
 use crate::list::{moment, text};
-use crate::recipe::{Carrying, Issuer, One};
+use crate::recipe::{Carried, Carrying, Issuer, One};
 use crate::rights;
 use crate::template::{MARK, Values};
 
@@ -34,7 +34,7 @@ enum Tested {
 impl Office<'_> {
     pub(crate) async fn mint(&self, call: &Call, request: &MintRequest) -> Result<Minted, Error> {
         let verb = Verb::Mint;
-        let create = &self.issuer.create;
+        let create = self.issuer.create.as_ref().ok_or_else(|| Error::unsupported(verb))?;
         if !self.issuer.strategies.contains_key(&request.strategy) {
             return Err(Error::new(ErrorKind::Invalid, verb, "the recipe does not have this strategy"));
         }
@@ -42,7 +42,7 @@ impl Office<'_> {
         let body = create.body.fill(&values).map_err(|error| {
             Error::new(ErrorKind::Invalid, verb, error.to_string()).with("target", request.target.name.clone())
         })?;
-        let body = written(verb, &Carrying { body: &body, at: None, secret: "" })?;
+        let body = written(verb, &Carrying { body: &body, at: None, secret: Carried::One("") })?;
         if let Some(reach) = &create.reach {
             let reply = self.vendor.ask(Verb::Check, &reach.call, &values, call.actor.as_deref()).await;
             // Nothing was changed yet, so that no answer leaves a question.
@@ -74,11 +74,19 @@ impl Office<'_> {
             Tested::Unclear(error) => return Err(known(error)),
         };
         let test = &self.issuer.test;
-        let mut version = text(answer.pointer(&test.version)).ok_or_else(|| not_there(verb, "the token's id"))?;
-        if self.issuer.once.is_some() {
-            let shown = self.shown(verb, call, target, &version).await?;
-            version = self.version(verb, &shown.1, &self.issuer.list.version)?;
-        }
+        let version = match &test.version {
+            None => material.fingerprint(),
+            Some(pointer) => {
+                let id = text(answer.pointer(pointer)).ok_or_else(|| not_there(verb, "the token's id"))?;
+                match (&self.issuer.once, &self.issuer.list) {
+                    (Some(_), Some(list)) => {
+                        let shown = self.shown(verb, call, target, &id).await?;
+                        self.version(verb, &shown.1, &list.version)?
+                    }
+                    _ => id,
+                }
+            }
+        };
         let expires = test.expires.as_ref().and_then(|pointer| moment(answer.pointer(pointer)));
         let values = self.vendor.values(call, Some(target));
         let principal = match (&self.issuer.identity, &test.principal, &test.principal_at) {
@@ -131,7 +139,7 @@ impl Office<'_> {
             }
         }
         let values = Values { version: Some(self.id(version)), ..self.vendor.values(call, Some(target)) };
-        let line = &self.issuer.delete.call;
+        let line = &self.issuer.delete.as_ref().ok_or_else(|| Error::unsupported(Verb::Revoke))?.call;
         let reply = self.vendor.ask(Verb::Revoke, line, &values, call.actor.as_deref()).await?;
         // Gone already, or never there: the probe tells whether it is dead, not this answer.
         let gone = matches!(reply.status, StatusCode::NOT_FOUND | StatusCode::GONE);
@@ -207,7 +215,10 @@ impl Office<'_> {
 
     async fn one(&self, verb: Verb, call: &Call, target: &Target, version: &VersionId) -> Result<(&One, Value), Error> {
         let (one, shown) = self.shown(verb, call, target, self.id(version)).await?;
-        if self.issuer.once.is_some() && self.version(verb, &shown, &self.issuer.list.version)? != version.0 {
+        let list = self.issuer.list.as_ref().filter(|_| self.issuer.once.is_some());
+        if let Some(list) = list
+            && self.version(verb, &shown, &list.version)? != version.0
+        {
             let error = Error::new(ErrorKind::Missing, verb, "it is gone, and another token has its id now");
             return Err(error.with("version", version.0.clone()));
         }

@@ -1,7 +1,8 @@
 //! Vendors' HTTP APIs, each described by one recipe of `manifests/catalogue`: an issuer of tokens.
 //!
 //! Flow: `mint` posts what the recipe says and takes the value out of the answer, `verify` and `probe` ask as the token
-//! itself, `enumerate` goes through every page of the list, `revoke` deletes one token by its id.
+//! itself, `enumerate` goes through every page of the list, `revoke` deletes one token by its id,
+//! `revoke-value` hands in tokens that a person made, as many in one request as wait for it.
 //!
 //! Guarantees: a secret goes into the recipe's one header and nowhere else, because a recipe has no word for it; no
 //! redirect is followed; the host is the recipe's own or one that the daemon's configuration allows; an address is
@@ -26,6 +27,7 @@ mod rights;
 mod seal;
 mod store;
 mod template;
+mod together;
 
 use remint_contract::ConnectorKind;
 

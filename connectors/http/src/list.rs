@@ -8,7 +8,7 @@ use url::Url;
 use crate::client::{Reply, Request};
 use crate::connector::not_there;
 use crate::issuer::Office;
-use crate::recipe::{Method, Pages};
+use crate::recipe::{List, Method, Pages};
 
 /// A token of the list.
 pub(crate) struct Listed {
@@ -20,11 +20,15 @@ pub(crate) struct Listed {
 impl Office<'_> {
     /// Where the tokens of a target are listed.
     pub(crate) fn place(&self, verb: Verb, call: &Call, target: &Target) -> Result<Url, Error> {
-        self.vendor.client.address(verb, &self.issuer.list.call, &self.vendor.values(call, Some(target)))
+        self.vendor.client.address(verb, &self.lists(verb)?.call, &self.vendor.values(call, Some(target)))
+    }
+
+    fn lists(&self, verb: Verb) -> Result<&List, Error> {
+        self.issuer.list.as_ref().ok_or_else(|| Error::unsupported(verb))
     }
 
     pub(crate) async fn list(&self, verb: Verb, call: &Call, target: &Target) -> Result<Vec<Listed>, Error> {
-        let (list, client) = (&self.issuer.list, &self.vendor.client);
+        let (list, client) = (self.lists(verb)?, &self.vendor.client);
         let base = self.place(verb, call, target)?;
         let mut found = Vec::new();
         let mut next = Some(base.clone());

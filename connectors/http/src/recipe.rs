@@ -7,7 +7,7 @@ use remint_contract::{ErrorKind, Slots, Strategy};
 use serde::Deserialize;
 use serde_json::Value;
 
-pub(crate) use crate::recipe::line::{Body, Carrying, Line, Method};
+pub(crate) use crate::recipe::line::{Body, Carried, Carrying, Line, Method};
 use crate::template::{Template, TemplateError};
 
 #[cfg(test)]
@@ -75,10 +75,12 @@ pub(crate) struct Issuer {
     /// What a token has beside its id, where the vendor may give the id of a dead one again: the two together are one token
     /// for ever.
     pub(crate) once: Option<String>,
-    pub(crate) create: Create,
-    pub(crate) list: List,
+    /// `None`, as `list` and `delete`: a person makes the tokens, and `revoke_values` ends them.
+    pub(crate) create: Option<Create>,
+    pub(crate) list: Option<List>,
     pub(crate) one: Option<One>,
-    pub(crate) delete: Plain,
+    pub(crate) delete: Option<Plain>,
+    pub(crate) revoke_values: Option<RevokeValues>,
     pub(crate) test: Test,
     pub(crate) identity: Option<Identity>,
 }
@@ -92,6 +94,18 @@ pub(crate) struct Create {
     pub(crate) body: Body,
     pub(crate) version: String,
     pub(crate) secret: String,
+}
+
+/// Ends whatever token it is shown. Nobody logs in for it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RevokeValues {
+    pub(crate) call: Line,
+    pub(crate) body: Body,
+    /// A pointer to the list in the body that the values go into.
+    pub(crate) values: String,
+    /// The most that one request takes.
+    pub(crate) most: usize,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -141,7 +155,8 @@ pub(crate) struct One {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Test {
     pub(crate) call: Line,
-    pub(crate) version: String,
+    /// `None`: the vendor has no name for a token, and the fingerprint of its value stands for it.
+    pub(crate) version: Option<String>,
     pub(crate) expires: Option<String>,
     /// What an accepted answer must hold beside its status.
     #[serde(default, rename = "where")]
@@ -251,9 +266,14 @@ impl Recipe {
     fn requests(&self) -> Vec<(&Line, Option<&Body>)> {
         let mut requests = vec![(&self.check.call, None)];
         if let Some(issuer) = &self.issuer {
-            requests.extend(issuer.create.reach.as_ref().map(|reach| (&reach.call, None)));
-            requests.push((&issuer.create.call, Some(&issuer.create.body)));
-            requests.extend([&issuer.list.call, &issuer.delete.call, &issuer.test.call].map(|line| (line, None)));
+            if let Some(create) = &issuer.create {
+                requests.extend(create.reach.as_ref().map(|reach| (&reach.call, None)));
+                requests.push((&create.call, Some(&create.body)));
+            }
+            requests.extend(issuer.list.as_ref().map(|list| (&list.call, None)));
+            requests.extend(issuer.delete.as_ref().map(|delete| (&delete.call, None)));
+            requests.extend(issuer.revoke_values.as_ref().map(|revoke| (&revoke.call, Some(&revoke.body))));
+            requests.push((&issuer.test.call, None));
             requests.extend(issuer.one.as_ref().map(|one| (&one.call, None)));
             requests.extend(issuer.identity.as_ref().map(|identity| (&identity.call, None)));
         }
@@ -269,9 +289,10 @@ impl Recipe {
 }
 
 /// Every file of `manifests/catalogue`, sorted.
-pub(crate) const CATALOGUE: [&str; 5] = [
+pub(crate) const CATALOGUE: [&str; 6] = [
     include_str!("../../../manifests/catalogue/cloudflare-account-token.yaml"),
     include_str!("../../../manifests/catalogue/github-actions-secret.yaml"),
+    include_str!("../../../manifests/catalogue/github-personal-token.yaml"),
     include_str!("../../../manifests/catalogue/gitlab-project-token.yaml"),
     include_str!("../../../manifests/catalogue/gitlab-project-variable.yaml"),
     include_str!("../../../manifests/catalogue/jupyterhub-user-token.yaml"),
@@ -318,6 +339,15 @@ mod tests {
             let test = &issuer.test;
             let who = [issuer.identity.is_some(), test.principal.is_some(), test.principal_at.is_some()];
             assert_eq!(who.into_iter().filter(|said| *said).count(), 1, "{name}: who is it?");
+            let makes = [issuer.create.is_some(), issuer.list.is_some(), issuer.delete.is_some()];
+            let makes_all = makes.iter().all(|there| *there);
+            assert!(makes_all || !makes.contains(&true), "{name}: create, list and delete go together");
+            assert!(makes_all || issuer.revoke_values.is_some(), "{name}: nothing ends a token");
+            assert_eq!(makes_all, !issuer.strategies.is_empty(), "{name}: a strategy needs a token to be made");
+            if let Some(revoke) = &issuer.revoke_values {
+                let key = revoke.values.trim_start_matches('/');
+                assert!(revoke.most > 0 && revoke.body.keys().any(|known| known == key), "{name}: no {key}");
+            }
         }
         if let Some(store) = &recipe.store {
             assert!(store.path.len() > 10, "{name}");

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::client::{Reply, Request, written};
 use crate::connector::{Vendor, not_there};
-use crate::recipe::{Carrying, Store, WriteValue};
+use crate::recipe::{Carried, Carrying, Store, WriteValue};
 use crate::seal::seal;
 use crate::template::Values;
 
@@ -104,7 +104,8 @@ impl Shelf<'_> {
         if body.pointer(&put.value).is_none() {
             return Err(Error::new(ErrorKind::Invalid, verb, "the recipe's body has no place for the value"));
         }
-        let body: Zeroizing<Vec<u8>> = written(verb, &Carrying { body: &body, at: Some(&put.value), secret: value })?;
+        let body: Zeroizing<Vec<u8>> =
+            written(verb, &Carrying { body: &body, at: Some(&put.value), secret: Carried::One(value) })?;
         let address = self.vendor.client.address(verb, &put.call, values)?;
         let (method, bearer) = (put.call.method, call.actor.as_deref());
         self.vendor.client.ask(Request { verb, method, address, bearer, body: Some(body) }).await

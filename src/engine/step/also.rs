@@ -10,7 +10,7 @@ use remint_core::step::Course;
 use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::host::Ask;
 use crate::engine::step::prove::{Tried, try_old};
-use crate::engine::step::rewrap;
+use crate::engine::step::{manual, rewrap};
 
 /// Kills them for good: nobody goes back to a value that was never in use. An encryption key may have been in use, so it
 /// is only stopped, when nothing is left under it.
@@ -18,7 +18,13 @@ pub(super) async fn kill(task: &mut Task, verb: Verb) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
     let system = &document.issued_by.system;
-    if !run.host.connector(system)?.describe().verbs.contains(&verb) {
+    let verbs = run.host.connector(system)?.describe().verbs;
+    if !verbs.contains(&verb) {
+        if verb == Verb::Revoke {
+            for version in task.facts.also.clone() {
+                manual::handed_in(task, &version).await?;
+            }
+        }
         return Ok(());
     }
     let rewraps = task.member().course() == Course::Rewrap;

@@ -71,13 +71,7 @@ async fn kill(task: &mut Task, verb: Verb) -> Result<(), Stop> {
     if task.facts.new.as_ref().and_then(|new| new.id.as_ref()) == Some(&id) {
         return Err(park("the issuer says that the old and the new value are one version; nothing was revoked"));
     }
-    // What Remint acts through is killed with the new value: on a cut path it is not delivered by then.
-    if task.member().remint_acts && task.facts.new.is_some() {
-        own_switch(&run, task.member(), task.facts.new.as_ref()).await?;
-        if own(task).await?.is_none() {
-            return Err(park("Remint's own new value is not accepted everywhere it acts; the old one was left alive"));
-        }
-    }
+    own_first(task).await?;
     let effect = Effect {
         system: &document.issued_by.system,
         verb,
@@ -100,6 +94,18 @@ async fn kill(task: &mut Task, verb: Verb) -> Result<(), Stop> {
     })
     .await?;
     if alive { replaced::note(task, &id).await } else { Ok(()) }
+}
+
+/// What Remint acts through is killed with the new value: on a cut path it is not delivered by then.
+pub(super) async fn own_first(task: &mut Task) -> Result<(), Stop> {
+    let run = Arc::clone(&task.run);
+    if task.member().remint_acts && task.facts.new.is_some() {
+        own_switch(&run, task.member(), task.facts.new.as_ref()).await?;
+        if own(task).await?.is_none() {
+            return Err(park("Remint's own new value is not accepted everywhere it acts; the old one was left alive"));
+        }
+    }
+    Ok(())
 }
 
 /// Ends sessions, tokens and leases of the old version, and lists them again.

@@ -1,18 +1,20 @@
-//! What a person does: tasks with exact words. Remint looks, before and after, and proves.
+//! What a person does: tasks with exact words. Remint looks, before and after, and proves. Where the issuer takes back
+//! whatever value it is shown, Remint ends the old one itself.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use remint_contract::ResetId;
+use remint_contract::{ResetId, Verb};
 use remint_core::estate::Credential;
 use remint_core::machine::{Reason, Version};
 use remint_core::step::Step;
 use serde_json::json;
 
 use crate::engine::EngineError;
-use crate::engine::effect::{Stop, Task};
+use crate::engine::effect::{Effect, Stop, Task};
 use crate::engine::record::{TaskRecord, entry, kind, put, read};
 use crate::engine::remind::due;
+use crate::engine::step::kill::own_first;
 use crate::engine::step::mint::park;
 use crate::store::{Key, Rule};
 
@@ -57,11 +59,16 @@ pub(super) async fn made(task: &mut Task) -> Result<Version, Stop> {
     Ok(version)
 }
 
-/// A person says that the old version is dead. Whether it is, the proof shows.
+/// The old version is shown to the issuer that kills it, else a person says that it is dead. Whether it is, the proof shows.
 pub(super) async fn killed(task: &mut Task, step: Step) -> Result<(), Stop> {
     let run = Arc::clone(&task.run);
     let document = run.document(&task.credential())?;
     let issued = &document.issued_by;
+    if let Some(old) = task.facts.old.clone()
+        && handed_in(task, &old).await?
+    {
+        return Ok(());
+    }
     let which = task.facts.old.as_ref().and_then(|old| old.id.as_ref()).map_or_else(String::new, |id| format!(" {id}"));
     let words = format!(
         "kill the old version{which} of {} at {}, target {}, and end its sessions",
@@ -70,6 +77,35 @@ pub(super) async fn killed(task: &mut Task, step: Step) -> Result<(), Stop> {
         issued.target.name
     ) + &instructions(document);
     attested(task, step, words).await
+}
+
+/// Shows a version's value to an issuer that kills whatever it is shown. False where the issuer does not, or nobody has it.
+pub(super) async fn handed_in(task: &mut Task, version: &Version) -> Result<bool, Stop> {
+    let run = Arc::clone(&task.run);
+    let document = run.document(&task.credential())?;
+    let system = &document.issued_by.system;
+    if !run.host.connector(system)?.describe().verbs.contains(&Verb::RevokeValue) {
+        return Ok(false);
+    }
+    let Some(material) = run.material(version).await? else { return Ok(false) };
+    let new = match &task.facts.new {
+        Some(new) => run.material(new).await?,
+        None => None,
+    };
+    if new.is_some_and(|new| new.secret == material.secret) {
+        return Err(park("the old and the new value are the same; nothing was revoked"));
+    }
+    own_first(task).await?;
+    let id = version.id.as_ref();
+    let about = id.map_or_else(|| material.fingerprint(), |id| id.0.clone());
+    let effect = Effect { system, verb: Verb::RevokeValue, about, version: id, actor: None, seal: None };
+    let target = &document.issued_by.target;
+    task.effect(effect, |connector, call| {
+        let (target, material) = (target.clone(), material.clone());
+        async move { connector.revoke_value(&call, &target, &material).await }
+    })
+    .await?;
+    Ok(true)
 }
 
 /// What the document tells the person, word for word.

@@ -189,6 +189,17 @@ impl Connector for Fake {
         self.change(call, Verb::Revoke, "revoke", version).await
     }
 
+    async fn revoke_value(&self, call: &Call, _target: &Target, material: &Material) -> Result<(), Error> {
+        self.need(Verb::RevokeValue)?;
+        let answer = self.client.send(call, Verb::RevokeValue, "revoke-value", Some(material), 0, &Nothing {}).await?;
+        match answer {
+            Ok(Nothing {}) => Ok(()),
+            // Dead already, or never alive.
+            Err(refused) if refused.status == StatusCode::UNAUTHORIZED => Ok(()),
+            Err(refused) => Err(refused.classed(Verb::RevokeValue, "revoke-value")),
+        }
+    }
+
     async fn list_derived(&self, call: &Call, _target: &Target, version: &VersionId) -> Result<Vec<Derived>, Error> {
         let path = if self.encrypts() { "wrapped" } else { "sessions" };
         self.sessions(call, Verb::ListDerived, path, version).await

@@ -30,6 +30,9 @@ pub struct Settings {
     pub strategies: Option<BTreeSet<Strategy>>,
     #[serde(default = "yes")]
     pub reversible_disable: bool,
+    /// It kills whatever value it is shown.
+    #[serde(default)]
+    pub revokes_values: bool,
     #[serde(default)]
     pub dies_with_issuer: bool,
     #[serde(default = "default_probe")]
@@ -120,6 +123,7 @@ impl Settings {
                 Verb::Disable,
                 Verb::Enable,
                 Verb::Revoke,
+                Verb::RevokeValue,
                 Verb::ListDerived,
                 Verb::EndDerived,
                 Verb::Probe,
@@ -142,6 +146,7 @@ impl Settings {
         let without = |verb: &Verb| {
             self.without.contains(verb)
                 || match verb {
+                    Verb::RevokeValue => !self.revokes_values,
                     Verb::Promote if self.role == Role::Issuer => !self.issues.activates(),
                     Verb::Promote => !self.staged,
                     Verb::Versions | Verb::DestroyVersion => !self.versioned,

@@ -295,6 +295,16 @@ impl Issuer {
         }))
     }
 
+    /// Whoever shows a value may have it killed.
+    fn revoke_value(&self, asked: &Asked) -> Result<Answer, Answer> {
+        let mut versions = lock(&self.versions);
+        let id = bearer(&versions, asked, asked.now).ok_or_else(denied)?;
+        if !asked.lie {
+            versions.revoke(&id, asked.now, asked.resurrect).map_err(|no| refusal(&no))?;
+        }
+        Ok(Answer::ok(&Nothing {}))
+    }
+
     fn session(&self, asked: &Asked) -> Result<Answer, Answer> {
         let token = self.make();
         let mut versions = lock(&self.versions);
@@ -423,6 +433,7 @@ impl Desk for Issuer {
         let answer = match asked.verb.as_str() {
             "use" => self.use_value(asked),
             "session" => self.session(asked),
+            "revoke-value" => self.revoke_value(asked),
             "mint" => self.mint(asked),
             "find" => self.find(asked),
             "disable" | "enable" | "revoke" => self.change(asked),

@@ -86,17 +86,28 @@ fn asked(recipe: &Recipe) -> Vec<Asked<'_>> {
     let plain = |line, takes: Vec<String>| Asked { line, body: None, page: None, takes };
     let mut all = vec![plain(&recipe.check.call, Vec::new())];
     if let Some(issuer) = &recipe.issuer {
-        let (create, list, test) = (&issuer.create, &issuer.list, &issuer.test);
-        all.extend(create.reach.as_ref().map(|reach| plain(&reach.call, Vec::new())));
-        let takes = vec![create.version.clone(), create.secret.clone()];
-        all.push(Asked { line: &create.call, body: Some(&create.body), page: None, takes });
-        let items = [Some(&list.version), Some(&list.label), list.created.as_ref()];
-        let takes = items.into_iter().flatten().map(|pointer| format!("{}/*{pointer}", list.items)).collect();
-        let page = if let Pages::Numbered { parameter, .. } = &list.pages { Some(parameter.as_str()) } else { None };
-        all.push(Asked { line: &list.call, body: None, page, takes });
-        all.push(plain(&issuer.delete.call, Vec::new()));
-        let more = [test.expires.as_ref(), test.principal_at.as_ref()].into_iter().flatten();
-        let takes = more.chain([&test.version]).chain(test.holds.keys()).cloned().collect();
+        let test = &issuer.test;
+        if let Some(create) = &issuer.create {
+            all.extend(create.reach.as_ref().map(|reach| plain(&reach.call, Vec::new())));
+            let takes = vec![create.version.clone(), create.secret.clone()];
+            all.push(Asked { line: &create.call, body: Some(&create.body), page: None, takes });
+        }
+        if let Some(list) = &issuer.list {
+            let items = [Some(&list.version), Some(&list.label), list.created.as_ref()];
+            let takes = items.into_iter().flatten().map(|pointer| format!("{}/*{pointer}", list.items)).collect();
+            let page =
+                if let Pages::Numbered { parameter, .. } = &list.pages { Some(parameter.as_str()) } else { None };
+            all.push(Asked { line: &list.call, body: None, page, takes });
+        }
+        all.extend(issuer.delete.as_ref().map(|delete| plain(&delete.call, Vec::new())));
+        all.extend(issuer.revoke_values.as_ref().map(|revoke| Asked {
+            line: &revoke.call,
+            body: Some(&revoke.body),
+            page: None,
+            takes: Vec::new(),
+        }));
+        let takes = [&test.version, &test.expires, &test.principal_at].into_iter().flatten();
+        let takes = takes.chain(test.holds.keys()).cloned().collect();
         all.push(plain(&test.call, takes));
         all.extend(
             issuer.one.as_ref().map(|one| plain(&one.call, one.last_used.iter().chain(&one.rights).cloned().collect())),

@@ -119,19 +119,46 @@ impl Body {
     }
 }
 
-/// A filled body with a secret at one place. The secret is written with the body and is never a part of the tree.
+/// A filled body with what is secret at one place. It is written with the body and is never a part of the tree.
 pub(crate) struct Carrying<'a> {
     pub(crate) body: &'a Value,
     /// A JSON pointer to a place that the body has.
     pub(crate) at: Option<&'a str>,
-    pub(crate) secret: &'a str,
+    pub(crate) secret: Carried<'a>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Carried<'a> {
+    One(&'a str),
+    /// In a list.
+    Each(&'a [&'a str]),
+}
+
+impl Carried<'_> {
+    /// No shorter than it is when it is written: each byte escaped, between quotes and with a comma.
+    pub(crate) fn longest(self) -> usize {
+        let written = |secret: &str| secret.len() * 6 + 3;
+        match self {
+            Self::One(secret) => written(secret),
+            Self::Each(secrets) => secrets.iter().map(|secret| written(secret)).sum(),
+        }
+    }
+}
+
+impl Serialize for Carried<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::One(secret) => serializer.serialize_str(secret),
+            Self::Each(secrets) => serializer.collect_seq(*secrets),
+        }
+    }
 }
 
 impl Serialize for Carrying<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Some(at) = self.at else { return self.body.serialize(serializer) };
         if at.is_empty() {
-            return serializer.serialize_str(self.secret);
+            return self.secret.serialize(serializer);
         }
         let (first, rest) =
             at[1..].split_once('/').map_or((&at[1..], ""), |(first, _)| (first, &at[first.len() + 1..]));
@@ -163,7 +190,7 @@ mod tests {
     use super::*;
 
     fn written(body: &Value, at: &str) -> Value {
-        serde_json::to_value(Carrying { body, at: Some(at), secret: "s" }).unwrap()
+        serde_json::to_value(Carrying { body, at: Some(at), secret: Carried::One("s") }).unwrap()
     }
 
     #[test]
@@ -172,6 +199,9 @@ mod tests {
         assert_eq!(written(&body, "/value"), json!({"value": "s", "key_id": "7", "credentials": [null, 1]}));
         assert_eq!(written(&body, "/credentials/0"), json!({"value": null, "key_id": "7", "credentials": ["s", 1]}));
         assert_eq!(written(&body, "/nothing"), body);
+        let each = Carrying { body: &body, at: Some("/credentials"), secret: Carried::Each(&["a", "b"]) };
+        let all = json!({"value": null, "key_id": "7", "credentials": ["a", "b"]});
+        assert_eq!(serde_json::to_value(each).unwrap(), all);
     }
 
     #[test]
