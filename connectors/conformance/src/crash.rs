@@ -21,6 +21,27 @@ const MOST: u32 = 64;
 const LONG: u32 = 20;
 const NEAR: u32 = 3;
 
+const WAYS: [Cut; 3] = [Cut::Refused, Cut::Unread, Cut::Unanswered];
+
+/// For what the suite cannot call as it is: `once` is called with a crash before the first request of a call, while it is
+/// sent and after it, then the second one, until a call ended without its crash. It makes what the call needs, arms the
+/// crash, calls, ends it, looks, and says whether the crash was.
+///
+/// # Panics
+/// The call takes no request, or so many that nobody believes that it ends.
+#[expect(clippy::panic, reason = "so a test ends")]
+pub async fn at_each_request(mut once: impl AsyncFnMut(Crash) -> bool) {
+    for request in 1..=MOST {
+        for how in WAYS {
+            if !once(Crash { request, how }).await {
+                assert!(request > 1, "it took no request");
+                return;
+            }
+        }
+    }
+    panic!("it does not end");
+}
+
 /// A credential after a crash, with what has to be true of it once everything is seen everywhere.
 struct After {
     life: Life,
@@ -50,18 +71,11 @@ async fn points(suite: &Suite<'_>) -> Vec<Crash> {
     let total = suite.harness.seen().await;
     let last = total.map_or(MOST, |total| total + 1);
     let near = |request: &u32| total.is_none_or(|total| total <= LONG) || *request <= NEAR || request + NEAR > last;
-    let each = [Cut::Refused, Cut::Unread, Cut::Unanswered];
-    (1..=last).filter(near).flat_map(|request| each.map(|how| Crash { request, how })).collect()
+    (1..=last).filter(near).flat_map(|request| WAYS.map(|how| Crash { request, how })).collect()
 }
 
 fn name(crash: Crash) -> String {
-    let number = crash.request;
-    match crash.how {
-        _ if crash == NONE => "no crash".to_owned(),
-        Cut::Refused => format!("a crash before request {number}"),
-        Cut::Unread => format!("a crash while request {number} is sent"),
-        Cut::Unanswered => format!("a crash after request {number}"),
-    }
+    if crash == NONE { "no crash".to_owned() } else { crash.to_string() }
 }
 
 /// Which one failed.

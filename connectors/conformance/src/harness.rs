@@ -1,5 +1,6 @@
 //! What a connector's own test gives to the suite.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -66,6 +67,17 @@ pub enum Cut {
     Unread,
     /// It is done, and its answer lost.
     Unanswered,
+}
+
+impl fmt::Display for Crash {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.request;
+        match self.how {
+            Cut::Refused => write!(out, "a crash before request {number}"),
+            Cut::Unread => write!(out, "a crash while request {number} is sent"),
+            Cut::Unanswered => write!(out, "a crash after request {number}"),
+        }
+    }
 }
 
 /// A target under the suite's control. Hooks that a target cannot offer keep their default, and what needs them is

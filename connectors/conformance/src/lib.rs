@@ -22,6 +22,7 @@ mod store;
 
 use std::collections::BTreeSet;
 
+pub use crash::at_each_request;
 pub use harness::{ConsumerCase, Crash, Cut, Fault, Harness, IssuerCase, StoreCase};
 pub use report::{Report, assert_passes};
 
