@@ -4,6 +4,7 @@
 mod bao;
 mod calls;
 mod connection;
+mod crashes;
 mod discover;
 mod engines;
 mod login;

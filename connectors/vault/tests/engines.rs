@@ -265,17 +265,17 @@ async fn a_password_that_somebody_set_beside_the_server_is_not_taken_for_its_own
 }
 
 /// Encryption keys.
-struct Keys {
-    bao: Bao,
+pub(crate) struct Keys {
+    pub(crate) bao: Bao,
     proxy: Proxy,
-    connector: Arc<dyn Connector>,
+    pub(crate) connector: Arc<dyn Connector>,
     settings: Value,
-    mount: String,
+    pub(crate) mount: String,
     nobody: Arc<Material>,
 }
 
 impl Keys {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let bao = Bao::find();
         let mount = bao.mount("sys/mounts", "transit", Value::Null).await;
         let proxy = Proxy::to(&bao.address).await;
@@ -292,7 +292,7 @@ impl Keys {
     }
 }
 
-fn rotated(target: &Target, old: Option<VersionId>) -> MintRequest {
+pub(crate) fn rotated(target: &Target, old: Option<VersionId>) -> MintRequest {
     MintRequest { strategy: Strategy::Overlap, ..in_place(target, old) }
 }
 
