@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use remint_conformance::gate::Gate;
 use remint_conformance::{ConsumerCase, Harness, StoreCase, assert_passes, run};
 use remint_contract::{
     Call, Connector, ConnectorKind as _, Expected, HostRules, Material, OperationId, SecretValue, Workload,
@@ -68,14 +69,6 @@ impl Harness for Folder {
         std::fs::write(&file, old.secret.expose()).unwrap();
         let address = serve(file.clone()).await;
         std::fs::write(&file, new.secret.expose()).unwrap();
-        let workload = |address: &str| Workload {
-            name: "web".to_owned(),
-            reference: "web".to_owned(),
-            settings: serde_json::json!({
-                "reload": {"how": "http", "settings": {"url": format!("http://{address}/reload")}},
-                "confirm": {"how": "self-reported", "settings": {"http": {"url": format!("http://{address}/status")}}},
-            }),
-        };
         let expected = Expected { new: new.fingerprint(), old: Some(old.fingerprint()), path: None };
         // A port that was free a moment ago and that nobody listens on.
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
@@ -85,6 +78,69 @@ impl Harness for Folder {
     async fn unreachable(&self) -> Option<Arc<dyn Connector>> {
         Some(open(&self.root.path().join("gone")))
     }
+}
+
+/// A workload that serves at this address.
+fn workload(address: &str) -> Workload {
+    Workload {
+        name: "web".to_owned(),
+        reference: "web".to_owned(),
+        settings: serde_json::json!({
+            "reload": {"how": "http", "settings": {"url": format!("http://{address}/reload")}},
+            "confirm": {"how": "self-reported", "settings": {"http": {"url": format!("http://{address}/status")}}},
+        }),
+    }
+}
+
+/// One workload behind a gate; it goes back to its old value for each case.
+struct Gated {
+    folder: Folder,
+    file: PathBuf,
+    address: String,
+    gate: Gate,
+}
+
+impl Gated {
+    async fn new() -> Self {
+        let folder = Folder::new("txt");
+        let file = folder.root.path().join("consumed.txt");
+        std::fs::write(&file, "").unwrap();
+        let address = serve(file.clone()).await;
+        let gate = Gate::to(&address).await;
+        Self { folder, file, address, gate }
+    }
+}
+
+#[async_trait]
+impl Harness for Gated {
+    fn connector(&self) -> Arc<dyn Connector> {
+        self.folder.connector()
+    }
+
+    async fn call(&self) -> Call {
+        self.folder.call().await
+    }
+
+    async fn consumer_case(&self) -> Option<ConsumerCase> {
+        let (old, new) = (Material::of("old-marker-4711".into()), Material::of("new-marker-4711".into()));
+        std::fs::write(&self.file, old.secret.expose()).unwrap();
+        self.connector().reload(&self.call().await, &workload(&self.address)).await.unwrap();
+        std::fs::write(&self.file, new.secret.expose()).unwrap();
+        let expected = Expected { new: new.fingerprint(), old: Some(old.fingerprint()), path: None };
+        Some(ConsumerCase { workload: workload(&self.gate.address), expected, missing: None })
+    }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.gate)
+    }
+}
+
+#[tokio::test]
+async fn after_a_crash_at_its_request_a_reload_is_made_again() {
+    let report = run(&Gated::new().await).await;
+    assert_passes(&report);
+    let name = "consumer: after a crash at each request of reload it is taken up again";
+    assert!(report.passed.iter().any(|passed| passed == name), "{report}");
 }
 
 /// A workload: reads its file at the start and at every POST, and answers with the fingerprint in use.
