@@ -9,6 +9,8 @@ use axum::extract::{Json, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use futures::future::join_all;
+use remint_conformance::at_each_request;
+use remint_conformance::gate::Gate;
 use remint_contract::{
     Call, Connector, ConnectorKind as _, ErrorKind, HostRules, Material, OperationId, Target, Verb, Verdict,
 };
@@ -17,6 +19,7 @@ use tokio::sync::Semaphore;
 
 /// What the server knows.
 struct Office {
+    address: String,
     alive: Mutex<BTreeSet<String>>,
     /// The number of values in each request, and its header `Authorization`.
     asked: Mutex<Vec<(usize, bool)>>,
@@ -67,7 +70,10 @@ async fn revoke(
 
 impl Office {
     async fn start(tokens: &[&str]) -> (Arc<Self>, Arc<dyn Connector>) {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
         let office = Arc::new(Self {
+            address: address.clone(),
             alive: Mutex::new(tokens.iter().map(|token| (*token).to_owned()).collect()),
             asked: Mutex::default(),
             open: Semaphore::new(0),
@@ -78,17 +84,19 @@ impl Office {
             .route("/user", get(user))
             .route("/credentials/revoke", post(revoke))
             .with_state(Arc::clone(&office));
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        let rules = HostRules { hosts: BTreeSet::from([address.clone()]), ..HostRules::default() };
-        let settings = json!({"recipe": "github-personal-token", "base": format!("http://{address}")});
-        (office, remint_http::kind().open(&settings, &rules).unwrap())
+        (office, at(&address))
     }
 
     fn asked(&self) -> Vec<(usize, bool)> {
         self.asked.lock().unwrap().clone()
     }
+}
+
+fn at(address: &str) -> Arc<dyn Connector> {
+    let rules = HostRules { hosts: BTreeSet::from([address.to_owned()]), ..HostRules::default() };
+    let settings = json!({"recipe": "github-personal-token", "base": format!("http://{address}")});
+    remint_http::kind().open(&settings, &rules).unwrap()
 }
 
 fn call() -> Call {
@@ -194,6 +202,29 @@ async fn who_gave_up_is_not_acted_for_and_whose_answer_is_lost_is_told_so() {
     ends(&connector, "ghp_c").await.unwrap().unwrap();
     assert!(office.alive.lock().unwrap().contains("ghp_b"), "it was killed for somebody who was not there any more");
     assert_eq!(office.asked().last(), Some(&(1, false)));
+}
+
+#[tokio::test]
+async fn after_a_crash_at_each_request_it_is_shown_again_and_dead() {
+    at_each_request(async |crash| {
+        let (office, _) = Office::start(&["ghp_old", "ghp_new"]).await;
+        office.open.add_permits(9);
+        let gate = Gate::to(&office.address).await;
+        let (connector, old) = (at(&gate.address), material("ghp_old"));
+        gate.arm(crash).await;
+        let answer = connector.revoke_value(&call(), &target(), &old).await;
+        let crashed = gate.reopen().await;
+        let dead = !office.alive.lock().unwrap().contains("ghp_old");
+        match answer {
+            Ok(()) => assert!(dead, "{crash}: it was said to be done"),
+            Err(error) => assert!(!dead || error.kind == ErrorKind::Unclear, "{crash}: {error}"),
+        }
+        // The process that comes next opens it anew.
+        at(&gate.address).revoke_value(&call(), &target(), &old).await.unwrap();
+        assert!(office.alive.lock().unwrap().iter().eq(["ghp_new"]), "{crash}");
+        crashed
+    })
+    .await;
 }
 
 #[tokio::test]
