@@ -26,6 +26,7 @@ mod leak;
 mod lies;
 mod log;
 mod owner;
+mod pages;
 mod postgres;
 mod privacy;
 mod prober;

@@ -193,7 +193,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn shown(file: &Path) -> String {
+pub(crate) fn shown(file: &Path) -> String {
     file.strip_prefix(root()).unwrap_or(file).display().to_string()
 }
 
@@ -207,7 +207,7 @@ fn lines(file: &Path) -> Vec<(usize, String)> {
 }
 
 /// Files of a kind below a folder, sorted; nothing that is built or hidden.
-fn files(folder: &str, kind: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &str, kind: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![if folder == "." { root() } else { root().join(folder) }];
     while let Some(folder) = folders.pop() {

@@ -38,7 +38,8 @@ pub(super) async fn made(task: &mut Task) -> Result<Version, Stop> {
     if !places.is_empty() {
         words.extend(["; write it to ", &places.join(" and ")]);
     }
-    words.push_str("; leave the old one alive");
+    let dead = task.facts.ended.contains(&Step::Disable);
+    words.push_str(if dead { "; the old one is dead already" } else { "; leave the old one alive" });
     words.push_str(&instructions(document));
     attested(task, Step::Mint, words).await?;
     let mut version = Version { id: None, username: None, sealed: None, principal: None, accepted_at: BTreeSet::new() };

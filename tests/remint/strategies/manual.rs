@@ -77,7 +77,10 @@ async fn handed_in(path: Path) -> (Vec<String>, usize, usize) {
     let rig = reset(Sort::HandedIn, path).await;
     let engine = rig.engine();
     let id = engine.resets().await.unwrap()[0].id.clone();
-    let asked: Vec<_> = engine.tasks(Some(&id)).await.unwrap().into_iter().map(|task| task.id).collect();
+    let tasks = engine.tasks(Some(&id)).await.unwrap();
+    let old = if path == Path::Contain { "the old one is dead already" } else { "leave the old one alive" };
+    assert!(tasks[0].what.ends_with(old), "{}", tasks[0].what);
+    let asked: Vec<_> = tasks.into_iter().map(|task| task.id).collect();
     let told = told(&engine, &id).await;
     let ended = |(kind, _, body): &(String, String, serde_json::Value)| {
         kind == "effect.done" && body["verb"] == "revoke-value" && body["version"].is_string()
