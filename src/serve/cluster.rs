@@ -11,6 +11,7 @@
 mod acts;
 mod certificate;
 mod credentials;
+mod held;
 mod hook;
 mod key;
 mod lead;

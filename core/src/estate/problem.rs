@@ -34,6 +34,9 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub hint: String,
+    /// What the document refers to, where that is what is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Ref>,
 }
 
 impl fmt::Display for Problem {
@@ -105,6 +108,20 @@ impl<'f> Reporter<'f> {
         self.add(Severity::Error, span, subject, message.into(), hint.into());
     }
 
+    /// An error that is a reference, of `from` to `to`.
+    pub(super) fn reference(
+        &mut self,
+        span: Span,
+        [from, to]: [&Ref; 2],
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.error(span, Some(from), message, hint);
+        if let Some(problem) = self.problems.last_mut() {
+            problem.to = Some(to.clone());
+        }
+    }
+
     pub(super) fn warn(
         &mut self,
         span: Span,
@@ -136,7 +153,7 @@ impl<'f> Reporter<'f> {
 
     fn add(&mut self, severity: Severity, span: Span, subject: Option<&Ref>, message: String, hint: String) {
         let file = self.files.get(span.file).copied().unwrap_or_default().to_owned();
-        let subject = subject.cloned();
-        self.problems.push(Problem { file, line: span.line, column: span.column, severity, subject, message, hint });
+        let (line, column, subject) = (span.line, span.column, subject.cloned());
+        self.problems.push(Problem { file, line, column, severity, subject, message, hint, to: None });
     }
 }

@@ -58,8 +58,12 @@ impl Daemon<'_> {
         if !standing.problems.is_empty() {
             let problems: Vec<&str> = standing.problems.iter().map(|problem| problem.text.as_str()).collect();
             data(&problems.join("\n"));
-            let what = "the daemon does not take its folder: correct the documents at the lines above";
-            return Err(Failure::new(Exit::Refused, what));
+            // Of a cluster a namespace with something wrong stays as it is, and the others go on.
+            if standing.staged.is_none() {
+                let what = "the daemon does not take its folder: correct the documents at the lines above";
+                return Err(Failure::new(Exit::Refused, what));
+            }
+            say("Where those documents are, everything stays as it is active; what follows is about the others.");
         }
         let Some(staged) = standing.staged else {
             say("Nothing is staged: the daemon's folder is what is active.");

@@ -1,19 +1,16 @@
 //! What is said of documents: whether they are valid, and whether the active estate is what they say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures::StreamExt as _;
 use remint_cluster::RESOURCES;
 use remint_cluster::condition::{Condition, written};
 use remint_cluster::document;
-use remint_core::estate::Severity;
 use serde_json::json;
 
+use crate::serve::cluster::held::Held;
 use crate::serve::cluster::{AT_ONCE, Cluster};
 use crate::serve::folder::{Folder, Standing};
-
-/// How much of what is wrong elsewhere is told, in bytes.
-const LONGEST: usize = 1000;
 
 pub(super) async fn look(cluster: &Cluster, folder: &Folder) {
     let standing = folder.standing();
@@ -37,36 +34,19 @@ pub(super) async fn look(cluster: &Cluster, folder: &Folder) {
 /// What the folder says of each document.
 #[derive(Debug, PartialEq)]
 pub(super) struct Says {
-    wrong: BTreeMap<String, Vec<String>>,
-    /// Namespaces that stay as they are active, and what of that is no fault of a document of theirs alone.
-    held: BTreeMap<String, String>,
+    /// Of the namespaces that stay as they are active.
+    held: Held,
     staged: BTreeSet<String>,
     digest: Option<String>,
 }
 
 impl Says {
     pub(super) fn of(standing: &Standing) -> Self {
-        let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let mut held: BTreeMap<String, String> = BTreeMap::new();
-        for (space, problems) in &standing.held {
-            let why = held.entry(space.to_string()).or_default();
-            for problem in problems.iter().filter(|problem| problem.severity == Severity::Error) {
-                let own = problem.subject.as_ref().is_none_or(|subject| subject.namespace == *space);
-                let sentence = document::sentence(problem);
-                if !own && why.len() < LONGEST {
-                    why.push('\n');
-                    why.push_str(&sentence);
-                }
-                if own && !problem.file.is_empty() {
-                    wrong.entry(problem.file.clone()).or_default().push(sentence);
-                }
-            }
-        }
+        let held = Held::of(&standing.held);
         let staged = standing.staged.as_ref();
         let differences = staged.into_iter().flat_map(|staged| &staged.diff.differences);
         Self {
             held,
-            wrong,
             staged: differences.map(|difference| difference.document.to_string()).collect(),
             digest: staged.map(|staged| staged.digest.to_string()),
         }
@@ -85,7 +65,7 @@ impl Says {
 
     /// What is wrong with a document.
     pub(super) fn wrong(&self, object: &serde_json::Value) -> Option<String> {
-        self.wrong.get(&document::name(object)).map(|sentences| sentences.join("\n"))
+        self.held.documents.get(&document::name(object)).map(|sentences| sentences.join("\n"))
     }
 
     fn ready(&self, object: &serde_json::Value, name: &str) -> Condition {
@@ -97,10 +77,8 @@ impl Says {
             let why = format!("what it says is not active yet: remint estate activate {digest}");
             return Condition::new("Ready", false, "Staged", why);
         }
-        if let Some(others) = self.held.get(document::namespace(object)) {
-            let why =
-                format!("another document of its namespace is invalid, and a namespace changes as a whole{others}");
-            return Condition { holds: None, ..Condition::new("Ready", false, "OthersInvalid", why) };
+        if let Some(why) = self.held.spaces.get(document::namespace(object)) {
+            return Condition { holds: None, ..Condition::new("Ready", false, "OthersInvalid", why.clone()) };
         }
         Condition::new("Ready", true, "Active", "")
     }

@@ -91,5 +91,6 @@ pub(super) fn unreadable(path: &Path, error: &AppError) -> Problem {
         subject: None,
         message: causes(error),
         hint: "mend the folder; it is looked at again by itself".to_owned(),
+        to: None,
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn lost(draft: &Draft, report: &mut Reporter<'_>) {
         if !draft.has(to) {
             searches += 1;
             let hint = if searches > SEARCHES { plain(draft) } else { advice(draft, to) };
-            report.error(used.span, Some(from), format!("{to} does not exist"), hint);
+            report.reference(used.span, [from, to], format!("{to} does not exist"), hint);
         }
     }
 }
@@ -45,7 +45,7 @@ pub(super) fn granted(draft: &Draft, report: &mut Reporter<'_>) {
                 to.namespace, from.namespace
             );
             let message = format!("{to} is in another namespace, and no Grant lets {} refer to it", from.namespace);
-            report.error(used.span, Some(from), message, hint);
+            report.reference(used.span, [from, to], message, hint);
         }
     }
 }

@@ -70,6 +70,36 @@ async fn a_namespace_with_something_wrong_stays_as_it_is_and_the_others_go_on() 
     assert_eq!(told["status"], "Unknown");
     ready(&cluster, &of("team-b", identity(&labels)), "Active").await;
 
+    // What team-a gives team-b by that is there, and counts for nothing: team-b is told where it lies.
+    let given = of("team-a", object("Grant", "team-b", json!({"from": "team-b"})));
+    cluster.server.apply(&given).await.ok();
+    let spec =
+        json!({"type": "api-key", "identity": "team-a/robot", "issuedBy": {"system": "default/bank", "target": "y"}});
+    let other = of("team-b", object("Credential", "other", spec));
+    cluster.server.apply(&object("Grant", "team-b", json!({"from": "team-b"}))).await.ok();
+    cluster.server.apply(&other).await.ok();
+    let told = condition(&cluster, &other, "Valid", "Invalid").await;
+    let why = told["message"].as_str().unwrap();
+    assert!(why.ends_with("because the namespace team-a stays as it is active: something in it is invalid"), "{told}");
+    let told = ready(&cluster, &of("team-b", identity(&labels)), "OthersInvalid").await;
+    let why = told["message"].as_str().unwrap();
+    assert!(why.starts_with("another document of its namespace needs what the namespace team-a says"), "{told}");
+    assert!(!why.contains("wrong") && !why.contains("nobody"), "no document of team-a is named: {told}");
+    for one in [&other, &given] {
+        cluster.server.ask("DELETE", &super::place(one), &Value::Null).await;
+    }
+
+    // And what has authority is made active for those with whom nothing is wrong.
+    cluster.server.apply(&object("Grant", "team-c", json!({"from": "team-c"}))).await.ok();
+    ready(&cluster, &object("Grant", "team-c", json!({})), "Staged").await;
+    let socket = format!("unix:{}", place_.socket().display());
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_remint"));
+    command.env_clear().args(["--server", &socket, "estate", "activate", "--yes"]);
+    let done = command.output().await.unwrap();
+    let said = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && said.contains("everything stays as it is active"), "{said}");
+    ready(&cluster, &object("Grant", "team-c", json!({})), "Active").await;
+
     // Mended, it is as everybody else.
     cluster.server.ask("DELETE", &super::place(&wrong), &Value::Null).await;
     ready(&cluster, &of("team-a", identity(&labels)), "Active").await;
