@@ -158,6 +158,15 @@ struct EraRecord {
     until: Option<Timestamp>,
 }
 
+/// Whether a state was made by this; somebody else may have been quicker.
+fn made<T>(committed: Result<T, StoreError>) -> Result<bool, StoreError> {
+    match committed {
+        Ok(_) => Ok(true),
+        Err(StoreError::Exists { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 impl App {
     /// Makes a state: the folder, the key-encryption key where it has to lie, the signing key. True when it is new.
     pub async fn init(places: &Places, context: &Context, kinds: Arc<dyn Kinds>) -> Result<(Self, bool), AppError> {
@@ -183,11 +192,12 @@ impl App {
         change.puts.push(put(marker.kind, marker.id, "", &json!({ "since": now.to_string() }), Rule::Insert)?);
         let body = json!({ "governance": "ungoverned", "key": app.key.verifier().to_string() });
         change.entries.push(entry("state.created", now, None, None, &body));
-        app.engine.store.commit(change).await?;
-        if app.anchor.is_some() {
+        // Replicas begin at the same moment: one of them makes it.
+        let new = made(app.engine.store.commit(change).await)?;
+        if new && app.anchor.is_some() {
             app.sequencer.flush().await?;
         }
-        Ok((app, true))
+        Ok((app, new))
     }
 
     /// Opens a state that was made.

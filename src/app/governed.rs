@@ -8,7 +8,7 @@ use remint_core::approval::Executor;
 use remint_core::estate::Estate;
 use serde_json::json;
 
-use crate::app::{App, AppError, Places};
+use crate::app::{App, AppError, Places, made};
 use crate::context::Context;
 use crate::engine::EngineSettings;
 use crate::engine::record::entry;
@@ -49,13 +49,13 @@ impl App {
         let mut change = Gate::found(charter, by, context)?;
         let body = json!({ "governance": "governed", "key": app.key.verifier().to_string() });
         change.entries.insert(0, entry("state.created", context.clock.now(), None, None, &body));
-        app.engine.store.commit(change).await?;
+        let new = made(app.engine.store.commit(change).await)?;
         app.gate = Gate::open(Arc::clone(&app.engine.store), context.clone()).await?;
-        app.engine.settings.executor = Some(Executor::Remint);
-        if app.anchor.is_some() {
+        app.engine.settings.executor = app.gate.governed().then_some(Executor::Remint);
+        if new && app.anchor.is_some() {
             app.sequencer.flush().await?;
         }
-        Ok((app, true))
+        Ok((app, new))
     }
 
     /// Who acts, in entries and records.

@@ -108,18 +108,20 @@ impl Folder {
     /// Reads the folder for the first time.
     ///
     /// # Errors
-    /// No estate is active, and this folder gives none: there would be nothing to serve.
+    /// No estate is active, and this folder gives none, or may not by itself: there would be nothing to serve.
     pub(super) async fn open(documents: Documents, by: String, app: Arc<App>) -> Result<Self, AppError> {
         let active = app.engine.active_digest().await?;
         let standing = Mutex::new(Standing { active, ..Standing::default() });
         let folder = Self { documents, by, app, last: tokio::sync::Mutex::default(), standing };
-        // Nobody waits at a cluster that nothing was applied to yet.
-        let empty = matches!(&folder.documents, Documents::Cluster(mirror) if mirror.documents().is_empty());
-        if active.is_none() && folder.app.gate.governed() && !empty {
+        // What a cluster holds waits there for somebody's word, and he gives it to a daemon that runs.
+        let (cluster, governed) = (matches!(&folder.documents, Documents::Cluster(_)), folder.app.gate.governed());
+        if active.is_none() && governed && !cluster {
             let why = "no estate is active, and nobody is here who may make one so: remint estate activate PATH";
             return Err(GateError::Refused(why.to_owned()).into());
         }
-        if active.is_none() && !empty {
+        // Nobody waits at a cluster that nothing was applied to yet.
+        let empty = matches!(&folder.documents, Documents::Cluster(mirror) if mirror.documents().is_empty());
+        if active.is_none() && !governed && !empty {
             // What is wrong in a cluster stands in the conditions of its objects.
             if let Some(loaded) = folder.load().await?.loaded {
                 folder.app.activate(loaded.estate, &folder.by).await?;

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use remint::engine::record::{ResetStatus, Urgency, kind, put};
 use remint::engine::reset::Request;
 use remint::engine::{Engine, EngineError};
+use remint::govern::Charter;
 use remint::store::sqlite::SqliteStore;
 use remint::store::{Change, Rule, Store};
 use remint_contract::ResetId;
@@ -29,6 +30,14 @@ use crate::rig::{Rig, assert_settled};
 
 pub(crate) fn person(name: &str, principal: &str) -> Party {
     Party::Person { principal: principal.to_owned(), person: Person(name.to_owned()) }
+}
+
+/// A charter of two persons, who may everything.
+pub(crate) fn two() -> Charter {
+    Charter {
+        policies: [("all.cedar".to_owned(), "permit (principal, action, resource);".to_owned())].into(),
+        persons: "persons:\n  alice: {principals: ['unix:1']}\n  bob: {principals: ['unix:2']}\n".to_owned(),
+    }
 }
 
 /// So many persons for everything, the requester not among them.

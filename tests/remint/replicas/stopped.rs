@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use remint::app::{App, Places};
+use remint::context::Context;
 use remint::engine::record::{Reset, ResetStatus};
 use remint::engine::{Engine, EngineError};
 use remint::store::Store;
@@ -14,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::gate::{Gate, Gated, Moment};
 use super::{carry_on, replicas};
-use crate::rig::{Rig, Shape, assert_settled, told};
+use crate::rig::{OnlyFake, Rig, Shape, assert_settled, told};
 use crate::store::postgres::Databases;
 
 /// The longest that anything here may take: much longer than every lease.
@@ -110,4 +112,32 @@ async fn one_of_four_stops_inside_a_call_past_its_lease_and_wakes_when_the_other
     let cases = [(MadeBy::Issuer, Verb::Mint), (MadeBy::Remint, Verb::Revoke)];
     let cases = cases.into_iter().flat_map(|(by, verb)| [(by, verb, Moment::Before), (by, verb, Moment::After)]);
     futures::future::join_all(cases.map(|(by, verb, moment)| stop(&databases, 3, by, verb, moment))).await;
+}
+
+/// As the pods of a chart do it, over a database that nobody used yet.
+#[tokio::test]
+async fn of_replicas_that_make_the_state_at_once_one_makes_it_and_all_go_on() {
+    let Some(databases) = Databases::find("replicas that make the state at once").await else { return };
+    let keys = tempfile::tempdir().unwrap();
+    for charter in [None, Some(crate::govern::two())] {
+        let address = databases.fresh().await;
+        let folders: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
+        let made = folders.iter().map(|folder| {
+            let (kek, store) = (keys.path().join("kek"), Some(address.clone()));
+            let places = Places { state: folder.path().to_owned(), kek, same_folder: false, store };
+            let (kinds, charter) = (Arc::new(OnlyFake::default()), charter.clone());
+            async move {
+                let context = Context::system();
+                let (app, new) = match charter {
+                    None => App::init(&places, &context, kinds).await.unwrap(),
+                    Some(charter) => App::found(&places, None, &context, kinds, &charter, "unix:0").await.unwrap(),
+                };
+                (app.key.verifier().to_string(), app.gate.governed(), new)
+            }
+        });
+        let made = futures::future::join_all(made).await;
+        assert_eq!(made.iter().filter(|(_, _, new)| *new).count(), 1, "{made:?}");
+        let same = |one: &(String, bool, bool)| one.0 == made[0].0 && one.1 == charter.is_some();
+        assert!(made.iter().all(same), "{made:?}");
+    }
 }
