@@ -87,6 +87,20 @@ fn the_page_of_the_chart_is_made_of_its_values() {
         server who signs it; `webhooks.certificate` says otherwise. Before an upgrade a Job brings the custom resource definitions\n\
         to what the new version knows; where that is switched off: `kubectl apply --server-side -f helm/remint/crds`. Before it is\n\
         uninstalled a Job looks whether a Credential is still held; `helm uninstall --no-hooks` goes past it.\n\n\
+        Several replicas share one PostgreSQL, and a charter makes a state that persons govern:\n\n\
+        ```sh\nkubectl -n remint create secret generic remint-db --from-file=password --from-file=ca.crt\n\
+        kubectl -n remint create configmap remint-charter --from-file=charter/   # persons.yaml and *.cedar\n\
+        helm install remint helm/remint -n remint --set kek.existingSecret=remint-kek --set replicas=2 \\\n  \
+        --set store.postgres.host=db.internal:5432,store.postgres.existingSecret=remint-db,store.postgres.ca=ca.crt \\\n  \
+        --set governance.charter=remint-charter\n```\n\n\
+        ```yaml\n# persons.yaml: accounts of the cluster, and the daemon itself\n\
+        persons:\n  alice: {principals: [\"kubernetes:alice@example.com\"], groups: [responders]}\n  \
+        bob:   {principals: [\"kubernetes:bob@example.com\"], groups: [approvers]}\n\
+        services:\n  remint: {principals: [\"unix:65532\"], groups: [pods], owners: [bob]}\n```\n\n\
+        ```cedar\n@id(\"the-pod\")\n\
+        permit (principal in Remint::Group::\"pods\", action in [Remint::Action::\"execute\", Remint::Action::\"change-estate\"], resource);\n```\n\n\
+        With `change-estate` whoever may exec into the pod activates the estate; without it persons do, over the API\n\
+        (`api.enabled`, and `configuration.issuers` for who they are).\n\n\
         | value | default | what it says |\n|---|---|---|\n"
         .to_owned();
     for (name, says, value) in values() {

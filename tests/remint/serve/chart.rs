@@ -1,16 +1,18 @@
 //! The chart as Helm installs it on a real API server, and the daemon run as the chart runs it: with its arguments, its
 //! configuration, its account and its certificate. No kubelet is there: what stands for it is [`pod`].
 
+mod governed;
 #[allow(dead_code, reason = "other programs use the rest")]
 #[path = "../../../cluster/tests/cluster/helm.rs"]
 mod helm;
 mod pod;
+mod replicas;
 #[allow(dead_code, reason = "other programs use the rest")]
 #[path = "../../../cluster/tests/cluster/rig.rs"]
 mod rig;
 mod rights;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Output;
 
 use serde_json::{Value, json};
@@ -30,24 +32,49 @@ struct Installed {
     next: String,
 }
 
+/// Where nobody governs, this one user may everything.
+const OPERATOR: [&str; 2] = ["--set", "operator.user=admin"];
+
 impl Installed {
+    /// Over a state on a volume that was made before.
     async fn new(values: &[&str]) -> Self {
+        Self::over(Place::new(2).await, &[], &[&OPERATOR, values].concat()).await
+    }
+
+    /// With objects that the values name, and that somebody made before.
+    async fn over(place: Place, named: &[Value], values: &[&str]) -> Self {
         let (helm, server) = (Helm::new(), Server::start().await);
-        let place = Place::new(2).await;
-        let pods = Pods::new(&server, &place);
+        let pods = Pods::new(&place);
         let mut installed = Self { helm, server, place, pods, next: String::new() };
-        // Helm writes into the namespaces that are looked at: they are there before.
-        installed.server.namespace("web").await;
-        let mut arguments = vec!["install", "--create-namespace"];
-        arguments.extend(["--set", "kek.existingSecret=remint-kek", "--set", "operator.user=admin"]);
+        for space in ["remint", "web"] {
+            installed.server.namespace(space).await;
+        }
+        let kek = json!({"kind": "Secret", "metadata": {"name": "remint-kek"}, "stringData": {"kek": installed.key()}});
+        for object in named.iter().chain([&kek]) {
+            let plural = format!("{}s", object["kind"].as_str().unwrap().to_lowercase());
+            installed.server.ask("POST", &format!("/api/v1/namespaces/remint/{plural}"), object).await.ok();
+        }
+        let mut arguments = vec!["install", "--set", "kek.existingSecret=remint-kek"];
         arguments.extend(values);
         let output = installed.helm(&arguments, true).await;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{output:?}");
-        assert!(said.contains("kubectl -n remint rollout status statefulset/remint"), "{said}");
-        let exec = said.lines().find_map(|line| line.split_once("exec statefulset/remint -- remint "));
+        let sort = if said.contains("deployment/") { "deployment" } else { "statefulset" };
+        assert!(said.contains(&format!("kubectl -n remint rollout status {sort}/remint")), "{said}");
+        let exec = said.lines().find_map(|line| line.split_once(&format!("exec {sort}/remint -- remint ")));
         installed.next = exec.unwrap().1.to_owned();
         installed
+    }
+
+    /// The key file, made as the page of the chart says where the place has none.
+    fn key(&self) -> String {
+        let (file, state) = (self.place.keys.path().join("kek"), tempfile::tempdir().unwrap());
+        if !file.exists() {
+            let mut made = std::process::Command::new(env!("CARGO_BIN_EXE_remint"));
+            made.env_clear().args(["init", "--single-operator", "--state"]).arg(state.path()).arg("--kek").arg(&file);
+            assert!(made.output().unwrap().status.success());
+        }
+        std::fs::read_to_string(file).unwrap()
     }
 
     /// Helm, while somebody runs the pods of its Jobs.
@@ -115,7 +142,8 @@ impl Installed {
             }
             let seen = self.server.ask("GET", &place(&bank), &Value::Null).await.body;
             if seen["status"]["conditions"].to_string().contains("remint estate activate sha256:") {
-                self.pods.exec(&self.next).await;
+                let done = self.pods.exec(&self.next).await;
+                assert!(done.status.success(), "{done:?}");
             }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
@@ -145,9 +173,7 @@ impl Installed {
         assert_eq!(asked["spec"]["requestedBy"]["user"], "admin", "it was stamped: {asked}");
         let yes = Self::act("Approval", "yes", json!({"reset": "inc-1", "plan": asked["status"]["plan"]}));
         self.server.apply(&yes).await.ok();
-        // Its old value is proven dead; that it is tried again in a quarter of an hour nobody waits for here.
-        let app = json!({"kind": "Credential", "metadata": {"name": "app0"}});
-        self.stands(&app, "/status/state", "Settled").await;
+        self.rotated(&asked, "app0").await;
         let after = self.place.values(2);
         assert!(after[0] != before[0] && after[1] == before[1]);
         let until_then = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24)).to_string();
@@ -163,6 +189,17 @@ impl Installed {
         })
         .await;
         self.waits_elsewhere().await;
+    }
+
+    /// By that reset its old value is proven dead; that it is tried again in a quarter of an hour nobody waits for here.
+    async fn rotated(&self, reset: &Value, credential: &str) {
+        let credential = json!({"kind": "Credential", "metadata": {"name": credential}});
+        until("it is settled by that reset", async || {
+            let there = self.server.ask("GET", &place(&credential), &Value::Null).await.body;
+            let by = self.server.ask("GET", &place(reset), &Value::Null).await.body["status"]["reset"].clone();
+            (by.is_string() && there["status"]["reset"] == by && there["status"]["state"] == "Settled").then_some(())
+        })
+        .await;
     }
 
     /// A reset out of another namespace, which parks: who asked may read where it does, and is shown it.
@@ -184,13 +221,18 @@ impl Installed {
     /// The daemon at its work until every right was used and the Lease renewed: nothing is refused, and nothing else allowed.
     async fn works_with_its_rights(&self) -> Running {
         let log = rights::Audit::of(self, &["default"]).await;
-        let daemon = self.pods.daemon(&self.server, &[]).await;
-        self.documents().await;
-        self.incident().await;
-        until("everything was done once", async || log.unused().is_empty().then_some(())).await;
+        let daemon = self.pods.daemon(&self.server).await;
+        self.uses(&log).await;
         log.nothing_was_refused();
         rights::nothing_else_is_allowed(self).await;
         daemon
+    }
+
+    /// Everything that a daemon does, once.
+    async fn uses(&self, log: &rights::Audit) {
+        self.documents().await;
+        self.incident().await;
+        until("everything was done once", async || log.unused().is_empty().then_some(())).await;
     }
 }
 
@@ -249,7 +291,7 @@ async fn installed_for_two_namespaces_the_daemon_needs_nothing_of_the_others() {
 }
 
 /// A file that a pod would have mounted.
-fn write(path: &PathBuf, text: &str) {
+fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }
