@@ -10,6 +10,7 @@
 
 mod admit;
 mod apart;
+mod around;
 mod decode;
 mod derive;
 pub mod diff;
@@ -27,6 +28,7 @@ pub mod window;
 
 pub use admit::{Admitted, admit};
 pub use apart::{Apart, load_apart};
+pub use around::Around;
 pub use derive::derive_remint;
 pub use diff::EstateDiff;
 pub use history::History;

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod estate {
     mod apart;
+    mod around;
     mod crafted;
     mod examples;
     mod history;

@@ -32,6 +32,7 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
 use remint_contract::{Clock, Ref};
+use remint_core::estate::Around;
 use remint_core::gate::{Caller, Entrance};
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -75,6 +76,8 @@ pub(super) struct Cluster {
     way: Way,
     app: Arc<App>,
     pub(super) mirror: Arc<Mirror>,
+    /// Which documents have to do with which: what was seen, and what was let in.
+    around: Arc<Mutex<Around>>,
     /// Of the stamps.
     key: hmac::Key,
     /// Who this daemon is among several.
@@ -113,6 +116,7 @@ impl Cluster {
             way,
             app,
             mirror: Arc::new(Mirror::default()),
+            around: Arc::default(),
             key,
             holder,
             state,

@@ -3,7 +3,7 @@
 //! Guarantees: both judge with the function of `remint validate`; a question that cannot be answered is an error, which by
 //! the failure policy refuses the object; nothing that is judged is kept but the documents that come, until they are seen.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -21,8 +21,6 @@ use crate::serve::cluster::Cluster;
 
 /// An object and what it was, each as large as the API server takes them.
 const BODY: usize = 8 << 20;
-/// Up to so many documents are looked at together; with more, what only the whole can show is said by conditions.
-const TOGETHER: usize = 1000;
 
 pub(in crate::serve) fn router(cluster: Arc<Cluster>) -> Router {
     Router::new()
@@ -72,12 +70,25 @@ impl Cluster {
         if !asked.is_document() {
             return Admitted::default();
         }
-        let mut others = self.mirror.beside(&asked.object, self.clock().now());
-        if others.len() > TOGETHER {
-            others.clear();
-        }
-        let (document, kinds) = (document::document(&asked.object), Arc::clone(&self.app.engine.kinds));
-        aside(move || admit(&document, &others, &*kinds)).await
+        let (object, kinds, now) = (asked.object.clone(), Arc::clone(&self.app.engine.kinds), self.clock().now());
+        let (mirror, around) = (Arc::clone(&self.mirror), Arc::clone(&self.around));
+        aside(move || {
+            let document = document::document(&object);
+            // What has no name that a document may have is judged alone: nothing can refer to it.
+            let Some(name) = document::reference(&object) else { return admit(&document, &[], &*kinds) };
+            let near = {
+                let mut around = around.lock().unwrap_or_else(PoisonError::into_inner);
+                for (name, document) in mirror.touched(now) {
+                    match document {
+                        Some(document) => around.put(&name, &document, &*kinds),
+                        None => around.remove(&name),
+                    }
+                }
+                around.of(&name, &document, &*kinds)
+            };
+            admit(&document, &mirror.these(&near), &*kinds)
+        })
+        .await
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use remint_cluster::document;
-use remint_contract::Name;
+use remint_cluster::{Resource, document};
+use remint_contract::{Name, Ref};
 use remint_core::estate::SourceFile;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 /// How long something that was let in counts without being seen.
@@ -30,6 +30,8 @@ struct Seen {
     coming: BTreeMap<Key, (Value, Timestamp)>,
     /// Lists that were read once, of those that there are.
     listed: BTreeSet<(String, Option<String>)>,
+    /// Documents that changed since somebody took these.
+    touched: BTreeSet<Key>,
     /// Goes up with every change of a document.
     version: u64,
     /// Goes up with every change of anything.
@@ -58,8 +60,11 @@ impl Mirror {
             .eq(fresh.iter().map(|(key, object)| (key, version(object))));
         seen.listed.insert((kind.to_owned(), space.map(str::to_owned)));
         if !same {
+            let before: Vec<Key> = seen.objects.keys().filter(|key| here(key)).cloned().collect();
+            seen.touched.extend(before);
             seen.objects.retain(|key, _| !here(key));
             for (key, object) in fresh {
+                seen.touched.insert(key.clone());
                 seen.coming.remove(&key);
                 seen.objects.insert(key, object);
             }
@@ -78,7 +83,9 @@ impl Mirror {
         let said = before.is_none_or(|before| {
             before["spec"] != object["spec"] || before["metadata"]["labels"] != object["metadata"]["labels"]
         });
-        seen.coming.remove(&key);
+        if seen.coming.remove(&key).is_some() || said {
+            seen.touched.insert(key.clone());
+        }
         seen.objects.insert(key, object);
         seen.changes += 1;
         // What is only said of a document is no other document.
@@ -93,6 +100,7 @@ impl Mirror {
         let mut seen = self.lock();
         let key = key(object);
         seen.coming.remove(&key);
+        seen.touched.insert(key.clone());
         if seen.objects.remove(&key).is_some() {
             seen.version += 1;
             seen.changes += 1;
@@ -103,7 +111,9 @@ impl Mirror {
 
     /// One that the webhook let in: it counts until it is seen.
     pub(super) fn coming(&self, object: Value, now: Timestamp) {
-        self.lock().coming.insert(key(&object), (object, now));
+        let (mut seen, key) = (self.lock(), key(&object));
+        seen.touched.insert(key.clone());
+        seen.coming.insert(key, (object, now));
     }
 
     /// How many lists were read.
@@ -151,20 +161,48 @@ impl Mirror {
         spaces
     }
 
-    /// All documents but this one, with those that were let in just now.
-    pub(super) fn beside(&self, object: &Value, now: Timestamp) -> Vec<SourceFile> {
+    /// The documents that changed since this was asked last, as they are now with those that were let in just now; `None`:
+    /// there is none of that name any more.
+    pub(super) fn touched(&self, now: Timestamp) -> Vec<(Ref, Option<SourceFile>)> {
         let mut seen = self.lock();
-        seen.coming.retain(|_, (_, at)| now.duration_since(*at).unsigned_abs() < COMING);
-        let mut all: BTreeMap<&Key, &Value> = seen.objects.iter().collect();
-        all.extend(seen.coming.iter().map(|(key, (object, _))| (key, object)));
-        all.remove(&key(object));
-        all.retain(|key, _| is_document(&key.0));
-        all.into_values().map(document::document).collect()
+        let late = |(_, at): &(Value, Timestamp)| now.duration_since(*at).unsigned_abs() >= COMING;
+        let lost: Vec<Key> = seen.coming.iter().filter(|(_, one)| late(one)).map(|(key, _)| key.clone()).collect();
+        for key in lost {
+            seen.coming.remove(&key);
+            seen.touched.insert(key);
+        }
+        let keys = std::mem::take(&mut seen.touched);
+        let documents = keys.into_iter().filter(|key| is_document(&key.0));
+        documents.filter_map(|key| Some((reference(&key)?, seen.now(&key).map(document::document)))).collect()
+    }
+
+    /// These documents, as they are now.
+    pub(super) fn these(&self, names: &BTreeSet<Ref>) -> Vec<SourceFile> {
+        let seen = self.lock();
+        names.iter().filter_map(|name| seen.now(&place(name)).map(document::document)).collect()
     }
 }
 
+impl Seen {
+    fn now(&self, key: &Key) -> Option<&Value> {
+        self.coming.get(key).map(|(object, _)| object).or_else(|| self.objects.get(key))
+    }
+}
+
+/// What documents call an object.
+fn reference((kind, space, name): &Key) -> Option<Ref> {
+    document::reference(&json!({ "kind": kind, "metadata": { "namespace": space, "name": name } }))
+}
+
+/// Where an object of that name lies.
+fn place(name: &Ref) -> Key {
+    let spaced = Resource::named(name.kind.as_str()).is_some_and(|resource| resource.namespaced);
+    let space = if spaced { name.namespace.to_string() } else { String::new() };
+    (name.kind.as_str().to_owned(), space, name.name.to_string())
+}
+
 fn is_document(kind: &str) -> bool {
-    remint_cluster::Resource::named(kind).is_some_and(|resource| resource.estate)
+    Resource::named(kind).is_some_and(|resource| resource.estate)
 }
 
 fn version(object: &Value) -> &str {

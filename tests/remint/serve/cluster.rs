@@ -8,6 +8,7 @@ mod examples;
 mod few;
 mod incident;
 mod last_week;
+mod many;
 #[path = "../../../cluster/tests/cluster/rig.rs"]
 mod rig;
 mod signed;
