@@ -109,6 +109,26 @@ impl Installed {
         .await
     }
 
+    /// The API server learns whose certificates to believe some time after they were written.
+    async fn webhooks_are_believed(&self) {
+        let identity = json!({"apiVersion": "remint.dev/v1alpha1", "kind": "Identity",
+            "metadata": {"name": "probe", "namespace": "default"}, "spec": {"class": "workload"}});
+        let reset = Self::act("Reset", "probe", json!({"from": ["Workload/none"], "reason": "probe"}));
+        until("both webhooks are believed", async || {
+            for object in [&identity, &reset] {
+                let path = format!("{}?fieldManager=kubectl&dryRun=All", place(object));
+                let content = "application/apply-patch+yaml";
+                let admin = self.server.admin();
+                let answer = self.server.ask_as(admin, "PATCH", &path, content, object.to_string()).await;
+                if answer.body["message"].as_str().unwrap_or_default().contains("failed calling webhook") {
+                    return None;
+                }
+            }
+            Some(())
+        })
+        .await;
+    }
+
     /// Every document of the estate and one of each kind that it has not, taken by the API server through the webhooks.
     async fn documents(&self) {
         let more = [
@@ -123,6 +143,7 @@ impl Installed {
         let mut all: Vec<Value> = all.chain(more).collect();
         // What every credential needs comes last: until then nothing is valid, and then all of it is one estate.
         all.sort_by_key(|document| document["metadata"]["name"] == "bank");
+        self.webhooks_are_believed().await;
         for mut document in all {
             document["apiVersion"] = json!("remint.dev/v1alpha1");
             self.server.apply(&document).await.ok();
