@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::Place;
 use helm::Helm;
 use pod::{Pods, Running};
-use rig::{Server, place, until};
+use rig::{Answer, Server, place, until};
 
 /// A release called `remint` in a namespace of that name.
 struct Installed {
@@ -109,24 +109,18 @@ impl Installed {
         .await
     }
 
-    /// The API server learns whose certificates to believe some time after they were written.
-    async fn webhooks_are_believed(&self) {
-        let identity = json!({"apiVersion": "remint.dev/v1alpha1", "kind": "Identity",
-            "metadata": {"name": "probe", "namespace": "default"}, "spec": {"class": "workload"}});
-        let reset = Self::act("Reset", "probe", json!({"from": ["Workload/none"], "reason": "probe"}));
-        until("both webhooks are believed", async || {
-            for object in [&identity, &reset] {
-                let path = format!("{}?fieldManager=kubectl&dryRun=All", place(object));
-                let content = "application/apply-patch+yaml";
-                let admin = self.server.admin();
-                let answer = self.server.ask_as(admin, "PATCH", &path, content, object.to_string()).await;
-                if answer.body["message"].as_str().unwrap_or_default().contains("failed calling webhook") {
-                    return None;
-                }
-            }
-            Some(())
+    /// Applies an object, again while the API server has not learnt who answers for the webhooks now, and by which certificate.
+    async fn takes(&self, token: &str, object: &Value) -> Answer {
+        until("whoever answers for the webhooks is asked", async || {
+            let answer = self.server.apply_as(token, &place(object), object.to_string().as_bytes()).await;
+            let message = answer.body["message"].as_str().unwrap_or_default();
+            (!message.contains("failed calling webhook")).then_some(answer)
         })
-        .await;
+        .await
+    }
+
+    async fn apply(&self, object: &Value) {
+        self.takes(self.server.admin(), object).await.ok();
     }
 
     /// Every document of the estate and one of each kind that it has not, taken by the API server through the webhooks.
@@ -143,10 +137,9 @@ impl Installed {
         let mut all: Vec<Value> = all.chain(more).collect();
         // What every credential needs comes last: until then nothing is valid, and then all of it is one estate.
         all.sort_by_key(|document| document["metadata"]["name"] == "bank");
-        self.webhooks_are_believed().await;
         for mut document in all {
             document["apiVersion"] = json!("remint.dev/v1alpha1");
-            self.server.apply(&document).await.ok();
+            self.apply(&document).await;
         }
     }
 
@@ -189,11 +182,11 @@ impl Installed {
         self.ready().await;
         let before = self.place.values(2);
         let reset = Self::act("Reset", "inc-1", json!({"from": ["Credential/app0"], "reason": "INC-1"}));
-        self.server.apply(&reset).await.ok();
+        self.apply(&reset).await;
         let asked = self.stands(&reset, "/status/phase", "Requested").await;
         assert_eq!(asked["spec"]["requestedBy"]["user"], "admin", "it was stamped: {asked}");
         let yes = Self::act("Approval", "yes", json!({"reset": "inc-1", "plan": asked["status"]["plan"]}));
-        self.server.apply(&yes).await.ok();
+        self.apply(&yes).await;
         self.rotated(&asked, "app0").await;
         let after = self.place.values(2);
         assert!(after[0] != before[0] && after[1] == before[1]);
@@ -203,7 +196,7 @@ impl Installed {
             "left",
             json!({"credential": "app1", "owner": "o", "until": until_then, "reason": "INC-2"}),
         );
-        self.server.apply(&left).await.ok();
+        self.apply(&left).await;
         until("the exception is answered", async || {
             let there = self.server.ask("GET", &place(&left), &Value::Null).await.body;
             there["status"]["phase"].as_str().map(drop)
@@ -232,10 +225,10 @@ impl Installed {
         self.place.rig.host.ignore_reload("w0");
         let from = json!({"from": ["Credential/default/app0"], "reason": "INC-3"});
         let reset = in_web(Self::act("Reset", "inc-3", from));
-        self.server.apply(&reset).await.ok();
+        self.apply(&reset).await;
         let asked = self.stands(&reset, "/status/phase", "Requested").await;
         let yes = in_web(Self::act("Approval", "yes", json!({"reset": "inc-3", "plan": asked["status"]["plan"]})));
-        self.server.apply(&yes).await.ok();
+        self.apply(&yes).await;
         self.stands(&reset, "/status/parked/0/credential", "Credential/app0").await;
     }
 

@@ -92,11 +92,10 @@ impl Installed {
     /// A reset of one credential that nobody looked at yet, to its end.
     async fn one_more(&self, name: &str, credential: &str) {
         let reset = Self::act("Reset", name, json!({"from": [format!("Credential/{credential}")], "reason": "INC-4"}));
-        // Until the API server has learnt who is gone it still asks him.
-        until("it is taken", async || (self.server.apply(&reset).await.status < 300).then_some(())).await;
+        self.apply(&reset).await;
         let asked = self.stands(&reset, "/status/phase", "Requested").await;
         let yes = Self::act("Approval", name, json!({"reset": name, "plan": asked["status"]["plan"]}));
-        self.server.apply(&yes).await.ok();
+        self.apply(&yes).await;
         self.rotated(&asked, credential).await;
     }
 }
