@@ -94,6 +94,8 @@ pub(super) struct Cluster {
     over: Mutex<BTreeSet<String>>,
     /// How everything was when nothing was left to say of any Credential.
     rest: Mutex<Option<credentials::Rest>>,
+    /// The same of the documents.
+    documents: Mutex<Option<tell::Rest>>,
     /// Objects of resets that are over, by uid.
     ended: Mutex<BTreeSet<String>>,
     /// Who may read in which namespace, as the API server said it last: by user, groups and namespace.
@@ -126,6 +128,7 @@ impl Cluster {
             told: Mutex::default(),
             over: Mutex::default(),
             rest: Mutex::default(),
+            documents: Mutex::default(),
             ended: Mutex::default(),
             reads: Mutex::default(),
             posted: Mutex::default(),
@@ -208,8 +211,8 @@ impl Cluster {
         }
     }
 
-    /// Says how an object stands, where that is new and the last word is some time ago.
-    async fn say(&self, object: &Value, status: &Value) {
+    /// Says how an object stands, where that is new and the last word is some time ago. False when it is still to be said.
+    async fn say(&self, object: &Value, status: &Value) -> bool {
         let uid = uid(object);
         let now = self.clock().now();
         {
@@ -218,11 +221,11 @@ impl Cluster {
                 Some((at, last)) => {
                     let early = now.duration_since(*at).unsigned_abs() < QUIET;
                     if last == status || early {
-                        return;
+                        return last == status;
                     }
                 }
                 // What another daemon said before is not said again.
-                None if same(&object["status"], status) => return,
+                None if same(&object["status"], status) => return true,
                 None => {}
             }
         }
@@ -232,6 +235,7 @@ impl Cluster {
                 let now = self.clock().now();
                 let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
                 told.insert(uid, (now, status.clone()));
+                return true;
             }
             // It is gone, or another of its name is there.
             Err(error) if matches!(error.status(), Some(404 | 409 | 422)) => {
@@ -239,6 +243,7 @@ impl Cluster {
             }
             Err(error) => tracing::warn!(error = causes(&error), "how an object stands was not written"),
         }
+        false
     }
 
     /// What this daemon said of an object, else what stands there.

@@ -34,8 +34,8 @@ struct Seen {
     touched: BTreeSet<Key>,
     /// Goes up with every change of a document.
     version: u64,
-    /// Goes up with every change of anything.
-    changes: u64,
+    /// Goes up with every change of anything, for each kind.
+    changes: BTreeMap<String, u64>,
 }
 
 impl Mirror {
@@ -69,7 +69,7 @@ impl Mirror {
                 seen.objects.insert(key, object);
             }
             seen.version += 1;
-            seen.changes += 1;
+            seen.changed(kind);
         }
         drop(seen);
         self.changed.notify_waiters();
@@ -86,8 +86,8 @@ impl Mirror {
         if seen.coming.remove(&key).is_some() || said {
             seen.touched.insert(key.clone());
         }
+        seen.changed(&key.0);
         seen.objects.insert(key, object);
-        seen.changes += 1;
         // What is only said of a document is no other document.
         if said {
             seen.version += 1;
@@ -103,7 +103,7 @@ impl Mirror {
         seen.touched.insert(key.clone());
         if seen.objects.remove(&key).is_some() {
             seen.version += 1;
-            seen.changes += 1;
+            seen.changed(&key.0);
         }
         drop(seen);
         self.changed.notify_waiters();
@@ -133,7 +133,13 @@ impl Mirror {
 
     /// Changes with everything, also with what is only said of an object.
     pub(super) fn changes(&self) -> u64 {
-        self.lock().changes
+        self.lock().changes.values().sum()
+    }
+
+    /// Changes with everything of these kinds.
+    pub(super) fn changes_of(&self, kinds: &[&str]) -> u64 {
+        let seen = self.lock();
+        kinds.iter().filter_map(|kind| seen.changes.get(*kind)).sum()
     }
 
     /// The objects of a kind.
@@ -184,6 +190,13 @@ impl Mirror {
 }
 
 impl Seen {
+    fn changed(&mut self, kind: &str) {
+        match self.changes.get_mut(kind) {
+            Some(changes) => *changes += 1,
+            None => drop(self.changes.insert(kind.to_owned(), 1)),
+        }
+    }
+
     fn now(&self, key: &Key) -> Option<&Value> {
         self.coming.get(key).map(|(object, _)| object).or_else(|| self.objects.get(key))
     }

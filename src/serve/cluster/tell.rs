@@ -1,6 +1,8 @@
 //! What is said of documents: whether they are valid, and whether the active estate is what they say.
 
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt as _;
 use remint_cluster::RESOURCES;
@@ -13,11 +15,15 @@ use crate::serve::cluster::{AT_ONCE, Cluster};
 use crate::serve::folder::{Folder, Standing};
 
 pub(super) async fn look(cluster: &Cluster, folder: &Folder) {
-    let standing = folder.standing();
-    let says = Says::of(&standing);
     let kinds = RESOURCES.into_iter().filter(|resource| resource.estate && resource.kind != "Credential");
-    let objects = futures::stream::iter(kinds.flat_map(|resource| cluster.mirror.of(resource.kind)));
-    let says = &says;
+    let kinds: Vec<&str> = kinds.map(|resource| resource.kind).collect();
+    // Taken before anything is read: what changes meanwhile shows at the next look.
+    let rest = Rest { changes: cluster.mirror.changes_of(&kinds), says: Says::of(&folder.standing()) };
+    if cluster.documents.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&rest) {
+        return;
+    }
+    let objects = futures::stream::iter(kinds.into_iter().flat_map(|kind| cluster.mirror.of(kind)));
+    let (says, all) = (&rest.says, &AtomicBool::new(true));
     let each = objects.for_each_concurrent(AT_ONCE, |object| async move {
         let conditions = says.conditions(&object);
         let generation = &object["metadata"]["generation"];
@@ -26,9 +32,20 @@ pub(super) async fn look(cluster: &Cluster, folder: &Folder) {
             "observedGeneration": generation,
             "conditions": written(&conditions, &object["status"]["conditions"], generation, now),
         });
-        cluster.say(&object, &status).await;
+        if !cluster.say(&object, &status).await {
+            all.store(false, Ordering::Relaxed);
+        }
     });
     each.await;
+    let all = all.load(Ordering::Relaxed);
+    *cluster.documents.lock().unwrap_or_else(PoisonError::into_inner) = all.then_some(rest);
+}
+
+/// Everything that something could be said from: while it is the same, ten thousand documents need no look.
+#[derive(Debug, PartialEq)]
+pub(super) struct Rest {
+    changes: u64,
+    says: Says,
 }
 
 /// What the folder says of each document.
